@@ -1,0 +1,20 @@
+"""Distil reinforcement-learning environments into one small batch that teaches any Stable-Baselines3 policy in one step."""
+
+import nd_cartpole  # noqa: F401  (registers the environments)
+
+from sb3_distill.dataset import DatasetError, SyntheticDataset, shipped_sets
+from sb3_distill.learners import LearnerComponent, LearnerDistribution
+from sb3_distill.ppmo import PPMO
+from sb3_distill.spaces import min_instances
+from sb3_distill.vec_env import make_vec_env
+
+__all__ = [
+    "PPMO",
+    "DatasetError",
+    "LearnerComponent",
+    "LearnerDistribution",
+    "SyntheticDataset",
+    "make_vec_env",
+    "min_instances",
+    "shipped_sets",
+]

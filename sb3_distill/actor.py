@@ -1,0 +1,88 @@
+"""The actor inside an SB3 policy: a plain module from preprocessed observations to outputs."""
+
+from collections.abc import Iterator
+
+import torch as th
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor, NatureCNN
+from torch import nn
+
+
+class Actor(nn.Module):
+    """
+    Features extractor, hidden layers and last layer of a policy, in this order.
+
+    The parameters are the policy's own: writing to them changes the policy.
+
+    :param features: from preprocessed observations ``(b, *obs)``, or a dict of them, to features ``(b, n)``
+    :param latent: from features to the input of the last layer ``(b, h)``
+    :param head: the last layer, to outputs ``(b, n_outputs)``: logits, or means before any squashing
+    """
+
+    def __init__(self, features: nn.Module, latent: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.features = features
+        self.latent = latent
+        self.head = head
+
+    def forward(self, observations: th.Tensor) -> th.Tensor:
+        """Observations ``(b, *preprocessed shape)`` to outputs ``(b, n_outputs)``."""
+        outputs: th.Tensor = self.head(self.latent(self.features(observations)))
+        return outputs
+
+    def chain(self) -> list[tuple[str, nn.Module]] | None:
+        """
+        The modules of which the actor is the composition, with their names, or ``None`` if a module in it decides in
+        its own code what it does (a custom extractor).
+        """
+        try:
+            return [pair for part in ("features", "latent", "head") for pair in _unfold(part, getattr(self, part))]
+        except _NotSequentialError:
+            return None
+
+
+class _NotSequentialError(Exception):
+    """Raised inside ``Actor.chain``."""
+
+
+class _ForwardActor(nn.Module):
+    """The actor's half of a custom ``mlp_extractor``."""
+
+    def __init__(self, extractor: nn.Module) -> None:
+        super().__init__()
+        self.extractor = extractor
+
+    def forward(self, features: th.Tensor) -> th.Tensor:
+        latent: th.Tensor = self.extractor.forward_actor(features)  # type: ignore[operator]
+        return latent
+
+
+def _unfold(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    if type(module) is nn.Sequential:
+        for child_name, child in module.named_children():
+            yield from _unfold(f"{name}.{child_name}", child)
+    elif type(module) is FlattenExtractor:
+        yield f"{name}.flatten", module.flatten
+    elif type(module) is NatureCNN:
+        yield from _unfold(f"{name}.cnn", module.cnn)
+        yield from _unfold(f"{name}.linear", module.linear)
+    elif type(module).__module__.startswith("torch.nn."):
+        yield name, module
+    else:
+        raise _NotSequentialError
+
+
+def actor_of(policy: BasePolicy) -> Actor:
+    """
+    :param policy: an SB3 policy
+    :return: its actor, sharing the policy's parameters
+    :raises TypeError: for a policy whose actor is not a map from an observation to outputs (recurrent policies), or that
+        is of an unknown kind
+    """
+    if hasattr(policy, "lstm_actor"):
+        raise TypeError(f"{type(policy).__name__} is recurrent: its action depends on the past, stack frames instead")
+    if isinstance(policy, ActorCriticPolicy):
+        extractor = policy.mlp_extractor
+        latent = extractor.policy_net if type(extractor) is MlpExtractor else _ForwardActor(extractor)
+        return Actor(policy.pi_features_extractor, latent, policy.action_net)
+    raise TypeError(f"{type(policy).__name__} is not a policy that can be taught")

@@ -1,0 +1,233 @@
+"""The synthetic dataset: what is learned, and its file."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch as th
+from safetensors.torch import save_file
+from torch import nn
+
+from sb3_distill.dataset_info import DatasetInfo, Statistics
+from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop
+from sb3_distill.spaces import Json, n_outputs, preprocessed_shape
+
+FORMAT = "sb3-distill/dataset"
+FORMAT_VERSION = 1
+LOG_STD_BOUNDS = (-3.0, 2.0)
+"""Bounds of a learned log-std: unbounded, exploration collapses before the task is solved."""
+
+
+class DatasetError(ValueError):
+    """A dataset file that cannot be used; the message says why."""
+
+
+class SyntheticDataset(nn.Module):
+    """
+    A single batch of supervised data that teaches a policy (``{X_d, Y_d}`` of the paper), and all that teaching needs.
+
+    :param observations: synthetic observations ``(k, *preprocessed shape)``, or one such tensor per key of a ``Dict``
+        space; they live where the network sees them, after one-hot coding, image scaling and normalisation
+    :param labels: ``(k, n_outputs)``: logits, or means before any squashing
+    :param inner_loop: how learners are trained on it
+    :param info: spaces, origin and scores
+    :param learned: the learned numbers of ``inner_loop``; its initial ones if ``None``
+    :param log_std: logarithm of the standard deviation of the actions ``(n_outputs,)``, for a ``Box``
+    """
+
+    labels: nn.Parameter
+
+    def __init__(
+        self,
+        observations: th.Tensor | Mapping[str, th.Tensor],
+        labels: th.Tensor,
+        inner_loop: InnerLoop,
+        info: DatasetInfo,
+        learned: Mapping[str, th.Tensor] | None = None,
+        log_std: th.Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.inner_loop = inner_loop
+        self.info = info
+        if isinstance(observations, Mapping):
+            self.observations: Any = nn.ParameterDict({key: nn.Parameter(value) for key, value in observations.items()})
+        else:
+            self.observations = nn.Parameter(observations)
+        self.labels = nn.Parameter(labels)
+        learned = inner_loop.initial_parameters() if learned is None else learned
+        self._learned_names = list(learned)
+        for name, value in learned.items():
+            self.register_parameter(name, nn.Parameter(value))
+        self.log_std = None if log_std is None else nn.Parameter(log_std)
+
+    @property
+    def n_instances(self) -> int:
+        """The ``k`` of the paper."""
+        return self.labels.shape[0]
+
+    @property
+    def learned(self) -> dict[str, th.Tensor]:
+        """The learned numbers of the inner loop, by name."""
+        return {name: getattr(self, name) for name in self._learned_names}
+
+    def encode(self) -> Any:
+        """The synthetic observations as learners see them (a plain dict for ``Dict`` spaces)."""
+        return dict(self.observations) if isinstance(self.observations, nn.ParameterDict) else self.observations
+
+    @th.no_grad()
+    def clamp_(self) -> None:
+        """Put the log-std back into its bounds."""
+        if self.log_std is not None:
+            self.log_std.clamp_(*LOG_STD_BOUNDS)
+
+    def is_finite(self) -> bool:
+        """Whether all entries are finite."""
+        return all(bool(value.isfinite().all()) for value in self.parameters())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """
+        Write a safetensors file (no pickle). The file appears whole or not at all.
+
+        :param path: where to; the folder is made if missing
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        if self.info.normalization is not None:
+            tensors |= _flatten("obs_mean", self.info.normalization.mean) | _flatten("obs_var", self.info.normalization.var)
+        info = json.dumps(self.info.to_json(), sort_keys=True)
+        metadata = {
+            "format": FORMAT,
+            "format_version": str(FORMAT_VERSION),
+            "sha256": _digest(tensors, info),
+            "info": info,
+        }
+        scratch = path.with_name(path.name + ".part")
+        save_file(tensors, scratch, metadata)
+        os.replace(scratch, path)
+
+    @classmethod
+    def load(cls, name_or_path: "str | os.PathLike[str]", device: th.device | str = "cpu") -> "SyntheticDataset":
+        """
+        :param name_or_path: a path, or the name of a shipped set: ``<env id>[/variant]``; a string that ends in
+            ``.safetensors`` is a path
+        :param device: where the tensors shall be
+        :raises FileNotFoundError: if there is no such file or shipped set
+        :raises DatasetError: if the file is damaged, of a newer format, or not consistent
+        """
+        path = find(name_or_path)
+        metadata, tensors = _read(path)
+        if metadata.get("format") != FORMAT:
+            raise DatasetError(f"{path} is a safetensors file, but not one of sb3-distill")
+        try:
+            version = int(metadata["format_version"])
+        except (KeyError, ValueError):
+            raise DatasetError(f"{path} does not say its format version") from None
+        if version > FORMAT_VERSION:
+            raise DatasetError(
+                f"{path} has format version {version}, this sb3-distill reads up to {FORMAT_VERSION}: upgrade sb3-distill"
+            )
+        if metadata.get("sha256") != _digest(tensors, metadata.get("info", "")):
+            raise DatasetError(f"{path} is damaged: its contents do not match their checksum")
+        for name, value in tensors.items():
+            if value.dtype != th.float32 and not name.startswith("obs_"):
+                raise DatasetError(f"{path}: `{name}` has dtype {value.dtype}, expected torch.float32")
+            if not value.isfinite().all():
+                raise DatasetError(f"{path}: `{name}` contains NaN or infinite values")
+        try:
+            return cls._from_file(json.loads(metadata["info"]), tensors).to(device)
+        except DatasetError as error:
+            raise DatasetError(f"{path}: {error}") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(f"{path} has malformed metadata: {error!r}") from error
+
+    @classmethod
+    def _from_file(cls, data: Json, tensors: dict[str, th.Tensor]) -> "SyntheticDataset":
+        mean, var = _unflatten("obs_mean", tensors), _unflatten("obs_var", tensors)
+        info = DatasetInfo.from_json(data, None if mean is None or var is None else (mean, var))
+        if info.inner_loop["name"] not in INNER_LOOPS:
+            raise DatasetError(f"unknown inner loop {info.inner_loop['name']!r}; known are {', '.join(INNER_LOOPS)}")
+        inner_loop = make_inner_loop(**info.inner_loop)
+        initial = inner_loop.initial_parameters()
+        width, shape = n_outputs(info.action_space), preprocessed_shape(info.observation_space)
+        labels = _take(tensors, "labels", (None, width))
+        k = labels.shape[0]
+        if isinstance(shape, dict):
+            observations: Any = {key: _take(tensors, f"observations.{key}", (k, *shape[key])) for key in shape}
+        else:
+            observations = _take(tensors, "observations", (k, *shape))
+        learned = {name: _take(tensors, name, tuple(value.shape)) for name, value in initial.items()}
+        log_std = _take(tensors, "log_std", (width,)) if "log_std" in tensors else None
+        return cls(observations, labels, inner_loop, info, learned, log_std)
+
+
+def shipped_sets() -> list[str]:
+    """Names of the sets that come with the package."""
+    folder = resources.files("sb3_distill.datasets")
+    names = [entry.name for entry in folder.iterdir() if entry.name.endswith(".safetensors")]
+    return sorted(name.removesuffix(".safetensors").replace("--", "/") for name in names)
+
+
+def find(name_or_path: str | os.PathLike[str]) -> Path:
+    """
+    :param name_or_path: a path or the name of a shipped set, see ``SyntheticDataset.load``
+    :return: the path of the file
+    :raises FileNotFoundError: if there is none
+    """
+    if isinstance(name_or_path, str) and not name_or_path.endswith(".safetensors"):
+        path = Path(str(resources.files("sb3_distill.datasets"))) / f"{name_or_path.replace('/', '--')}.safetensors"
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"no shipped dataset is called {name_or_path!r} (a path must end in .safetensors); "
+                f"shipped are {', '.join(shipped_sets()) or 'none'}"
+            )
+        return path
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no dataset file {path}")
+    return path
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, th.Tensor]]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise DatasetError(f"{path} is not a readable safetensors file (truncated, damaged or renamed): {error}") from error
+
+
+def _digest(tensors: Mapping[str, th.Tensor], info: str) -> str:
+    sha = hashlib.sha256(info.encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        sha.update(value.contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _take(tensors: Mapping[str, th.Tensor], name: str, shape: tuple[int | None, ...]) -> th.Tensor:
+    if name not in tensors:
+        raise DatasetError(f"`{name}` is missing")
+    found = tuple(tensors[name].shape)
+    if len(found) != len(shape) or any(want not in (None, got) for want, got in zip(shape, found, strict=True)):
+        wanted = tuple("k" if size is None else size for size in shape)
+        raise DatasetError(f"`{name}` has shape {found}, expected {wanted}")
+    return tensors[name]
+
+
+def _flatten(name: str, statistics: Statistics) -> dict[str, th.Tensor]:
+    if isinstance(statistics, dict):
+        return {f"{name}.{key}": th.as_tensor(value) for key, value in statistics.items()}
+    return {name: th.as_tensor(statistics)}
+
+
+def _unflatten(name: str, tensors: Mapping[str, th.Tensor]) -> Statistics | None:
+    if name in tensors:
+        return tensors[name].numpy()
+    found = {key.removeprefix(f"{name}."): value.numpy() for key, value in tensors.items() if key.startswith(f"{name}.")}
+    return found or None

@@ -1,0 +1,162 @@
+"""What a dataset file says about itself besides its tensors."""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+from stable_baselines3.common import torch_layers
+from torch import nn
+
+from sb3_distill.spaces import Json, space_from_json, space_to_json
+
+Statistics = npt.NDArray[np.float64] | dict[str, npt.NDArray[np.float64]]
+
+
+@dataclass
+class Normalization:
+    """
+    The frozen statistics of a ``VecNormalize``: observations are ``clip((x - mean) / sqrt(var + epsilon))``.
+
+    :param mean: of the observations, or one array per key
+    :param var: variance, likewise
+    :param clip: bound of the result
+    :param epsilon: avoids division by zero
+    """
+
+    mean: Statistics
+    var: Statistics
+    clip: float = 10.0
+    epsilon: float = 1e-8
+
+    def __call__(self, observations: Any) -> Any:
+        """Raw observations to normalised ones (float32), for an array or a dict of arrays."""
+        if isinstance(self.mean, dict):
+            assert isinstance(self.var, dict)
+            normalized = {key: self._apply(observations[key], self.mean[key], self.var[key]) for key in self.mean}
+            return {**observations, **normalized}
+        return self._apply(observations, self.mean, self.var)
+
+    def _apply(self, x: Any, mean: Any, var: Any) -> npt.NDArray[np.float32]:
+        scaled = (np.asarray(x) - mean) / np.sqrt(var + self.epsilon)
+        return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
+
+
+@dataclass
+class DatasetInfo:
+    """
+    :param observation_space: of the environment, as the policy sees it
+    :param action_space: of the environment
+    :param env_id: Gymnasium id, if known
+    :param env_kwargs: keyword arguments of the environment
+    :param wrappers: what must be put around the environment, by name with arguments
+    :param policy: alias of the policy (``"MlpPolicy"``), or ``None`` if a custom class was used
+    :param policy_kwargs: its keyword arguments in JSON form, see ``policy_kwargs_to_json``
+    :param learner_distribution: the learners that the set was made to teach, in JSON form
+    :param inner_loop: kind of inner learning and its settings
+    :param loss: outer loss
+    :param seed: of the distillation
+    :param timesteps: environment steps that the distillation took
+    :param scores: results by name, e.g. ``{"sampled": {"mean": 500.0, ...}}``
+    :param normalization: of the observations, if they were normalised
+    :param versions: of the libraries that made it
+    """
+
+    observation_space: spaces.Space[Any]
+    action_space: spaces.Space[Any]
+    env_id: str | None = None
+    env_kwargs: Json = field(default_factory=dict)
+    wrappers: list[Json] = field(default_factory=list)
+    policy: str | None = None
+    policy_kwargs: Json = field(default_factory=dict)
+    learner_distribution: list[Json] = field(default_factory=list)
+    inner_loop: Json = field(default_factory=dict)
+    loss: str = "ppo"
+    seed: int | None = None
+    timesteps: int = 0
+    scores: Json = field(default_factory=dict)
+    normalization: Normalization | None = None
+    versions: dict[str, str] = field(default_factory=lambda: library_versions())
+
+    def to_json(self) -> Json:
+        """All fields but the arrays of ``normalization``, which are tensors of the file."""
+        data = {key: value for key, value in vars(self).items() if key not in ("observation_space", "action_space")}
+        data["observation_space"] = space_to_json(self.observation_space)
+        data["action_space"] = space_to_json(self.action_space)
+        if self.normalization is not None:
+            data["normalization"] = {"clip": self.normalization.clip, "epsilon": self.normalization.epsilon}
+        return data
+
+    @classmethod
+    def from_json(cls, data: Json, statistics: tuple[Statistics, Statistics] | None) -> "DatasetInfo":
+        """
+        :param data: what ``to_json`` returned
+        :param statistics: mean and variance of the observations, if the file has them
+        :raises KeyError, ValueError, TypeError: if fields are missing or malformed
+        """
+        data = dict(data)
+        for key in ("observation_space", "action_space"):
+            data[key] = space_from_json(data[key])
+        if statistics is not None:
+            data["normalization"] = Normalization(*statistics, **data["normalization"])
+        return cls(**data)
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of everything that may change what a dataset does."""
+    packages = ("sb3-distill", "stable-baselines3", "gymnasium", "torch", "numpy")
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "unknown"
+    return versions
+
+
+def policy_kwargs_to_json(policy_kwargs: Mapping[str, Any]) -> Json | None:
+    """
+    :param policy_kwargs: keyword arguments of an SB3 policy; torch activations and SB3's extractors are stored by name
+    :return: a JSON object, or ``None`` if something in it cannot be named
+    """
+    result: Json = {}
+    for key, value in policy_kwargs.items():
+        if key in ("optimizer_class", "optimizer_kwargs", "share_features_extractor"):
+            continue  # these concern training, not the actor
+        if isinstance(value, type):
+            if getattr(nn, value.__name__, None) is not value and getattr(torch_layers, value.__name__, None) is not value:
+                return None
+            value = {"class": value.__name__}
+        elif not _is_json(value):
+            return None
+        result[key] = value
+    return result
+
+
+def policy_kwargs_from_json(data: Json) -> dict[str, Any]:
+    """
+    :param data: what ``policy_kwargs_to_json`` returned
+    :raises ValueError: if a class is neither torch's nor SB3's
+    """
+
+    def restore(value: Any) -> Any:
+        if not (isinstance(value, dict) and set(value) == {"class"}):
+            return value
+        found = getattr(nn, value["class"], None) or getattr(torch_layers, value["class"], None)
+        if not (isinstance(found, type) and issubclass(found, nn.Module)):
+            raise ValueError(f"unknown class {value['class']!r} in the policy's arguments")
+        return found
+
+    return {key: restore(value) for key, value in data.items()}
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(entry) for key, entry in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(_is_json(entry) for entry in value)
+    return value is None or isinstance(value, (bool, int, float, str))

@@ -1,0 +1,98 @@
+"""Drawing initial parameters of many actors at once, from one generator."""
+
+import math
+from collections.abc import Callable
+
+import torch as th
+from torch import nn
+
+from sb3_distill.actor import Actor
+from sb3_distill.stacked import Params
+
+Scheme = Callable[[tuple[int, ...], float, th.Generator], th.Tensor]
+"""From a shape ``(M, out, in, ...)``, a gain and a generator to M independent weights."""
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    receptive_field = math.prod(shape[3:])
+    return shape[2] * receptive_field, shape[1] * receptive_field
+
+
+def orthogonal(shape: tuple[int, ...], gain: float, generator: th.Generator) -> th.Tensor:
+    """M (semi-)orthogonal matrices times ``gain``; the law of ``nn.init.orthogonal_`` (Saxe et al. 2013)."""
+    m, rows, columns = shape[0], shape[1], math.prod(shape[2:])
+    normal = th.randn((m, max(rows, columns), min(rows, columns)), generator=generator)
+    q, r = th.linalg.qr(normal)
+    q = q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)  # makes the distribution uniform
+    return gain * (q.mT if rows < columns else q).reshape(shape)
+
+
+def _uniform(shape: tuple[int, ...], bound: float, generator: th.Generator) -> th.Tensor:
+    return (2 * th.rand(shape, generator=generator) - 1) * bound
+
+
+def xavier_normal(shape: tuple[int, ...], gain: float, generator: th.Generator) -> th.Tensor:
+    """Normal with variance ``2 gain^2 / (fan_in + fan_out)`` (Glorot & Bengio 2010)."""
+    return gain * math.sqrt(2 / sum(_fans(shape))) * th.randn(shape, generator=generator)
+
+
+def xavier_uniform(shape: tuple[int, ...], gain: float, generator: th.Generator) -> th.Tensor:
+    """Uniform with variance ``2 gain^2 / (fan_in + fan_out)`` (Glorot & Bengio 2010)."""
+    return _uniform(shape, gain * math.sqrt(6 / sum(_fans(shape))), generator)
+
+
+def kaiming_normal(shape: tuple[int, ...], gain: float, generator: th.Generator) -> th.Tensor:
+    """Normal with variance ``gain^2 / fan_in`` (He et al. 2015)."""
+    return gain / math.sqrt(_fans(shape)[0]) * th.randn(shape, generator=generator)
+
+
+def kaiming_uniform(shape: tuple[int, ...], gain: float, generator: th.Generator) -> th.Tensor:
+    """Uniform with variance ``gain^2 / fan_in`` (He et al. 2015)."""
+    return _uniform(shape, gain * math.sqrt(3 / _fans(shape)[0]), generator)
+
+
+SCHEMES: dict[str, Scheme] = {
+    scheme.__name__: scheme for scheme in (orthogonal, xavier_normal, xavier_uniform, kaiming_normal, kaiming_uniform)
+}
+PYTORCH = "pytorch"
+"""Name of PyTorch's default for linear and convolutional layers: weights and biases uniform in 1 / sqrt(fan_in)."""
+INITIALIZATIONS = (*SCHEMES, PYTORCH)
+
+
+def is_plain(actor: Actor) -> bool:
+    """Whether all parameters belong to linear layers, convolutions and layer norms, so that the schemes can draw them."""
+    plain = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.LayerNorm)
+    return all(isinstance(module, plain) for module in actor.modules() if list(module.parameters(recurse=False)))
+
+
+def draw(
+    actor: Actor, n: int, generator: th.Generator, scheme: str, hidden_gain: float = math.sqrt(2), last_gain: float = 0.01
+) -> Params:
+    """
+    Draw initial parameters for ``n`` actors of one shape.
+
+    :param actor: any plain actor of that shape, see ``is_plain``
+    :param n: number of actors
+    :param generator: source of randomness (CPU)
+    :param scheme: one of ``INITIALIZATIONS``; biases are zero except under ``"pytorch"``; layer norms start as identity
+    :param hidden_gain: gain of all layers but the last; not used by ``"pytorch"``
+    :param last_gain: gain of the last layer; not used by ``"pytorch"``
+    :return: stacked parameters ``(n, *shape)``, on the device of ``actor``
+    :raises ValueError: for an unknown scheme
+    """
+    if scheme not in INITIALIZATIONS:
+        raise ValueError(f"unknown initialisation {scheme!r}; known are {', '.join(INITIALIZATIONS)}")
+    params: Params = {}
+    for prefix, module in actor.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            shape = (n, *parameter.shape)
+            if isinstance(module, nn.LayerNorm):
+                value = th.full(shape, 1.0 if name == "weight" else 0.0)
+            elif scheme == PYTORCH:
+                value = _uniform(shape, 1 / math.sqrt(_fans((1, *module.weight.shape))[0]), generator)  # type: ignore[arg-type]
+            elif name == "weight":
+                value = SCHEMES[scheme](shape, last_gain if module is actor.head else hidden_gain, generator)
+            else:
+                value = th.zeros(shape)
+            params[f"{prefix}.{name}"] = value.to(parameter.device)
+    return params

@@ -1,0 +1,132 @@
+"""
+Inner learning, ``Train(lambda, D)`` of the paper, as a pure differentiable function.
+
+Two kinds stand behind one protocol: gradient steps (the paper: one) and, later, a closed-form last layer. A kind owns the
+numbers that are learned with the dataset (its rates) and says how a population of one shape is trained; ``train`` applies
+it to all shapes. A new kind is one class and one entry in ``INNER_LOOPS``.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+import torch as th
+
+from sb3_distill.learners import Learners
+from sb3_distill.stacked import Params, StackedActor
+
+Observations = th.Tensor | Mapping[str, th.Tensor]
+
+
+class InnerLoop(Protocol):
+    """A kind of inner learning."""
+
+    name: ClassVar[str]
+
+    def initial_parameters(self) -> dict[str, th.Tensor]:
+        """The numbers learned together with the dataset, by the name under which its file stores them."""
+
+    def train(
+        self, actor: StackedActor, params: Params, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
+    ) -> Params:
+        """
+        :param actor: the shape of the learners
+        :param params: initial parameters ``(M, *shape)``
+        :param observations: synthetic observations ``(M, k, *preprocessed shape)``, or a dict of such tensors
+        :param labels: ``(k, n_outputs)``
+        :param learned: what ``initial_parameters`` became
+        :return: trained parameters, differentiable with respect to all inputs
+        """
+
+    def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:
+        """The learned numbers in readable form, for the log."""
+
+    def settings(self) -> dict[str, Any]:
+        """Arguments from which ``make_inner_loop`` makes it again, ``name`` included."""
+
+
+class GradientSteps:
+    """
+    Full-batch gradient descent on the mean squared error over all ``k * n_outputs`` entries (the paper: one step).
+
+    :param n_steps: number of steps
+    :param learning_rate: initial value of the learned rate
+    :raises ValueError: if ``n_steps`` is below 1 or the rate is not positive
+    """
+
+    name: ClassVar[str] = "sgd"
+
+    def __init__(self, n_steps: int = 1, learning_rate: float = 0.1) -> None:
+        if n_steps < 1:
+            raise ValueError(f"`n_inner_steps` must be at least 1, got {n_steps}")
+        if not learning_rate > 0:
+            raise ValueError(f"`inner_learning_rate` must be positive, got {learning_rate}")
+        self.n_steps = n_steps
+        self.learning_rate = learning_rate
+
+    def initial_parameters(self) -> dict[str, th.Tensor]:
+        return {"log_inner_learning_rates": th.full((self.n_steps, 1), self.learning_rate).log()}
+
+    def train(
+        self, actor: StackedActor, params: Params, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
+    ) -> Params:
+        differentiable = th.is_grad_enabled()
+        rates = learned["log_inner_learning_rates"].exp()
+        with th.enable_grad():
+            params = {name: value.detach().requires_grad_() for name, value in params.items()}
+            for step in range(self.n_steps):
+                # Summed over learners, so that each one's gradient is that of its own mean.
+                loss = (actor(params, observations) - labels).square().mean(dim=(1, 2)).sum()
+                gradients = th.autograd.grad(loss, list(params.values()), create_graph=differentiable)
+                params = {
+                    name: value - rates[step, 0] * gradient
+                    for (name, value), gradient in zip(params.items(), gradients, strict=True)
+                }
+        return params if differentiable else {name: value.detach() for name, value in params.items()}
+
+    def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:
+        values = learned["log_inner_learning_rates"].detach().exp().flatten().tolist()
+        if len(values) == 1:
+            return {"inner_learning_rate": values[0]}
+        return {f"inner_learning_rate_{i}": value for i, value in enumerate(values)}
+
+    def settings(self) -> dict[str, Any]:
+        return {"name": self.name, "n_steps": self.n_steps}
+
+
+INNER_LOOPS: dict[str, type[GradientSteps]] = {GradientSteps.name: GradientSteps}
+
+
+def make_inner_loop(name: str, **settings: Any) -> InnerLoop:
+    """
+    :param name: kind, a key of ``INNER_LOOPS``
+    :param settings: arguments of its class, as ``settings()`` returns them
+    :raises ValueError: for an unknown kind, or settings out of range
+    """
+    if name not in INNER_LOOPS:
+        raise ValueError(f"unknown `inner_loop` {name!r}; known are {', '.join(INNER_LOOPS)}")
+    return INNER_LOOPS[name](**settings)
+
+
+def train(
+    inner_loop: InnerLoop, learners: Learners, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
+) -> Learners:
+    """
+    Line 3 and line 12 of Algorithm 1: teach a population of learners the synthetic dataset.
+
+    :param inner_loop: the kind of inner learning
+    :param learners: initial learners; they are not changed
+    :param observations: synthetic observations ``(k, *preprocessed shape)``, or a dict of such tensors
+    :param labels: ``(k, n_outputs)``
+    :param learned: the learned numbers of ``inner_loop``
+    :return: trained learners, differentiable with respect to observations, labels and learned numbers unless gradients
+        are switched off
+    """
+    groups = []
+    for actor, params in learners.groups:
+        m = next(iter(params.values())).shape[0]
+        if isinstance(observations, Mapping):
+            repeated: Any = {key: value.expand(m, *value.shape) for key, value in observations.items()}
+        else:
+            repeated = observations.expand(m, *observations.shape)
+        groups.append((actor, inner_loop.train(actor, params, repeated, labels, learned)))
+    return Learners(groups)

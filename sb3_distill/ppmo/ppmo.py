@@ -1,0 +1,572 @@
+"""Proximal Policy Meta-Optimization: the outer loop."""
+
+import copy
+import inspect
+import warnings
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.preprocessing import preprocess_obs
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.utils import FloatSchedule, explained_variance, obs_as_tensor
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor
+
+from sb3_distill import inner_loop as inner
+from sb3_distill.action_distribution import ActionDistribution
+from sb3_distill.actor import actor_of
+from sb3_distill.dataset import SyntheticDataset
+from sb3_distill.dataset_info import DatasetInfo, policy_kwargs_to_json
+from sb3_distill.learners import LearnerDistribution, Learners
+from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer, check_finite
+from sb3_distill.ppmo.losses import normalize, policy_loss, value_loss
+from sb3_distill.ppmo.policies import CnnPolicy, MlpPolicy, MultiInputPolicy
+from sb3_distill.spaces import SUPPORTED_ACTION_SPACES, min_instances, preprocessed_shape
+from sb3_distill.stacked import StackedActor, stack_parameters, write_parameters
+from sb3_distill.vec_env import GymnasiumVecEnv, env_origin
+
+SelfPPMO = TypeVar("SelfPPMO", bound="PPMO")
+CHUNK = 16_384  # observations per forward pass of the critic after a rollout
+BOX_INSTANCES = 64  # the paper's k for continuous actions
+
+
+class PPMO(OnPolicyAlgorithm):
+    """
+    Proximal Policy Meta-Optimization (Algorithm 1 of Wilhelm & Ventura, "Distilling Reinforcement Learning into
+    Single-Batch Datasets", 2025, https://arxiv.org/abs/2508.09283).
+
+    Learns a synthetic dataset such that a freshly initialised policy, trained on it for one step, solves the environment.
+    What is not described here is as in ``stable_baselines3.PPO``; defaults differ.
+
+    :param policy: The policy model to use (MlpPolicy, CnnPolicy, ...)
+    :param env: The environment to learn from (if registered in Gym, can be str)
+    :param n_instances: Number of synthetic instances, ``k`` of the paper. ``None``: the paper's minimum (Eq. 3) for
+        discrete actions, 64 for continuous ones
+    :param n_learners: Number of learners that are drawn, taught and scored in each iteration; a divisor of ``n_envs``.
+        ``None``: the largest divisor up to 8
+    :param learner_distribution: The networks that the dataset shall teach: a ``LearnerDistribution``, or what its ``parse``
+        takes. ``None``: the given policy with SB3's own initialisation
+    :param inner_loop: How learners are trained on the dataset: ``"sgd"``, gradient steps
+    :param inner_learning_rate: Initial value of the learned rate of the gradient steps
+    :param n_inner_steps: Number of gradient steps (the paper: 1)
+    :param initial_dataset: A dataset, file or shipped set to continue from
+    :param learning_rate: Step size of Adam on the synthetic observations
+    :param labels_learning_rate: The same for the labels; ``None``: as ``learning_rate``
+    :param rates_learning_rate: The same for the logarithm of the learned rates; ``None``: as
+        ``learning_rate``
+    :param log_std_learning_rate: The same for the log-std of continuous actions; ``None``: as ``learning_rate``
+    :param critic_learning_rate: The same for the critic; ``None``: 0.4 times ``learning_rate``
+    :param batch_size: Transitions of a minibatch, all learners together
+    :param vf_coef: Scale of the critic's loss. The critic shares nothing with the dataset
+    :param max_grad_norm: Bound of the gradient norm, for the dataset and for the critic apart
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "MlpPolicy": MlpPolicy,
+        "CnnPolicy": CnnPolicy,
+        "MultiInputPolicy": MultiInputPolicy,
+    }
+
+    def __init__(
+        self,
+        policy: str | type[ActorCriticPolicy],
+        env: GymEnv | str,
+        n_instances: int | None = None,
+        n_learners: int | None = None,
+        learner_distribution: Any = None,
+        inner_loop: str = "sgd",
+        inner_learning_rate: float = 0.1,
+        n_inner_steps: int = 1,
+        initial_dataset: Any = None,
+        learning_rate: float | Schedule = 2.5e-3,
+        labels_learning_rate: float | Schedule | None = None,
+        rates_learning_rate: float | Schedule | None = None,
+        log_std_learning_rate: float | Schedule | None = None,
+        critic_learning_rate: float | Schedule | None = None,
+        n_steps: int = 128,
+        batch_size: int = 2048,
+        n_epochs: int = 4,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        clip_range: float | Schedule = 0.2,
+        clip_range_vf: float | Schedule | None = None,
+        normalize_advantage: bool = True,
+        ent_coef: float = 0.0,
+        vf_coef: float = 0.5,
+        max_grad_norm: float = 0.5,
+        use_sde: bool = False,
+        sde_sample_freq: int = -1,
+        rollout_buffer_class: type[RolloutBuffer] | None = None,
+        rollout_buffer_kwargs: dict[str, Any] | None = None,
+        target_kl: float | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: th.device | str = "auto",
+        _init_setup_model: bool = True,
+    ) -> None:
+        super().__init__(
+            policy,
+            env,
+            learning_rate=learning_rate,
+            n_steps=n_steps,
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            ent_coef=ent_coef,
+            vf_coef=vf_coef,
+            max_grad_norm=max_grad_norm,
+            use_sde=use_sde,
+            sde_sample_freq=sde_sample_freq,
+            rollout_buffer_class=rollout_buffer_class,
+            rollout_buffer_kwargs=rollout_buffer_kwargs,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            policy_kwargs=policy_kwargs,
+            verbose=verbose,
+            seed=seed,
+            device=device,
+            _init_setup_model=False,
+            supported_action_spaces=SUPPORTED_ACTION_SPACES,
+        )
+        self.n_instances = n_instances
+        self.n_learners = n_learners
+        self.learner_distribution = learner_distribution
+        self.inner_loop = inner_loop
+        self.inner_learning_rate = inner_learning_rate
+        self.n_inner_steps = n_inner_steps
+        self.initial_dataset = initial_dataset
+        self.labels_learning_rate = labels_learning_rate
+        self.rates_learning_rate = rates_learning_rate
+        self.log_std_learning_rate = log_std_learning_rate
+        self.critic_learning_rate = critic_learning_rate
+        self.batch_size = batch_size
+        self.n_epochs = n_epochs
+        self.clip_range = clip_range
+        self.clip_range_vf = clip_range_vf
+        self.normalize_advantage = normalize_advantage
+        self.target_kl = target_kl
+        if _init_setup_model:
+            self._setup_model()
+
+    @staticmethod
+    def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        if isinstance(env, VectorEnv):
+            env = VecMonitor(GymnasiumVecEnv(env))
+        return OnPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
+
+    # ------------------------------------------------------------------ set-up
+
+    def _setup_model(self) -> None:
+        self._n_learners = self._resolve_n_learners()
+        self._check_batches()
+        if self.rollout_buffer_class is None:
+            is_dict = isinstance(self.observation_space, spaces.Dict)
+            self.rollout_buffer_class = DictLearnerRolloutBuffer if is_dict else LearnerRolloutBuffer
+        elif not issubclass(self.rollout_buffer_class, LearnerRolloutBuffer):
+            raise ValueError(
+                f"`rollout_buffer_class` must derive from LearnerRolloutBuffer, which keeps the transitions of each learner "
+                f"together; {self.rollout_buffer_class.__name__} does not"
+            )
+        # A loaded model brings its generator along; what set-up draws from it is given back.
+        loaded: th.Generator | None = getattr(self, "_generator", None)
+        state = None if loaded is None else loaded.get_state()
+        policy_kwargs = self.policy_kwargs
+        if _takes_argument(self.policy_class, "share_features_extractor"):
+            # The actor's part is taught, the critic's is trained.
+            self.policy_kwargs = {**policy_kwargs, "share_features_extractor": False}
+        super()._setup_model()
+        self.policy_kwargs = policy_kwargs
+        if loaded is None:
+            self._generator = th.Generator().manual_seed(int(th.randint(2**62, ())) if self.seed is None else self.seed)
+
+        self.rollout_buffer.n_learners = self._n_learners  # type: ignore[attr-defined]
+        self.rollout_buffer.generator = self._generator  # type: ignore[attr-defined]
+        self.clip_range = FloatSchedule(self.clip_range)  # type: ignore[assignment]
+        if self.clip_range_vf is not None:
+            if isinstance(self.clip_range_vf, (float, int)):
+                assert self.clip_range_vf > 0, "`clip_range_vf` must be positive, pass `None` to deactivate vf clipping"
+            self.clip_range_vf = FloatSchedule(self.clip_range_vf)  # type: ignore[assignment]
+
+        self._actions = ActionDistribution(self.action_space)
+        self._setup_learners()
+        self._setup_dataset()
+        if state is not None:
+            self._generator.set_state(state)
+
+    def _resolve_n_learners(self) -> int:
+        if self.env is None and self.n_learners is None:
+            return 1  # a model loaded to predict
+        if self.n_learners is None:
+            return max(m for m in range(1, min(8, self.n_envs) + 1) if self.n_envs % m == 0)
+        if self.n_learners < 1:
+            raise ValueError(f"`n_learners` must be at least 1, got {self.n_learners}")
+        if self.env is not None and self.n_envs % self.n_learners:
+            raise ValueError(
+                f"`n_learners` must divide the number of environments, so that each learner drives as many: "
+                f"{self.n_envs} environments, n_learners={self.n_learners}"
+            )
+        return self.n_learners
+
+    def _check_batches(self) -> None:
+        if self.normalize_advantage:
+            assert self.batch_size > 1, "`batch_size` must be greater than 1, or its advantages cannot be normalised"
+        if self.batch_size < self._n_learners:
+            raise ValueError(
+                f"`batch_size` must be at least the number of learners, one transition each: "
+                f"batch_size={self.batch_size}, {self._n_learners} learners"
+            )
+        if self.env is None:
+            return
+        buffer_size = self.n_envs * self.n_steps
+        assert buffer_size > 1 or not self.normalize_advantage, (
+            f"`n_steps * n_envs` must be greater than 1. Currently n_steps={self.n_steps} and n_envs={self.n_envs}"
+        )
+        share, per_learner = self.batch_size // self._n_learners, buffer_size // self._n_learners
+        if self.batch_size < buffer_size and per_learner % share:
+            warnings.warn(
+                f"a mini-batch size of {self.batch_size} does not divide the rollout buffer of `n_steps * n_envs = {buffer_size}` "
+                f"transitions: the last mini-batch of each epoch will have {per_learner % share * self._n_learners}",
+                stacklevel=2,
+            )
+
+    def _setup_learners(self) -> None:
+        if hasattr(self.policy, "lstm_actor"):
+            raise ValueError("recurrent policies are not supported: an action must follow from one observation; stack frames")
+        actor = actor_of(self.policy)
+        self._policy_actor = StackedActor(actor)
+        # `policy` acts as one fixed draw, re-taught as the dataset changes; its initial values are part of the model.
+        self.initial_actor = copy.deepcopy(actor)
+        taught = {id(parameter) for parameter in actor.parameters()}
+        critic = [
+            parameter
+            for name, parameter in self.policy.named_parameters()
+            if id(parameter) not in taught and name != "log_std"
+        ]
+        self.policy.optimizer = self.policy.optimizer_class(
+            critic,
+            lr=self._rates()["critic"],
+            **self.policy.optimizer_kwargs,
+        )
+        self._critic_parameters = critic
+        self._sampler = LearnerDistribution.parse(self.learner_distribution).bind(
+            self.policy_class, self.policy_kwargs, self.observation_space, self.action_space, self.device
+        )
+
+    def _setup_dataset(self) -> None:
+        if self.initial_dataset is not None:
+            self.dataset = self._take_initial_dataset()
+        else:
+            loop = inner.make_inner_loop(
+                self.inner_loop, n_steps=self.n_inner_steps, learning_rate=self.inner_learning_rate
+            )
+            k, width, shape = self._resolve_n_instances(), self._actions.n_outputs, preprocessed_shape(self.observation_space)
+
+            def normal(*size: int) -> th.Tensor:
+                return th.randn(size, generator=self._generator)
+
+            observations: Any = {key: normal(k, *sub) for key, sub in shape.items()} if isinstance(shape, dict) else normal(k, *shape)
+            log_std = th.full((width,), self.policy.log_std_init) if isinstance(self.action_space, spaces.Box) else None
+            self.dataset = SyntheticDataset(observations, normal(k, width), loop, self._describe(loop), log_std=log_std)
+        self.dataset.to(self.device)
+        groups = {
+            "learning": list(self.dataset.observations.values())
+            if isinstance(self.dataset.observations, th.nn.ParameterDict)
+            else [self.dataset.observations],
+            "labels": [self.dataset.labels],
+            "rates": list(self.dataset.learned.values()),
+            "log_std": [] if self.dataset.log_std is None else [self.dataset.log_std],
+        }
+        rates = self._rates()
+        self.dataset_optimizer = th.optim.Adam(
+            [{"params": params, "lr": rates[name], "name": name} for name, params in groups.items() if params], eps=1e-5
+        )
+        self._teach_policy()
+
+    def _resolve_n_instances(self) -> int:
+        discrete = not isinstance(self.action_space, spaces.Box)
+        if self.n_instances is None:
+            return min_instances(self.action_space) if discrete else BOX_INSTANCES
+        if self.n_instances < 1:
+            raise ValueError(f"`n_instances` must be at least 1, got {self.n_instances}")
+        if discrete and self.n_instances < (k_min := min_instances(self.action_space)):
+            warnings.warn(
+                f"n_instances={self.n_instances} is below the {k_min} that Eq. 3 of the paper, ceil(c / 2) + 1, expects to be "
+                f"needed for {self.action_space}",
+                stacklevel=2,
+            )
+        return self.n_instances
+
+    def _describe(self, loop: inner.InnerLoop) -> DatasetInfo:
+        env_id, env_kwargs = (None, {}) if self.env is None else env_origin(self.env)
+        names = [name for name, policy in self.policy_aliases.items() if policy is self.policy_class]
+        policy_kwargs = policy_kwargs_to_json(self.policy_kwargs)
+        return DatasetInfo(
+            self.observation_space,
+            self.action_space,
+            env_id=env_id,
+            env_kwargs=env_kwargs,
+            policy=names[0] if names and policy_kwargs is not None else None,
+            policy_kwargs=policy_kwargs or {},
+            learner_distribution=LearnerDistribution.parse(self.learner_distribution).to_json(),
+            inner_loop=loop.settings(),
+            seed=self.seed,
+        )
+
+    def _take_initial_dataset(self) -> SyntheticDataset:
+        given = self.initial_dataset
+        dataset = copy.deepcopy(given) if isinstance(given, SyntheticDataset) else SyntheticDataset.load(given)
+        dataset.check_spaces(self.observation_space, self.action_space)
+        return dataset
+
+    def _rates(self) -> dict[str, float]:
+        """Step sizes now; those that are not given follow ``learning_rate``."""
+        main = float(self.lr_schedule(self._current_progress_remaining))
+        rates = {"learning": main}
+        for name, factor in (("labels", 1.0), ("rates", 1.0), ("log_std", 1.0), ("critic", 0.4)):
+            given = getattr(self, f"{name}_learning_rate")
+            rates[name] = factor * main if given is None else float(FloatSchedule(given)(self._current_progress_remaining))
+        return rates
+
+    # --------------------------------------------------------------- teaching
+
+    def _teach(self, learners: Learners) -> Learners:
+        """Lines 3 and 12 of Algorithm 1."""
+        dataset = self.dataset
+        return inner.train(dataset.inner_loop, learners, dataset.encode(), dataset.labels, dataset.learned)
+
+    def _teach_policy(self) -> None:
+        """Make ``policy`` what the dataset teaches its fixed draw."""
+        initial = Learners([(self._policy_actor, stack_parameters([self.initial_actor]))])
+        with th.no_grad():
+            write_parameters(self._policy_actor.template, self._teach(initial).groups[0][1])
+            if self.dataset.log_std is not None:
+                self.policy.log_std.copy_(self.dataset.log_std)
+
+    def _inputs(self, observations: Any) -> Any:
+        """Observations of all environments, learner by learner, to the actors' inputs ``(M, b, *preprocessed shape)``."""
+        inputs = preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images)
+        if isinstance(inputs, dict):
+            return {key: value.unflatten(0, (self._n_learners, -1)) for key, value in inputs.items()}
+        return inputs.unflatten(0, (self._n_learners, -1))
+
+    # ---------------------------------------------------------------- rollout
+
+    def collect_rollouts(
+        self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
+    ) -> bool:
+        """
+        Lines 2 to 4 of Algorithm 1: draw learners, teach them, let each drive its environments.
+
+        :raises FloatingPointError: if a reward or an observation is not finite; the dataset stays as it was, and is
+            written beside the logs where there is a log folder
+        """
+        assert self._last_obs is not None, "No previous observation was provided"
+        self.policy.set_training_mode(False)
+        rollout_buffer.reset()
+        self.learners = self._sampler.sample(self._n_learners, self._generator)
+        with th.no_grad():
+            taught = self._teach(self.learners)
+        noise = self._actions.noise((n_rollout_steps, env.num_envs), self._generator).to(self.device)
+        outputs, bootstraps = [], []
+        unused = th.zeros(env.num_envs)
+        is_box, is_discrete = isinstance(self.action_space, spaces.Box), isinstance(self.action_space, spaces.Discrete)
+        callback.on_rollout_start()
+
+        for n_steps in range(n_rollout_steps):
+            with th.no_grad():
+                output = taught(self._inputs(obs_as_tensor(self._last_obs, self.device))).flatten(0, 1)
+                actions = self._actions.act(output, noise[n_steps], self.dataset.log_std).cpu().numpy()
+            outputs.append(output)
+            if is_box:
+                actions = actions.reshape(-1, *self.action_space.shape)  # type: ignore[misc]
+                clipped_actions = np.clip(actions, self.action_space.low, self.action_space.high)  # type: ignore[attr-defined]
+            else:
+                clipped_actions = actions
+            new_obs, rewards, dones, infos = env.step(clipped_actions)
+
+            self.num_timesteps += env.num_envs
+            callback.update_locals(locals())
+            if not callback.on_step():
+                return False
+            if dones.any():
+                self._update_info_buffer(infos, dones)
+                for idx in np.flatnonzero(dones).tolist():
+                    if infos[idx].get("TimeLimit.truncated", False) and "terminal_observation" in infos[idx]:
+                        bootstraps.append((n_steps, idx, infos[idx]["terminal_observation"]))
+            if is_discrete:
+                actions = actions.reshape(-1, 1)
+            rollout_buffer.add(self._last_obs, actions, rewards, self._last_episode_starts, unused, unused)  # type: ignore[arg-type]
+            self._last_obs = new_obs  # type: ignore[assignment]
+            self._last_episode_starts = dones
+
+        trouble = check_finite(rollout_buffer, self.num_timesteps // env.num_envs - n_rollout_steps)
+        if trouble is not None:
+            raise FloatingPointError(f"{trouble}; `model.dataset` is as it was before this rollout{self._rescue()}")
+        self._finish_rollout(rollout_buffer, th.cat(outputs), bootstraps, new_obs, dones)
+        callback.update_locals(locals())
+        callback.on_rollout_end()
+        return True
+
+    @th.no_grad()
+    def _finish_rollout(
+        self,
+        buffer: RolloutBuffer,
+        outputs: th.Tensor,
+        bootstraps: list[tuple[int, int, Any]],
+        last_obs: Any,
+        dones: np.ndarray[Any, Any],
+    ) -> None:
+        """Log-probabilities, values and advantages of a whole rollout at once."""
+        shape = buffer.rewards.shape
+        actions = th.as_tensor(buffer.actions.reshape(shape[0] * shape[1], -1), device=self.device)
+        distribution = self._actions(outputs, self.dataset.log_std)
+        buffer.log_probs[:] = distribution.log_prob(self._evaluated(actions)).reshape(shape).cpu().numpy()
+        flat: Any = (
+            {key: value.reshape(-1, *value.shape[2:]) for key, value in buffer.observations.items()}
+            if isinstance(buffer.observations, dict)
+            else buffer.observations.reshape(-1, *buffer.observations.shape[2:])
+        )
+        buffer.values[:] = self._values(flat, shape[0] * shape[1]).reshape(shape).cpu().numpy()
+        if bootstraps:
+            # An episode cut by its time limit would have gone on, see SB3's issue 633.
+            steps, envs, final = zip(*bootstraps, strict=True)
+            stacked: Any = (
+                {key: np.stack([obs[key] for obs in final]) for key in final[0]} if isinstance(final[0], dict) else np.stack(final)
+            )
+            buffer.rewards[list(steps), list(envs)] += self.gamma * self._values(stacked, len(final)).cpu().numpy()
+        buffer.compute_returns_and_advantage(self._values(last_obs, shape[1]), dones)
+
+    def _values(self, observations: Any, n: int) -> th.Tensor:
+        chunks = []
+        for start in range(0, n, CHUNK):
+            part = slice(start, start + CHUNK)
+            obs = {key: value[part] for key, value in observations.items()} if isinstance(observations, dict) else observations[part]
+            chunks.append(self.policy.predict_values(obs_as_tensor(obs, self.device)).flatten())
+        return th.cat(chunks)
+
+    def _evaluated(self, actions: th.Tensor) -> th.Tensor:
+        return actions.long().flatten() if isinstance(self.action_space, spaces.Discrete) else actions.float()
+
+    def _rescue(self) -> str:
+        folder = self.logger.get_dir()
+        if folder is None:
+            return ""
+        path = Path(folder) / "last_finite_dataset.safetensors"
+        self.dataset.save(path)
+        return f" and was written to {path}"
+
+    # --------------------------------------------------------------- training
+
+    def train(self) -> None:
+        """
+        Lines 6 to 15 of Algorithm 1: update dataset and critic on the rollout. Before each minibatch all learners are taught
+        anew, from the same initial parameters, so that the policies change through the dataset alone.
+        """
+        self.policy.set_training_mode(True)
+        rates = self._rates()
+        for group in self.dataset_optimizer.param_groups:
+            group["lr"] = rates[group["name"]]
+        for group in self.policy.optimizer.param_groups:
+            group["lr"] = rates["critic"]
+        clip_range = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
+        clip_range_vf = self.clip_range_vf and self.clip_range_vf(self._current_progress_remaining)  # type: ignore[operator]
+        dataset_parameters = list(self.dataset.parameters())
+        explained = explained_variance(self.rollout_buffer.values.flatten(), self.rollout_buffer.returns.flatten())
+        log: dict[str, list[th.Tensor]] = {}
+        continue_training = True
+
+        for epoch in range(self.n_epochs):
+            for batch in self.rollout_buffer.get(self.batch_size):
+                learners = self._teach(self.learners)
+                outputs = learners(self._inputs(batch.observations)).flatten(0, 1)
+                distribution = self._actions(outputs, self.dataset.log_std)
+                log_prob = distribution.log_prob(self._evaluated(batch.actions))
+                entropy = distribution.entropy()
+                advantages = normalize(batch.advantages) if self.normalize_advantage else batch.advantages
+                surrogate = policy_loss(log_prob, batch.old_log_prob, advantages, clip_range)
+                entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
+                values = self.policy.predict_values(batch.observations).flatten()
+                critic_loss = value_loss(values, batch.returns, batch.old_values, clip_range_vf)
+                loss = surrogate.loss + self.ent_coef * entropy_loss + self.vf_coef * critic_loss
+
+                if self.target_kl is not None and surrogate.approx_kl > 1.5 * self.target_kl:
+                    continue_training = False
+                    if self.verbose >= 1:
+                        print(f"Early stopping at step {epoch} due to reaching max kl: {surrogate.approx_kl:.2f}")
+                    break
+
+                self.dataset_optimizer.zero_grad()
+                self.policy.optimizer.zero_grad()
+                loss.backward()
+                grad_norm = th.nn.utils.clip_grad_norm_(dataset_parameters, self.max_grad_norm)
+                th.nn.utils.clip_grad_norm_(self._critic_parameters, self.max_grad_norm)
+                if grad_norm.isfinite():  # a step that cannot be computed is left out, and counted
+                    self.dataset_optimizer.step()
+                    self.dataset.clamp_()
+                self.policy.optimizer.step()
+
+                for name, value in (
+                    ("policy_gradient_loss", surrogate.loss), ("value_loss", critic_loss), ("entropy_loss", entropy_loss),
+                    ("approx_kl", surrogate.approx_kl), ("clip_fraction", surrogate.clip_fraction), ("loss", loss),
+                    ("dataset_grad_norm", grad_norm),
+                ):  # fmt: skip
+                    log.setdefault(name, []).append(value.detach())
+            self._n_updates += 1
+            if not continue_training:
+                break
+
+        self.dataset.info.timesteps = self.num_timesteps
+        self._teach_policy()
+        self._log(log, rates, clip_range, clip_range_vf, explained)
+
+    def _log(
+        self, log: dict[str, list[th.Tensor]], rates: dict[str, float], clip_range: float, clip_range_vf: float | None, explained: float
+    ) -> None:
+        for name, values in log.items():
+            self.logger.record(f"train/{name}", th.stack(values).nanmean().item())
+        norms = log.get("dataset_grad_norm", [])
+        self.logger.record("train/skipped_steps", sum(not bool(norm.isfinite()) for norm in norms))
+        for name, rate in self.dataset.inner_loop.rates(self.dataset.learned).items():
+            self.logger.record(f"train/{name}", rate)
+        self.logger.record("train/explained_variance", explained)
+        self.logger.record("train/learning_rate", rates["learning"])
+        self.logger.record("train/clip_range", clip_range)
+        if clip_range_vf is not None:
+            self.logger.record("train/clip_range_vf", clip_range_vf)
+        if self.dataset.log_std is not None:
+            self.logger.record("train/std", self.dataset.log_std.exp().mean().item())
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+
+    def learn(
+        self: SelfPPMO,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 1,
+        tb_log_name: str = "PPMO",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> SelfPPMO:
+        return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
+
+    # ----------------------------------------------------------------- saving
+
+    def _excluded_save_params(self) -> list[str]:
+        derived = ["learners", "_sampler", "_policy_actor", "_critic_parameters", "_actions", "_n_learners"]
+        return [*super()._excluded_save_params(), *derived]
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy", "policy.optimizer", "dataset", "dataset_optimizer", "initial_actor"], []
+
+
+def _takes_argument(function: Any, name: str) -> bool:
+    parameters = inspect.signature(function).parameters
+    return name in parameters or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())

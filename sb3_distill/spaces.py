@@ -1,0 +1,136 @@
+"""What the spaces of an environment mean for a synthetic dataset, and their JSON form (no pickle)."""
+
+import math
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import get_flattened_obs_dim
+
+Json = dict[str, Any]
+SUPPORTED_ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
+def n_classes(action_space: spaces.Space[Any]) -> int:
+    """
+    The ``c`` of Eq. 3: values that the labels must tell apart.
+
+    :param action_space: ``Discrete`` (n), ``MultiDiscrete`` (sum of its sizes) or ``MultiBinary`` (2 n)
+    :raises ValueError: for any other space
+    """
+    if isinstance(action_space, spaces.Discrete):
+        return int(action_space.n)
+    if isinstance(action_space, spaces.MultiDiscrete):
+        return int(action_space.nvec.sum())
+    if isinstance(action_space, spaces.MultiBinary):
+        return 2 * int(np.prod(action_space.shape))
+    raise ValueError(f"Eq. 3 counts discrete actions; {action_space} has none, choose `n_instances` yourself")
+
+
+def min_instances(action_space: spaces.Space[Any]) -> int:
+    """
+    Eq. 3 of Wilhelm & Ventura (2025): ``k_min = ceil(c / 2) + 1`` soft-labelled instances separate ``c`` classes.
+
+    :param action_space: a discrete action space, see ``n_classes``
+    :return: ``k_min``
+    :raises ValueError: for a ``Box``, where the equation says nothing
+    """
+    return math.ceil(n_classes(action_space) / 2) + 1
+
+
+def n_outputs(action_space: spaces.Space[Any]) -> int:
+    """
+    Width of the last layer of an SB3 actor, hence of a label: logits, or means of a Gaussian.
+
+    :param action_space: any action space that PPO supports
+    :raises ValueError: for any other space
+    """
+    if isinstance(action_space, spaces.Box):
+        return int(np.prod(action_space.shape))
+    if isinstance(action_space, spaces.MultiBinary):
+        return int(np.prod(action_space.shape))
+    return n_classes(action_space)
+
+
+Shape = tuple[int, ...]
+
+
+def preprocessed_shape(space: spaces.Space[Any]) -> Shape | dict[str, Shape]:
+    """
+    Shape of one observation as a network sees it, after SB3's ``preprocess_obs`` (one-hot for discrete spaces).
+
+    :param space: an observation space
+    :return: a shape, or one per key for a ``Dict``
+    :raises ValueError: for a space that SB3's policies do not take
+    """
+    if isinstance(space, spaces.Dict):
+        return {key: (get_flattened_obs_dim(sub),) if _is_one_hot(sub) else sub.shape for key, sub in space.spaces.items()}  # type: ignore[misc]
+    if _is_one_hot(space):
+        return (get_flattened_obs_dim(space),)
+    if isinstance(space, (spaces.Box, spaces.MultiBinary)):
+        return space.shape
+    raise ValueError(f"SB3's policies take no {type(space).__name__} observations")
+
+
+def _is_one_hot(space: spaces.Space[Any]) -> bool:
+    return isinstance(space, (spaces.Discrete, spaces.MultiDiscrete))
+
+
+def describe(space: spaces.Space[Any]) -> str:
+    """A space in a few words, for messages: kind and shape."""
+    if isinstance(space, spaces.Discrete):
+        return f"Discrete({space.n})"
+    if isinstance(space, spaces.Dict):
+        return "Dict(" + ", ".join(f"{key}: {describe(sub)}" for key, sub in space.spaces.items()) + ")"
+    if isinstance(space, spaces.MultiDiscrete):
+        return f"MultiDiscrete({space.nvec.tolist()})"
+    return f"{type(space).__name__}{space.shape}"
+
+
+def space_to_json(space: spaces.Space[Any]) -> Json:
+    """
+    :param space: ``Box``, ``Discrete``, ``MultiDiscrete``, ``MultiBinary``, or a ``Dict`` of these
+    :return: a JSON object that ``space_from_json`` reads back
+    :raises ValueError: for any other space
+    """
+    if isinstance(space, spaces.Box):
+        bounds = {"low": _bound_to_json(space.low), "high": _bound_to_json(space.high)}
+        return {"type": "Box", "shape": list(space.shape), "dtype": str(space.dtype), **bounds}
+    if isinstance(space, spaces.Discrete):
+        return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
+    if isinstance(space, spaces.MultiDiscrete):
+        return {"type": "MultiDiscrete", "nvec": space.nvec.tolist()}
+    if isinstance(space, spaces.MultiBinary):
+        return {"type": "MultiBinary", "n": space.n if isinstance(space.n, int) else [int(size) for size in space.n]}
+    if isinstance(space, spaces.Dict):
+        return {"type": "Dict", "spaces": {key: space_to_json(sub) for key, sub in space.spaces.items()}}
+    raise ValueError(f"a {type(space).__name__} space cannot be stored in a dataset file")
+
+
+def space_from_json(data: Json) -> spaces.Space[Any]:
+    """
+    :param data: what ``space_to_json`` returned
+    :raises ValueError: for an unknown kind of space
+    """
+    kind = data["type"]
+    if kind == "Box":
+        shape, dtype = tuple(data["shape"]), np.dtype(data["dtype"])
+        low, high = (np.broadcast_to(np.array(data[end], dtype=float), shape) for end in ("low", "high"))
+        return spaces.Box(low.astype(dtype), high.astype(dtype), shape, dtype.type)
+    if kind == "Discrete":
+        return spaces.Discrete(data["n"], start=data["start"])
+    if kind == "MultiDiscrete":
+        return spaces.MultiDiscrete(data["nvec"])
+    if kind == "MultiBinary":
+        return spaces.MultiBinary(data["n"])
+    if kind == "Dict":
+        return spaces.Dict({key: space_from_json(sub) for key, sub in data["spaces"].items()})
+    raise ValueError(f"unknown kind of space {kind!r}")
+
+
+def _bound_to_json(bound: np.ndarray[Any, Any]) -> Any:
+    # Images have one bound for all pixels; floats are written so that "inf" survives strict JSON readers.
+    values = np.unique(bound)
+    if len(values) == 1:
+        return str(values[0])
+    return bound.astype(str).tolist()

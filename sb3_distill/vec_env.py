@@ -1,0 +1,145 @@
+"""Vector environments: Gymnasium's behind SB3's interface, and the fastest way to make one."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
+
+from sb3_distill.spaces import Json
+
+
+class GymnasiumVecEnv(VecEnv):
+    """
+    A Gymnasium vector environment as an SB3 ``VecEnv``.
+
+    :param env: a vector environment that resets in the step that ends an episode (``AutoresetMode.SAME_STEP``)
+    :raises ValueError: for another autoreset mode: SB3 would take the reset as a transition of the task
+    """
+
+    def __init__(self, env: "VectorEnv[Any, Any, Any]") -> None:
+        mode = env.metadata.get("autoreset_mode")
+        if mode != AutoresetMode.SAME_STEP:
+            raise ValueError(
+                f"{env} has autoreset mode {getattr(mode, 'name', mode)}, but SB3 needs SAME_STEP: make it with "
+                "gym.make_vec(..., autoreset_mode=AutoresetMode.SAME_STEP) or, for a SyncVectorEnv or AsyncVectorEnv, "
+                'gym.make_vec(..., vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP})'
+            )
+        self.env = env
+        self._actions: Any = None
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+
+    def reset(self) -> VecEnvObs:
+        seed = None if self._seeds[0] is None else int(self._seeds[0])
+        observations, _ = self.env.reset(seed=seed, options=self._options[0] or None)
+        self._reset_seeds()
+        self._reset_options()
+        return observations  # type: ignore[no-any-return]
+
+    def step_async(self, actions: np.ndarray[Any, Any]) -> None:
+        self._actions = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        observations, rewards, terminated, truncated, info = self.env.step(self._actions)
+        dones = terminated | truncated
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        if dones.any():
+            final = info["final_obs"]
+            for i in np.flatnonzero(dones).tolist():
+                last = {key: value[i] for key, value in final.items()} if isinstance(final, dict) else final[i]
+                infos[i]["terminal_observation"] = last
+                infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
+        return observations, np.asarray(rewards, dtype=np.float32), dones, infos
+
+    def close(self) -> None:
+        self.env.close()
+
+    def get_images(self) -> Sequence[np.ndarray[Any, Any] | None]:
+        frames = self.env.render()
+        return [None] * self.num_envs if frames is None else list(frames)
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        value = getattr(self.env, attr_name)
+        return [value for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        raise NotImplementedError(f"a native vector environment has no attributes of its own per environment ({attr_name})")
+
+    def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
+        raise NotImplementedError(f"a native vector environment has no methods of its own per environment ({method_name})")
+
+    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:  # type: ignore[type-arg]
+        return [False for _ in self._get_indices(indices)]
+
+
+def has_native_vector_env(env_id: str) -> bool:
+    """Whether an id is registered with a vector environment of its own that can reset in the same step."""
+    creator = gym.spec(env_id).vector_entry_point
+    if creator is None:
+        return False
+    if isinstance(creator, str):
+        creator = gym.envs.registration.load_env_creator(creator)
+    return "autoreset_mode" in inspect.signature(creator).parameters
+
+
+def make_vec_env(
+    env_id: str | Callable[..., "gym.Env[Any, Any]"],
+    n_envs: int = 1,
+    seed: int | None = None,
+    start_index: int = 0,
+    monitor_dir: str | None = None,
+    wrapper_class: Callable[["gym.Env[Any, Any]"], "gym.Env[Any, Any]"] | None = None,
+    env_kwargs: dict[str, Any] | None = None,
+    vec_env_cls: type[Any] | None = None,
+    vec_env_kwargs: dict[str, Any] | None = None,
+    monitor_kwargs: dict[str, Any] | None = None,
+    wrapper_kwargs: dict[str, Any] | None = None,
+) -> VecEnv:
+    """
+    SB3's ``make_vec_env`` with the same arguments, and a native vector environment where one exists.
+
+    The native way is taken for an id that is registered with a vector environment of its own, unless an argument asks
+    for something that only separate environments have (``wrapper_class``, ``vec_env_cls``, ``monitor_dir``).
+
+    :return: a monitored ``VecEnv``
+    """
+    per_env = (wrapper_class, vec_env_cls, monitor_dir, vec_env_kwargs, monitor_kwargs, wrapper_kwargs)
+    if isinstance(env_id, str) and not any(per_env) and has_native_vector_env(env_id):
+        env = gym.make_vec(env_id, num_envs=n_envs, autoreset_mode=AutoresetMode.SAME_STEP, **(env_kwargs or {}))
+        native = VecMonitor(GymnasiumVecEnv(env))
+        native.seed(seed)
+        return native
+    return sb3_make_vec_env(
+        env_id,
+        n_envs,
+        seed,
+        start_index,
+        monitor_dir,
+        wrapper_class,  # type: ignore[arg-type]
+        env_kwargs,
+        vec_env_cls,
+        vec_env_kwargs,
+        monitor_kwargs,
+        wrapper_kwargs,
+    )
+
+
+def env_origin(env: VecEnv) -> tuple[str | None, Json]:
+    """
+    :param env: any ``VecEnv``
+    :return: the Gymnasium id and the keyword arguments (those that JSON can hold) it was made with, as far as known
+    """
+    try:
+        spec = env.get_attr("spec", 0)[0]
+    except AttributeError:
+        return None, {}
+    if spec is None:
+        return None, {}
+    plain = (bool, int, float, str)
+    skip = ("render_mode", "autoreset_mode")
+    return spec.id, {key: value for key, value in spec.kwargs.items() if isinstance(value, plain) and key not in skip}
