@@ -3,6 +3,8 @@
 import nd_cartpole  # noqa: F401  (registers the environments)
 
 from sb3_distill.dataset import DatasetError, SyntheticDataset, shipped_sets
+from sb3_distill.distilled_policy import DistilledPolicy
+from sb3_distill.evaluation import Evaluation, evaluate_learners
 from sb3_distill.learners import LearnerComponent, LearnerDistribution
 from sb3_distill.ppmo import PPMO
 from sb3_distill.spaces import min_instances
@@ -11,9 +13,12 @@ from sb3_distill.vec_env import make_vec_env
 __all__ = [
     "PPMO",
     "DatasetError",
+    "DistilledPolicy",
+    "Evaluation",
     "LearnerComponent",
     "LearnerDistribution",
     "SyntheticDataset",
+    "evaluate_learners",
     "make_vec_env",
     "min_instances",
     "shipped_sets",

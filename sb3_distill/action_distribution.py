@@ -55,12 +55,31 @@ class ActionDistribution:
             return (scores > 0).float()
         return th.stack([part.argmax(dim=-1) for part in scores.split(self._sizes, dim=-1)], dim=-1)
 
-    def __call__(self, outputs: th.Tensor, log_std: th.Tensor | None = None) -> Distribution:
+    def log_prob(self, outputs: th.Tensor, actions: th.Tensor, log_std: th.Tensor | None = None) -> th.Tensor:
         """
         :param outputs: ``(n, n_outputs)``; flatten learners into ``n`` first: SB3 sums over dimension 1
+        :param actions: as a rollout buffer holds them ``(n, dimensions)``
         :param log_std: ``(n_outputs,)``, for a ``Box``
-        :return: SB3's distribution, for ``log_prob`` and ``entropy``
+        :return: log-probabilities ``(n,)``, summed over action dimensions
         """
+        if isinstance(self.action_space, spaces.Discrete):
+            # The same number as SB3's, in one call.
+            return -th.nn.functional.cross_entropy(outputs, actions.long().flatten(), reduction="none")
+        return self.distribution(outputs, log_std).log_prob(actions.float())
+
+    def entropy(self, outputs: th.Tensor, log_std: th.Tensor | None = None) -> th.Tensor | None:
+        """
+        :param outputs: ``(n, n_outputs)``
+        :param log_std: ``(n_outputs,)``, for a ``Box``
+        :return: entropies ``(n,)`` in nats, or ``None`` where there is no closed form
+        """
+        if isinstance(self.action_space, spaces.Discrete):
+            log_probs = outputs.log_softmax(dim=-1)
+            return -(log_probs * log_probs.exp()).sum(dim=-1)
+        return self.distribution(outputs, log_std).entropy()
+
+    def distribution(self, outputs: th.Tensor, log_std: th.Tensor | None = None) -> Distribution:
+        """SB3's distribution for ``outputs`` of shape ``(n, n_outputs)``."""
         if isinstance(self.action_space, spaces.Box):
             return self._distribution.proba_distribution(outputs, log_std)
         return self._distribution.proba_distribution(action_logits=outputs)

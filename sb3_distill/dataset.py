@@ -10,12 +10,14 @@ from typing import Any
 
 import safetensors
 import torch as th
+from gymnasium import spaces
 from safetensors.torch import save_file
 from torch import nn
 
 from sb3_distill.dataset_info import DatasetInfo, Statistics
-from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop
-from sb3_distill.spaces import Json, n_outputs, preprocessed_shape
+from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
+from sb3_distill.learners import Learners
+from sb3_distill.spaces import Json, describe, n_outputs, preprocessed_shape, same_kind
 
 FORMAT = "sb3-distill/dataset"
 FORMAT_VERSION = 1
@@ -78,6 +80,30 @@ class SyntheticDataset(nn.Module):
     def encode(self) -> Any:
         """The synthetic observations as learners see them (a plain dict for ``Dict`` spaces)."""
         return dict(self.observations) if isinstance(self.observations, nn.ParameterDict) else self.observations
+
+    def teach(self, learners: Learners) -> Learners:
+        """
+        Lines 3 and 12 of Algorithm 1.
+
+        :param learners: initial learners; they are not changed
+        :return: trained learners, differentiable with respect to this dataset unless gradients are switched off
+        """
+        return train(self.inner_loop, learners, self.encode(), self.labels, self.learned)
+
+    def check_spaces(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
+        """
+        :param observation_space: of an environment
+        :param action_space: of an environment
+        :raises DatasetError: if the dataset was made for other spaces
+        """
+        for name, own, other in (
+            ("observation", self.info.observation_space, observation_space),
+            ("action", self.info.action_space, action_space),
+        ):
+            if not same_kind(own, other):
+                raise DatasetError(
+                    f"the dataset was made for {name} space {describe(own)}, the environment has {describe(other)}"
+                )
 
     @th.no_grad()
     def clamp_(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch as th
 from torch import nn
 
-from sb3_distill.actor import Actor
+from sb3_distill.networks import Network
 from sb3_distill.stacked import Params
 
 Scheme = Callable[[tuple[int, ...], float, th.Generator], th.Tensor]
@@ -59,14 +59,14 @@ PYTORCH = "pytorch"
 INITIALIZATIONS = (*SCHEMES, PYTORCH)
 
 
-def is_plain(actor: Actor) -> bool:
+def is_plain(actor: Network) -> bool:
     """Whether all parameters belong to linear layers, convolutions and layer norms, so that the schemes can draw them."""
     plain = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.LayerNorm)
     return all(isinstance(module, plain) for module in actor.modules() if list(module.parameters(recurse=False)))
 
 
 def draw(
-    actor: Actor, n: int, generator: th.Generator, scheme: str, hidden_gain: float = math.sqrt(2), last_gain: float = 0.01
+    actor: Network, n: int, generator: th.Generator, scheme: str, hidden_gain: float = math.sqrt(2), last_gain: float = 0.01
 ) -> Params:
     """
     Draw initial parameters for ``n`` actors of one shape.

@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Protocol
 import torch as th
 
 from sb3_distill.learners import Learners
-from sb3_distill.stacked import Params, StackedActor
+from sb3_distill.mlp_step import gradient_step
+from sb3_distill.stacked import Params, StackedNetwork
 
 Observations = th.Tensor | Mapping[str, th.Tensor]
 
@@ -26,7 +27,7 @@ class InnerLoop(Protocol):
         """The numbers learned together with the dataset, by the name under which its file stores them."""
 
     def train(
-        self, actor: StackedActor, params: Params, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
+        self, actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
     ) -> Params:
         """
         :param actor: the shape of the learners
@@ -67,21 +68,16 @@ class GradientSteps:
         return {"log_inner_learning_rates": th.full((self.n_steps, 1), self.learning_rate).log()}
 
     def train(
-        self, actor: StackedActor, params: Params, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
+        self, actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
     ) -> Params:
-        differentiable = th.is_grad_enabled()
         rates = learned["log_inner_learning_rates"].exp()
-        with th.enable_grad():
-            params = {name: value.detach().requires_grad_() for name, value in params.items()}
-            for step in range(self.n_steps):
-                # Summed over learners, so that each one's gradient is that of its own mean.
-                loss = (actor(params, observations) - labels).square().mean(dim=(1, 2)).sum()
-                gradients = th.autograd.grad(loss, list(params.values()), create_graph=differentiable)
-                params = {
-                    name: value - rates[step, 0] * gradient
-                    for (name, value), gradient in zip(params.items(), gradients, strict=True)
-                }
-        return params if differentiable else {name: value.detach() for name, value in params.items()}
+        for step in range(self.n_steps):
+            if actor.mlp is not None and isinstance(observations, th.Tensor) and observations.dim() == 3:
+                per_parameter = rates[step].expand(2 * len(actor.mlp))
+                params = gradient_step(actor.mlp, params, observations, labels, per_parameter)
+            else:
+                params = autograd_step(actor, params, observations, labels, rates[step, 0])
+        return params
 
     def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:
         values = learned["log_inner_learning_rates"].detach().exp().flatten().tolist()
@@ -91,6 +87,29 @@ class GradientSteps:
 
     def settings(self) -> dict[str, Any]:
         return {"name": self.name, "n_steps": self.n_steps}
+
+
+def autograd_step(actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, rate: th.Tensor) -> Params:
+    """
+    One gradient step of any network; ``mlp_step.gradient_step`` does the same for perceptrons, faster.
+
+    :param actor: the shape of the learners
+    :param params: stacked parameters ``(M, *shape)``
+    :param observations: ``(M, k, *preprocessed shape)``, or a dict of such tensors
+    :param labels: ``(k, n_outputs)``
+    :param rate: step size, a scalar
+    :return: parameters after the step, differentiable unless gradients are switched off
+    """
+    differentiable = th.is_grad_enabled()
+    with th.enable_grad():
+        params = {name: value if value.requires_grad else value.detach().requires_grad_() for name, value in params.items()}
+        # Summed over learners, so that each one's gradient is that of its own mean.
+        loss = (actor(params, observations) - labels).square().mean(dim=(1, 2)).sum()
+        gradients = th.autograd.grad(loss, list(params.values()), create_graph=differentiable)
+        params = {
+            name: value - rate * gradient for (name, value), gradient in zip(params.items(), gradients, strict=True)
+        }
+    return params if differentiable else {name: value.detach() for name, value in params.items()}
 
 
 INNER_LOOPS: dict[str, type[GradientSteps]] = {GradientSteps.name: GradientSteps}

@@ -10,8 +10,8 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from sb3_distill import initialization
-from sb3_distill.actor import Actor, actor_of
-from sb3_distill.stacked import Params, StackedActor, stack_parameters
+from sb3_distill.networks import Network, actor_of
+from sb3_distill.stacked import Params, StackedNetwork, stack_parameters
 
 
 class Learners:
@@ -21,7 +21,7 @@ class Learners:
     :param groups: per shape, its forward pass and the parameters ``(m, *shape)``; learner 0 is the first of group 0
     """
 
-    def __init__(self, groups: Sequence[tuple[StackedActor, Params]]) -> None:
+    def __init__(self, groups: Sequence[tuple[StackedNetwork, Params]]) -> None:
         self.groups = list(groups)
         self._sizes = [next(iter(params.values())).shape[0] for _, params in self.groups]
         self.n_learners = sum(self._sizes)
@@ -167,7 +167,7 @@ class LearnerSampler:
             counts[index] = counts.get(index, 0) + 1
         return Learners([self._draw(index, count, generator) for index, count in counts.items()])
 
-    def _draw(self, index: int, n: int, generator: th.Generator) -> tuple[StackedActor, Params]:
+    def _draw(self, index: int, n: int, generator: th.Generator) -> tuple[StackedNetwork, Params]:
         component = self.distribution.components[index]
         stacked, policy = self._template(index)
         if component.init is not None:
@@ -190,13 +190,13 @@ class LearnerSampler:
         policy_kwargs = self._default[1] if component.policy_kwargs is None else dict(component.policy_kwargs)
         return policy_class(*self._spaces, lambda _: 0.0, **policy_kwargs).to(self._device)  # type: ignore[call-arg]
 
-    def _build_template(self, index: int) -> tuple[StackedActor, Any]:
+    def _build_template(self, index: int) -> tuple[StackedNetwork, Any]:
         with th.random.fork_rng(devices=[]):
             policy = self._build_policy(index)
-        return StackedActor(actor_of(policy)), policy
+        return StackedNetwork(actor_of(policy)), policy
 
 
-def _starts_like_sb3(policy: BasePolicy, actor: Actor) -> bool:
+def _starts_like_sb3(policy: BasePolicy, actor: Network) -> bool:
     """Whether a policy's initial parameters follow a law of ``initialization``."""
     if not isinstance(policy, ActorCriticPolicy) or not initialization.is_plain(actor):
         return False

@@ -76,6 +76,15 @@ def _is_one_hot(space: spaces.Space[Any]) -> bool:
     return isinstance(space, (spaces.Discrete, spaces.MultiDiscrete))
 
 
+def same_kind(one: spaces.Space[Any], other: spaces.Space[Any]) -> bool:
+    """Whether two spaces have the same type and shape, so that a network for one fits the other."""
+    if isinstance(one, spaces.Dict) and isinstance(other, spaces.Dict):
+        return set(one) == set(other) and all(same_kind(one[key], other[key]) for key in one)
+    if isinstance(one, spaces.Box) and isinstance(other, spaces.Box):
+        return one.shape == other.shape
+    return one == other
+
+
 def describe(space: spaces.Space[Any]) -> str:
     """A space in a few words, for messages: kind and shape."""
     if isinstance(space, spaces.Discrete):

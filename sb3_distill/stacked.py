@@ -7,18 +7,47 @@ import torch as th
 from torch import nn
 from torch.func import functional_call, vmap
 
-from sb3_distill.actor import Actor
+from sb3_distill.mlp_step import layers_of
+from sb3_distill.networks import Network
 
 Params = dict[str, th.Tensor]
 """Parameters of M actors of one shape by name, each stacked to ``(M, *shape)``."""
 Layer = Callable[[Mapping[str, th.Tensor], th.Tensor], th.Tensor]
 
 ELEMENTWISE = (
-    nn.Tanh, nn.ReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Sigmoid, nn.LeakyReLU, nn.Softplus, nn.SELU, nn.Mish, nn.Hardtanh, nn.Identity
+    nn.ReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Sigmoid, nn.LeakyReLU, nn.Softplus, nn.SELU, nn.Mish, nn.Hardtanh, nn.Identity
 )  # fmt: skip
 
 
-class StackedActor:
+SMALL = 16_384  # entries
+
+
+def fast_tanh(x: th.Tensor) -> th.Tensor:
+    """
+    The hyperbolic tangent as ``2 sigmoid(2 x) - 1``.
+
+    PyTorch's CPU sigmoid is vectorised and its tanh is not on many builds: for large tensors this is four times as fast.
+    The two agree to 1e-7 in float32.
+    """
+    if x.numel() < SMALL or x.device.type != "cpu":
+        return x.tanh()
+    return _FastTanh.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _FastTanh(th.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: th.Tensor) -> th.Tensor:  # type: ignore[override]
+        y = (x + x).sigmoid_().mul_(2).sub_(1)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: th.Tensor) -> th.Tensor:  # type: ignore[override]
+        (y,) = ctx.saved_tensors
+        return th.addcmul(gradient, gradient * y, y, value=-1)
+
+
+class StackedNetwork:
     """
     The forward pass of M actors of one shape.
 
@@ -28,10 +57,11 @@ class StackedActor:
     :param actor: any actor of that shape; its parameter values are not used
     """
 
-    def __init__(self, actor: Actor) -> None:
+    def __init__(self, actor: Network) -> None:
         # Parameters that a policy never trains (none in SB3) would still be taught, as the paper's learners are.
         self.template = actor
         self.names = [name for name, _ in actor.named_parameters()]
+        self.mlp = layers_of(actor.chain())
         layers = _batched_layers(actor)
         self._hidden = layers[:-1] if layers is not None else [self._vmap_latent]
         self._head = layers[-1] if layers is not None else self._vmap_head
@@ -64,7 +94,7 @@ class StackedActor:
         return _vmap_call(self.template.head, params, "head.", latent)
 
 
-def stack_parameters(actors: list[Actor]) -> Params:
+def stack_parameters(actors: list[Network]) -> Params:
     """
     :param actors: M actors of one shape
     :return: their parameters, copied and stacked
@@ -74,7 +104,7 @@ def stack_parameters(actors: list[Actor]) -> Params:
 
 
 @th.no_grad()
-def write_parameters(actor: Actor, params: Mapping[str, th.Tensor], index: int = 0) -> None:
+def write_parameters(actor: Network, params: Mapping[str, th.Tensor], index: int = 0) -> None:
     """
     Copy one parameter set of a stack into an actor.
 
@@ -97,7 +127,7 @@ def _vmap_call(module: nn.Module, params: Mapping[str, th.Tensor], prefix: str, 
     return vmap(call, randomness="different")(own, inputs)  # type: ignore[no-any-return]
 
 
-def _batched_layers(actor: Actor) -> list[Layer] | None:
+def _batched_layers(actor: Network) -> list[Layer] | None:
     chain = actor.chain()
     if chain is None or not isinstance(chain[-1][1], nn.Linear):
         return None
@@ -121,6 +151,8 @@ def _batched_layer(name: str, module: nn.Module) -> Layer | None:
             return x + params[bias].unsqueeze(1) if has_bias else x
 
         return layer_norm
+    if isinstance(module, nn.Tanh):
+        return lambda params, x: fast_tanh(x)
     if isinstance(module, ELEMENTWISE):
         return lambda params, x: module(x)
     return None

@@ -11,7 +11,12 @@ from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.spaces import Json
+
+
+NOT_THE_TASK = ("render_mode", "autoreset_mode", "num_envs", "max_episode_steps", "vectorization_mode", "vector_kwargs")
+"""Keyword arguments that say how an environment is run, not what it is."""
 
 
 class GymnasiumVecEnv(VecEnv):
@@ -129,6 +134,18 @@ def make_vec_env(
     )
 
 
+def env_of_dataset(dataset: SyntheticDataset, n_envs: int) -> VecEnv:
+    """
+    :param dataset: names its environment
+    :param n_envs: number of environments
+    :return: the environment that the dataset was made for
+    :raises ValueError: if it names none
+    """
+    if dataset.info.env_id is None:
+        raise ValueError("the dataset does not say for which environment it was made: pass one")
+    return make_vec_env(dataset.info.env_id, n_envs, env_kwargs=dataset.info.env_kwargs)
+
+
 def env_origin(env: VecEnv) -> tuple[str | None, Json]:
     """
     :param env: any ``VecEnv``
@@ -141,5 +158,9 @@ def env_origin(env: VecEnv) -> tuple[str | None, Json]:
     if spec is None:
         return None, {}
     plain = (bool, int, float, str)
-    skip = ("render_mode", "autoreset_mode")
-    return spec.id, {key: value for key, value in spec.kwargs.items() if isinstance(value, plain) and key not in skip}
+    registered = gym.spec(spec.id).kwargs if spec.id in gym.registry else {}
+    return spec.id, {
+        key: value
+        for key, value in spec.kwargs.items()
+        if isinstance(value, plain) and key not in NOT_THE_TASK and registered.get(key) != value
+    }

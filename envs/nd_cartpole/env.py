@@ -83,6 +83,7 @@ class NDCartPoleEnv(gym.Env[Observation, np.int64]):
         self.action_space = spaces.Discrete(2 * self.n_dims)
         self.observation_space = observation_space(self.n_dims)
         self.state: dynamics.FloatArray | None = None
+        self._forces = dynamics.forces(self.n_dims)
         self._terminated = False
         self._renderer: Renderer | None = None
 
@@ -106,7 +107,7 @@ class NDCartPoleEnv(gym.Env[Observation, np.int64]):
         if self._terminated:
             gym.logger.warn("`step` was called after the end of an episode; call `reset` first.")
             reward = 0.0
-        self.state = dynamics.step(self.state, dynamics.forces(np.asarray(action), self.n_dims))
+        self.state = dynamics.step(self.state, self._forces[action])
         self._terminated = bool(dynamics.out_of_bounds(self.state))
         if self.render_mode == "human":
             self.render()

@@ -55,6 +55,7 @@ class NDCartPoleVectorEnv(VectorEnv[Observations, npt.NDArray[np.integer], npt.N
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.state: dynamics.FloatArray | None = None
+        self._forces = dynamics.forces(self.n_dims)
         self._bounds = (-dynamics.RESET_BOUND, dynamics.RESET_BOUND)
         self._renderer: Renderer | None = None
 
@@ -76,10 +77,11 @@ class NDCartPoleVectorEnv(VectorEnv[Observations, npt.NDArray[np.integer], npt.N
         """Push every cart once. `actions` has shape `(num_envs,)`."""
         if self.state is None:
             raise RuntimeError("call `reset` before `step`")
-        actions = np.asarray(actions)
-        if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= 2 * self.n_dims:
-            raise ValueError(f"actions must have shape ({self.num_envs},) and lie in [0, {2 * self.n_dims})")
-        self.state = dynamics.step(self.state, dynamics.forces(actions, self.n_dims))
+        try:
+            force = self._forces[np.asarray(actions).reshape(self.num_envs).astype(np.uint64, copy=False)]
+        except (IndexError, ValueError):
+            raise ValueError(f"actions must have shape ({self.num_envs},) and lie in [0, {2 * self.n_dims})") from None
+        self.state = dynamics.step(self.state, force)
         self._steps += 1
         terminated = dynamics.out_of_bounds(self.state)
         truncated: Flags = self._steps >= self.max_episode_steps

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch as th
 from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
-from stable_baselines3.common.type_aliases import DictRolloutBufferSamples, RolloutBufferSamples
+from stable_baselines3.common.type_aliases import RolloutBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
 
 
 class LearnerRolloutBuffer(RolloutBuffer):
@@ -31,31 +32,41 @@ class LearnerRolloutBuffer(RolloutBuffer):
         :return: minibatches of ``M * b`` transitions, those of learner 0 first
         """
         assert self.full, "the rollout buffer is not full"
-        self._flatten()
+        if not self.generator_ready:
+            self._prepare()
+            self.generator_ready = True
         n = self.buffer_size * self.n_envs // self.n_learners
         share = n if batch_size is None else max(1, batch_size // self.n_learners)
-        order = th.rand((self.n_learners, n), generator=self.generator).argsort(dim=1)
-        order += n * th.arange(self.n_learners).unsqueeze(1)  # flattened, the transitions of one environment are adjacent
+        # Flattened, the transitions of one environment are adjacent, hence those of one learner too.
+        order = th.stack([i * n + th.randperm(n, generator=self.generator) for i in range(self.n_learners)])
         for start in range(0, n, share):
-            yield self._get_samples(order[:, start : start + share].flatten().numpy())
+            yield self._get_samples(order[:, start : start + share].flatten().to(self.device))  # type: ignore[arg-type]
 
-    def _flatten(self) -> None:
-        if self.generator_ready:
-            return
-        for name in ("observations", "actions", "values", "log_probs", "advantages", "returns"):
-            value = self.__dict__[name]
-            if isinstance(value, dict):
-                self.__dict__[name] = {key: self.swap_and_flatten(part) for key, part in value.items()}
-            else:
-                self.__dict__[name] = self.swap_and_flatten(value)
-        self.generator_ready = True
+    def _prepare(self) -> None:
+        """Flatten all arrays, as SB3 does, and put them on the device once per rollout instead of once per minibatch."""
+        if isinstance(self.observations, dict):
+            self._observations: Any = {key: self._to_table(value) for key, value in self.observations.items()}
+        else:
+            self._observations = self._to_table(self.observations)
+        self._actions = self._to_table(self.actions).float()
+        columns = (self.values, self.log_probs, self.advantages, self.returns)
+        self._scalars = th.cat([self._to_table(column) for column in columns], dim=1)
+
+    def _to_table(self, values: np.ndarray[Any, Any]) -> th.Tensor:
+        return th.as_tensor(self.swap_and_flatten(values), device=self.device)
+
+    def _get_samples(self, batch_inds: Any, env: VecNormalize | None = None) -> RolloutBufferSamples:
+        values, log_probs, advantages, returns = self._scalars.index_select(0, batch_inds).T.contiguous()
+        if isinstance(self._observations, dict):
+            observations: Any = {key: value.index_select(0, batch_inds) for key, value in self._observations.items()}
+        else:
+            observations = self._observations.index_select(0, batch_inds)
+        actions = self._actions.index_select(0, batch_inds)
+        return RolloutBufferSamples(observations, actions, values, log_probs, advantages, returns)
 
 
 class DictLearnerRolloutBuffer(LearnerRolloutBuffer, DictRolloutBuffer):
     """``LearnerRolloutBuffer`` for ``Dict`` observations."""
-
-    def get(self, batch_size: int | None = None) -> Generator[DictRolloutBufferSamples, None, None]:  # type: ignore[override]
-        yield from super().get(batch_size)  # type: ignore[misc]
 
 
 def check_finite(buffer: RolloutBuffer, first_step: int) -> str | None:

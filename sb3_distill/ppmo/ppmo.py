@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from sb3_distill import inner_loop as inner
 from sb3_distill.action_distribution import ActionDistribution
-from sb3_distill.actor import actor_of
+from sb3_distill.networks import actor_of, critic_of
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import DatasetInfo, policy_kwargs_to_json
 from sb3_distill.learners import LearnerDistribution, Learners
@@ -29,11 +29,11 @@ from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuf
 from sb3_distill.ppmo.losses import normalize, policy_loss, value_loss
 from sb3_distill.ppmo.policies import CnnPolicy, MlpPolicy, MultiInputPolicy
 from sb3_distill.spaces import SUPPORTED_ACTION_SPACES, min_instances, preprocessed_shape
-from sb3_distill.stacked import StackedActor, stack_parameters, write_parameters
+from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
 from sb3_distill.vec_env import GymnasiumVecEnv, env_origin
 
 SelfPPMO = TypeVar("SelfPPMO", bound="PPMO")
-CHUNK = 16_384  # observations per forward pass of the critic after a rollout
+CHUNK = 2_048  # observations per forward pass of the critic after a rollout
 BOX_INSTANCES = 64  # the paper's k for continuous actions
 
 
@@ -242,7 +242,7 @@ class PPMO(OnPolicyAlgorithm):
         if hasattr(self.policy, "lstm_actor"):
             raise ValueError("recurrent policies are not supported: an action must follow from one observation; stack frames")
         actor = actor_of(self.policy)
-        self._policy_actor = StackedActor(actor)
+        self._policy_actor = StackedNetwork(actor)
         # `policy` acts as one fixed draw, re-taught as the dataset changes; its initial values are part of the model.
         self.initial_actor = copy.deepcopy(actor)
         taught = {id(parameter) for parameter in actor.parameters()}
@@ -251,12 +251,14 @@ class PPMO(OnPolicyAlgorithm):
             for name, parameter in self.policy.named_parameters()
             if id(parameter) not in taught and name != "log_std"
         ]
-        self.policy.optimizer = self.policy.optimizer_class(
-            critic,
-            lr=self._rates()["critic"],
-            **self.policy.optimizer_kwargs,
-        )
+        optimizer_kwargs = dict(self.policy.optimizer_kwargs)
+        if self.policy.optimizer_class is th.optim.Adam:
+            optimizer_kwargs.setdefault("fused", True)
+        self.policy.optimizer = self.policy.optimizer_class(critic, lr=self._rates()["critic"], **optimizer_kwargs)
         self._critic_parameters = critic
+        # A subclass with its own idea of values is asked; SB3's critic is evaluated the fast way.
+        plain = type(self.policy).predict_values is ActorCriticPolicy.predict_values
+        self._critic = StackedNetwork(critic_of(self.policy)) if plain else None
         self._sampler = LearnerDistribution.parse(self.learner_distribution).bind(
             self.policy_class, self.policy_kwargs, self.observation_space, self.action_space, self.device
         )
@@ -287,7 +289,9 @@ class PPMO(OnPolicyAlgorithm):
         }
         rates = self._rates()
         self.dataset_optimizer = th.optim.Adam(
-            [{"params": params, "lr": rates[name], "name": name} for name, params in groups.items() if params], eps=1e-5
+            [{"params": params, "lr": rates[name], "name": name} for name, params in groups.items() if params],
+            eps=1e-5,
+            fused=True,
         )
         self._teach_policy()
 
@@ -338,16 +342,11 @@ class PPMO(OnPolicyAlgorithm):
 
     # --------------------------------------------------------------- teaching
 
-    def _teach(self, learners: Learners) -> Learners:
-        """Lines 3 and 12 of Algorithm 1."""
-        dataset = self.dataset
-        return inner.train(dataset.inner_loop, learners, dataset.encode(), dataset.labels, dataset.learned)
-
     def _teach_policy(self) -> None:
         """Make ``policy`` what the dataset teaches its fixed draw."""
         initial = Learners([(self._policy_actor, stack_parameters([self.initial_actor]))])
         with th.no_grad():
-            write_parameters(self._policy_actor.template, self._teach(initial).groups[0][1])
+            write_parameters(self._policy_actor.template, self.dataset.teach(initial).groups[0][1])
             if self.dataset.log_std is not None:
                 self.policy.log_std.copy_(self.dataset.log_std)
 
@@ -374,7 +373,7 @@ class PPMO(OnPolicyAlgorithm):
         rollout_buffer.reset()
         self.learners = self._sampler.sample(self._n_learners, self._generator)
         with th.no_grad():
-            taught = self._teach(self.learners)
+            taught = self.dataset.teach(self.learners)
         noise = self._actions.noise((n_rollout_steps, env.num_envs), self._generator).to(self.device)
         outputs, bootstraps = [], []
         unused = th.zeros(env.num_envs)
@@ -398,8 +397,9 @@ class PPMO(OnPolicyAlgorithm):
             if not callback.on_step():
                 return False
             if dones.any():
-                self._update_info_buffer(infos, dones)
-                for idx in np.flatnonzero(dones).tolist():
+                ended = np.flatnonzero(dones)
+                self._update_info_buffer([infos[idx] for idx in ended], dones[ended])
+                for idx in ended.tolist():
                     if infos[idx].get("TimeLimit.truncated", False) and "terminal_observation" in infos[idx]:
                         bootstraps.append((n_steps, idx, infos[idx]["terminal_observation"]))
             if is_discrete:
@@ -428,8 +428,7 @@ class PPMO(OnPolicyAlgorithm):
         """Log-probabilities, values and advantages of a whole rollout at once."""
         shape = buffer.rewards.shape
         actions = th.as_tensor(buffer.actions.reshape(shape[0] * shape[1], -1), device=self.device)
-        distribution = self._actions(outputs, self.dataset.log_std)
-        buffer.log_probs[:] = distribution.log_prob(self._evaluated(actions)).reshape(shape).cpu().numpy()
+        buffer.log_probs[:] = self._actions.log_prob(outputs, actions, self.dataset.log_std).reshape(shape).cpu().numpy()
         flat: Any = (
             {key: value.reshape(-1, *value.shape[2:]) for key, value in buffer.observations.items()}
             if isinstance(buffer.observations, dict)
@@ -450,11 +449,17 @@ class PPMO(OnPolicyAlgorithm):
         for start in range(0, n, CHUNK):
             part = slice(start, start + CHUNK)
             obs = {key: value[part] for key, value in observations.items()} if isinstance(observations, dict) else observations[part]
-            chunks.append(self.policy.predict_values(obs_as_tensor(obs, self.device)).flatten())
+            chunks.append(self._predict_values(obs_as_tensor(obs, self.device)))
         return th.cat(chunks)
 
-    def _evaluated(self, actions: th.Tensor) -> th.Tensor:
-        return actions.long().flatten() if isinstance(self.action_space, spaces.Discrete) else actions.float()
+    def _predict_values(self, observations: Any) -> th.Tensor:
+        """Values ``(n,)`` of observations ``(n, *obs)``."""
+        if self._critic is None:
+            return self.policy.predict_values(observations).flatten()
+        inputs: Any = preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images)
+        inputs = {key: value[None] for key, value in inputs.items()} if isinstance(inputs, dict) else inputs[None]
+        params = {name: value[None] for name, value in self._critic.template.named_parameters()}
+        return self._critic(params, inputs).flatten()
 
     def _rescue(self) -> str:
         folder = self.logger.get_dir()
@@ -486,15 +491,15 @@ class PPMO(OnPolicyAlgorithm):
 
         for epoch in range(self.n_epochs):
             for batch in self.rollout_buffer.get(self.batch_size):
-                learners = self._teach(self.learners)
+                learners = self.dataset.teach(self.learners)
                 outputs = learners(self._inputs(batch.observations)).flatten(0, 1)
-                distribution = self._actions(outputs, self.dataset.log_std)
-                log_prob = distribution.log_prob(self._evaluated(batch.actions))
-                entropy = distribution.entropy()
+                log_prob = self._actions.log_prob(outputs, batch.actions, self.dataset.log_std)
+                with th.set_grad_enabled(self.ent_coef != 0):
+                    entropy = self._actions.entropy(outputs, self.dataset.log_std)
                 advantages = normalize(batch.advantages) if self.normalize_advantage else batch.advantages
                 surrogate = policy_loss(log_prob, batch.old_log_prob, advantages, clip_range)
                 entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
-                values = self.policy.predict_values(batch.observations).flatten()
+                values = self._predict_values(batch.observations)
                 critic_loss = value_loss(values, batch.returns, batch.old_values, clip_range_vf)
                 loss = surrogate.loss + self.ent_coef * entropy_loss + self.vf_coef * critic_loss
 
@@ -560,7 +565,7 @@ class PPMO(OnPolicyAlgorithm):
     # ----------------------------------------------------------------- saving
 
     def _excluded_save_params(self) -> list[str]:
-        derived = ["learners", "_sampler", "_policy_actor", "_critic_parameters", "_actions", "_n_learners"]
+        derived = ["learners", "_sampler", "_policy_actor", "_critic", "_critic_parameters", "_actions", "_n_learners"]
         return [*super()._excluded_save_params(), *derived]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:

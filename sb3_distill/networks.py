@@ -1,4 +1,4 @@
-"""The actor inside an SB3 policy: a plain module from preprocessed observations to outputs."""
+"""The networks inside an SB3 policy: plain modules from preprocessed observations to outputs."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,9 @@ from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
 from torch import nn
 
 
-class Actor(nn.Module):
+class Network(nn.Module):
     """
-    Features extractor, hidden layers and last layer of a policy, in this order.
+    Features extractor, hidden layers and last layer of an actor or a critic, in this order.
 
     The parameters are the policy's own: writing to them changes the policy.
 
@@ -32,7 +32,7 @@ class Actor(nn.Module):
 
     def chain(self) -> list[tuple[str, nn.Module]] | None:
         """
-        The modules of which the actor is the composition, with their names, or ``None`` if a module in it decides in
+        The modules of which the network is the composition, with their names, or ``None`` if a module in it decides in
         its own code what it does (a custom extractor).
         """
         try:
@@ -42,18 +42,19 @@ class Actor(nn.Module):
 
 
 class _NotSequentialError(Exception):
-    """Raised inside ``Actor.chain``."""
+    """Raised inside ``Network.chain``."""
 
 
-class _ForwardActor(nn.Module):
-    """The actor's half of a custom ``mlp_extractor``."""
+class _Half(nn.Module):
+    """The actor's or the critic's half of a custom ``mlp_extractor``."""
 
-    def __init__(self, extractor: nn.Module) -> None:
+    def __init__(self, extractor: nn.Module, method: str) -> None:
         super().__init__()
         self.extractor = extractor
+        self._method = method
 
     def forward(self, features: th.Tensor) -> th.Tensor:
-        latent: th.Tensor = self.extractor.forward_actor(features)  # type: ignore[operator]
+        latent: th.Tensor = getattr(self.extractor, self._method)(features)
         return latent
 
 
@@ -72,7 +73,7 @@ def _unfold(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         raise _NotSequentialError
 
 
-def actor_of(policy: BasePolicy) -> Actor:
+def actor_of(policy: BasePolicy) -> Network:
     """
     :param policy: an SB3 policy
     :return: its actor, sharing the policy's parameters
@@ -83,6 +84,16 @@ def actor_of(policy: BasePolicy) -> Actor:
         raise TypeError(f"{type(policy).__name__} is recurrent: its action depends on the past, stack frames instead")
     if isinstance(policy, ActorCriticPolicy):
         extractor = policy.mlp_extractor
-        latent = extractor.policy_net if type(extractor) is MlpExtractor else _ForwardActor(extractor)
-        return Actor(policy.pi_features_extractor, latent, policy.action_net)
+        latent = extractor.policy_net if type(extractor) is MlpExtractor else _Half(extractor, "forward_actor")
+        return Network(policy.pi_features_extractor, latent, policy.action_net)
     raise TypeError(f"{type(policy).__name__} is not a policy that can be taught")
+
+
+def critic_of(policy: ActorCriticPolicy) -> Network:
+    """
+    :param policy: an SB3 actor-critic policy
+    :return: its critic, sharing the policy's parameters
+    """
+    extractor = policy.mlp_extractor
+    latent = extractor.value_net if type(extractor) is MlpExtractor else _Half(extractor, "forward_critic")
+    return Network(policy.vf_features_extractor, latent, policy.value_net)

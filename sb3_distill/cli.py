@@ -1,0 +1,148 @@
+"""The command line: ``sb3-distill``."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sb3_distill.dataset import DatasetError, SyntheticDataset, find, shipped_sets
+from sb3_distill.distilled_policy import DistilledPolicy
+from sb3_distill.evaluation import Evaluation, evaluate_learners
+from sb3_distill.vec_env import env_of_dataset
+
+EXPECTED_ERRORS = (DatasetError, FileNotFoundError, ValueError, TypeError, ImportError, NotImplementedError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    :param arguments: of the command line; those of the process if ``None``
+    :return: exit status: 0, or 1 after an error, which is told in one line
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        result = options.run(options)
+    except EXPECTED_ERRORS as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    if result is not None and options.json:
+        print(json.dumps(result, indent=2))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sb3-distill", description="Distilled reinforcement-learning tasks: list, show, evaluate and teach them."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Any, summary: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.add_argument("--json", action="store_true", help="print JSON instead of tables")
+        command.set_defaults(run=run)
+        return command
+
+    add("datasets", _datasets, "List the datasets that come with the package.")
+    dataset_help = "a .safetensors file, or the name of a shipped set"
+
+    command = add("show", _show, "Draw a dataset and print what its file says.")
+    command.add_argument("dataset", help=dataset_help)
+    command.add_argument("-o", "--output", type=Path, help="the picture (default: <name>.png in this folder)")
+
+    command = add("evaluate", _evaluate, "Teach fresh learners and let each play (the protocol of the paper's Table 1).")
+    command.add_argument("dataset", help=dataset_help)
+    command.add_argument("--learners", type=int, default=100, help="number of fresh learners (default: 100)")
+    command.add_argument("--episodes", type=int, default=100, help="episodes of each (default: 100)")
+    command.add_argument("--deterministic", action="store_true", help="greedy actions only (default: sampled and greedy)")
+    command.add_argument("--seed", type=int, default=0, help="of learners, actions and environments (default: 0)")
+
+    command = add("teach", _teach, "Teach one policy and save it as a plain Stable-Baselines3 zip.")
+    command.add_argument("dataset", help=dataset_help)
+    command.add_argument("--algo", default="ppo", choices=["ppo", "a2c"], help="algorithm of the zip (default: ppo)")
+    command.add_argument("-o", "--output", type=Path, default=Path("agent.zip"), help="the zip (default: agent.zip)")
+    command.add_argument("--seed", type=int, default=None, help="of the initialisation")
+    return parser
+
+
+def print_evaluations(title: str, evaluations: dict[str, Evaluation]) -> None:
+    """
+    :param title: of the table
+    :param evaluations: one per row, by name
+    """
+    table = Table(title=title)
+    for column in ("", "mean", "sd over learners", "IQM", "95 % interval"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, evaluation in evaluations.items():
+        low, high = evaluation.iqm_interval()
+        table.add_row(
+            name, f"{evaluation.mean:.1f}", f"{evaluation.std:.1f}", f"{evaluation.iqm:.1f}", f"{low:.1f} to {high:.1f}"
+        )
+    Console().print(table)
+
+
+def _datasets(options: argparse.Namespace) -> Any:
+    rows = []
+    for name in shipped_sets():
+        dataset = SyntheticDataset.load(name)
+        size = find(name).stat().st_size
+        rows.append({"name": name, "k": dataset.n_instances, "bytes": size, "inner_loop": dataset.info.inner_loop, "scores": dataset.info.scores})
+    if not options.json:
+        table = Table(title="Shipped datasets")
+        for column in ("name", "k", "inner loop", "sampled", "greedy", "size"):
+            table.add_column(column)
+        for row in rows:
+            scores = [row["scores"].get(kind, {}) for kind in ("sampled", "greedy")]
+            cells = [f"{score['mean']:.1f} ± {score['std']:.1f}" if score else "-" for score in scores]
+            table.add_row(row["name"], str(row["k"]), row["inner_loop"]["name"], *cells, f"{row['bytes'] / 1000:.1f} kB")
+        Console().print(table)
+    return rows
+
+
+def _show(options: argparse.Namespace) -> Any:
+    from sb3_distill.plotting import show
+
+    dataset = SyntheticDataset.load(options.dataset)
+    output = options.output or Path(Path(options.dataset).name).with_suffix(".png")
+    show(dataset, output)
+    info = {"k": dataset.n_instances, **dataset.info.to_json(), **dataset.inner_loop.rates(dataset.learned)}
+    if not options.json:
+        table = Table(title=options.dataset, show_header=False)
+        for key, value in info.items():
+            table.add_row(key, value if isinstance(value, str) else json.dumps(value))
+        Console().print(table)
+        print(f"picture: {output}")
+    return {**info, "picture": str(output)}
+
+
+def _evaluate(options: argparse.Namespace) -> Any:
+    dataset = SyntheticDataset.load(options.dataset)
+    evaluations = {
+        "greedy" if deterministic else "sampled": evaluate_learners(
+            dataset, options.learners, options.episodes, deterministic, seed=options.seed, progress_bar=not options.json
+        )
+        for deterministic in ([True] if options.deterministic else [False, True])
+    }
+    if not options.json:
+        title = f"{options.dataset}: {options.learners} fresh learners, {options.episodes} episodes each"
+        print_evaluations(title, evaluations)
+    return {name: evaluation.summary() for name, evaluation in evaluations.items()}
+
+
+def _teach(options: argparse.Namespace) -> Any:
+    import stable_baselines3
+
+    policy = DistilledPolicy.from_dataset(options.dataset, seed=options.seed)
+    algorithm = getattr(stable_baselines3, options.algo.upper())
+    model = policy.to_algorithm(algorithm, env_of_dataset(policy.dataset, 1))
+    model.save(options.output)
+    if not options.json:
+        print(f"{options.output}: {options.algo.upper()}.load opens it")
+    return {"agent": str(options.output), "algorithm": options.algo}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""From a dataset to an SB3 policy that acts: one inner loop, no environment."""
+
+import copy
+import os
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.utils import ConstantSchedule, get_device
+from stable_baselines3.common.vec_env import VecNormalize
+
+from sb3_distill.dataset import DatasetError, SyntheticDataset
+from sb3_distill.learners import Learners
+from sb3_distill.networks import actor_of
+from sb3_distill.policies import resolve_policy
+from sb3_distill.spaces import describe
+from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
+
+Algorithm = TypeVar("Algorithm", bound=BaseAlgorithm)
+
+
+class DistilledPolicy(BasePolicy):
+    """
+    An SB3 policy that was taught a dataset; make one with ``from_dataset``.
+
+    It is an instance of its SB3 class too, and ``predict`` takes raw observations of the environment. All other methods
+    are SB3's and see what the network sees, that is normalised observations where the dataset was made with them.
+    """
+
+    dataset: SyntheticDataset
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: SyntheticDataset | str | os.PathLike[str],
+        policy: str | type[BasePolicy] | BasePolicy | None = None,
+        policy_kwargs: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        device: th.device | str = "auto",
+    ) -> Any:
+        """
+        Initialise a policy and teach it (line 3 of Algorithm 1 of Wilhelm & Ventura 2025).
+
+        :param dataset: a dataset, a path that ends in ``.safetensors``, or the name of a shipped set
+        :param policy: an alias, a class, or an untrained policy, of which a copy is taught; ``None`` for the policy that
+            the dataset names
+        :param policy_kwargs: arguments of the policy; not with an instance
+        :param seed: of the initialisation; ``None`` draws from torch's global generator
+        :param device: of the policy
+        :return: the policy, both a ``DistilledPolicy`` and of its SB3 class, in evaluation mode
+        :raises FileNotFoundError, DatasetError: if the dataset cannot be loaded, or does not fit the policy
+        :raises ValueError: for an unknown alias, or arguments together with an instance
+        :raises TypeError: for a policy that cannot be taught (recurrent, unknown kind)
+        """
+        device = get_device(device)
+        if not isinstance(dataset, SyntheticDataset):
+            dataset = SyntheticDataset.load(dataset)
+        if isinstance(policy, BasePolicy):
+            if policy_kwargs is not None:
+                raise ValueError("`policy_kwargs` must not be given together with a policy instance")
+            dataset.check_spaces(policy.observation_space, policy.action_space)
+            taught, kwargs = copy.deepcopy(policy).to(device), policy._get_constructor_parameters()
+        else:
+            policy_class, kwargs = resolve_policy(dataset, policy, policy_kwargs)
+            taught = _build(policy_class, dataset, kwargs, seed).to(device)
+        teach(taught, dataset)
+        taught.set_training_mode(False)
+        original = type(taught)
+        # The object becomes a DistilledPolicy without being rebuilt: the new class adds methods only.
+        taught.__class__ = type(f"Distilled{original.__name__}", (cls, original), {})
+        taught.__dict__.update(_origin=(original, kwargs), dataset=dataset)
+        return taught
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray[Any, Any], ...] | None = None,
+        episode_start: np.ndarray[Any, Any] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray[Any, Any], tuple[np.ndarray[Any, Any], ...] | None]:
+        """
+        As SB3's ``predict``, on raw observations of the environment.
+
+        :raises ValueError: if the observation has another shape than the dataset was made for
+        """
+        self._check_shape(observation)
+        if self.dataset.info.normalization is not None:
+            observation = self.dataset.info.normalization(observation)
+        return super().predict(observation, state, episode_start, deterministic)
+
+    def to_algorithm(self, algorithm: type[Algorithm], env: Any, **kwargs: Any) -> Algorithm:
+        """
+        An SB3 model that starts from this policy and can ``learn`` on, or ``save``.
+
+        :param algorithm: an SB3 algorithm that uses this kind of policy, e.g. ``PPO``
+        :param env: the environment, as the algorithm takes it; it is put into a ``VecNormalize`` with the stored
+            statistics where the dataset was made with normalised observations
+        :param kwargs: further arguments of the algorithm
+        :return: the model
+        """
+        policy_class, policy_kwargs = self._origin
+        if self.dataset.info.normalization is not None:
+            env = _normalized(algorithm, env, self.dataset)
+        model = algorithm(policy_class, env, policy_kwargs=policy_kwargs, **kwargs)
+        self.dataset.check_spaces(model.observation_space, model.action_space)
+        model.policy.load_state_dict(self.state_dict())
+        return model
+
+    def _check_shape(self, observation: Any) -> None:
+        space = self.observation_space
+        if isinstance(space, spaces.Dict):
+            return
+        shape, found = space.shape or (), np.shape(observation)
+        if shape and found[-len(shape) :] != shape and found[-3:] != (*shape[1:], shape[0]):
+            raise ValueError(
+                f"the observation has shape {found}, the dataset was made for {describe(space)}; "
+                "is a wrapper of the environment missing?"
+            )
+
+
+def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
+    """
+    Teach a policy in place.
+
+    :param policy: an untrained policy
+    :param dataset: what to teach it
+    :raises DatasetError: if the policy's last layer has another width than the labels
+    :raises TypeError: for a policy that cannot be taught
+    """
+    actor = actor_of(policy)
+    width = dataset.labels.shape[1]
+    found = getattr(actor.head, "out_features", width)
+    if found != width:
+        raise DatasetError(f"the policy has {found} outputs, the labels of the dataset have {width}")
+    device = dataset.labels.device
+    initial = Learners([(StackedNetwork(actor), {k: v.to(device) for k, v in stack_parameters([actor]).items()})])
+    with th.no_grad():
+        write_parameters(actor, dataset.teach(initial).groups[0][1])
+        if dataset.log_std is not None and hasattr(policy, "log_std"):
+            policy.log_std.copy_(dataset.log_std)  # under gSDE, one row per feature
+
+
+def _build(
+    policy_class: type[BasePolicy], dataset: SyntheticDataset, kwargs: Mapping[str, Any], seed: int | None
+) -> BasePolicy:
+    def build() -> BasePolicy:
+        schedule = ConstantSchedule(3e-4)
+        return policy_class(dataset.info.observation_space, dataset.info.action_space, schedule, **kwargs)  # type: ignore[call-arg, arg-type]
+
+    if seed is None:
+        return build()
+    with th.random.fork_rng(devices=[]):
+        th.manual_seed(seed)
+        return build()
+
+
+def _normalized(algorithm: type[BaseAlgorithm], env: Any, dataset: SyntheticDataset) -> VecNormalize:
+    normalization = dataset.info.normalization
+    assert normalization is not None
+    venv = VecNormalize(
+        algorithm._wrap_env(env, verbose=0),
+        norm_reward=False,
+        clip_obs=normalization.clip,
+        epsilon=normalization.epsilon,
+        norm_obs_keys=list(normalization.mean) if isinstance(normalization.mean, dict) else None,
+    )
+    if isinstance(normalization.mean, dict):
+        assert isinstance(normalization.var, dict) and isinstance(venv.obs_rms, dict)
+        for key, rms in venv.obs_rms.items():
+            rms.mean, rms.var, rms.count = normalization.mean[key].copy(), normalization.var[key].copy(), 1e6
+    else:
+        assert not isinstance(venv.obs_rms, dict) and not isinstance(normalization.var, dict)
+        venv.obs_rms.mean, venv.obs_rms.var, venv.obs_rms.count = normalization.mean.copy(), normalization.var.copy(), 1e6
+    return venv

@@ -1,0 +1,192 @@
+"""The k-shot protocol of Table 1: teach fresh learners, let each play a number of episodes."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch as th
+from scipy import stats
+from stable_baselines3.common.preprocessing import preprocess_obs
+from stable_baselines3.common.utils import obs_as_tensor
+from stable_baselines3.common.vec_env import VecEnv
+from tqdm.auto import tqdm
+
+from sb3_distill.action_distribution import ActionDistribution
+from sb3_distill.dataset import SyntheticDataset
+from sb3_distill.learners import LearnerDistribution, Learners
+from sb3_distill.policies import resolve_policy
+from sb3_distill.vec_env import env_of_dataset
+
+Returns = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """
+    :param returns: undiscounted return of each episode ``(n_learners, n_episodes)``
+    :param deterministic: whether the most likely action was taken, or one sampled from the policy
+    """
+
+    returns: Returns
+    deterministic: bool
+
+    @property
+    def learner_means(self) -> Returns:
+        """Mean return of each learner ``(n_learners,)``."""
+        return self.returns.mean(axis=1)
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(self.returns.mean())
+
+    @property
+    def std(self) -> float:
+        """Standard deviation over learners of their mean returns, as in Table 1."""
+        return float(self.learner_means.std())
+
+    @property
+    def iqm(self) -> float:
+        """Interquartile mean over learners."""
+        return float(stats.trim_mean(self.learner_means, 0.25))
+
+    def iqm_interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """
+        :param confidence: of the interval
+        :return: bootstrap interval (percentiles, seeded) of the interquartile mean over learners
+        """
+        means = self.learner_means
+        if len(means) < 2 or np.ptp(means) == 0:
+            return self.iqm, self.iqm
+        result = stats.bootstrap(
+            (means,), lambda x, axis: stats.trim_mean(x, 0.25, axis=axis), confidence_level=confidence, n_resamples=2000,
+            method="percentile", rng=np.random.default_rng(0),
+        )  # fmt: skip
+        return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+    def summary(self) -> dict[str, Any]:
+        """All figures in JSON form."""
+        low, high = self.iqm_interval()
+        return {
+            "mean": self.mean,
+            "std": self.std,
+            "iqm": self.iqm,
+            "iqm_low": low,
+            "iqm_high": high,
+            "n_learners": self.returns.shape[0],
+            "n_episodes": self.returns.shape[1],
+            "deterministic": self.deterministic,
+        }
+
+
+def evaluate_learners(
+    dataset: SyntheticDataset | str | os.PathLike[str],
+    n_learners: int = 100,
+    n_episodes: int = 100,
+    deterministic: bool = False,
+    learner_distribution: Any = None,
+    env: VecEnv | Callable[[int], VecEnv] | None = None,
+    teach: bool = True,
+    max_envs: int = 10_000,
+    seed: int | None = 0,
+    progress_bar: bool = False,
+) -> Evaluation:
+    """
+    Draw learners, teach each the dataset, and let each play: the protocol of Table 1 of Wilhelm & Ventura (2025).
+
+    All learners play at once, each in its own share of the environments.
+
+    :param dataset: a dataset, a path, or the name of a shipped set
+    :param n_learners: number of fresh learners
+    :param n_episodes: number of episodes of each
+    :param deterministic: take the most likely action instead of sampling
+    :param learner_distribution: what to draw; ``None`` for the policy that the dataset names, initialised its own way
+    :param env: makes a vector environment of a given number of environments; ``None`` for the dataset's own
+    :param teach: leave the learners untaught if ``False``, for comparison
+    :param max_envs: bound of the number of environments
+    :param seed: of learners, actions and environments
+    :param progress_bar: show one
+    :return: returns per learner and episode
+    :raises DatasetError: if the environment's spaces are not those of the dataset
+    :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1
+    """
+    if n_learners < 1 or n_episodes < 1:
+        raise ValueError(f"`n_learners` and `n_episodes` must be at least 1, got {n_learners} and {n_episodes}")
+    if not isinstance(dataset, SyntheticDataset):
+        dataset = SyntheticDataset.load(dataset)
+    policy_class, policy_kwargs = resolve_policy(dataset, None, None)
+    generator = th.Generator()
+    generator.manual_seed(int(th.randint(2**62, ())) if seed is None else seed)
+    sampler = LearnerDistribution.parse(learner_distribution).bind(
+        policy_class, policy_kwargs, dataset.info.observation_space, dataset.info.action_space
+    )
+    per_learner = max(1, min(n_episodes, max_envs // n_learners))
+    make = env if callable(env) else (lambda n: env_of_dataset(dataset, n))
+    venv = make(n_learners * per_learner)
+    try:
+        dataset.check_spaces(venv.observation_space, venv.action_space)
+        venv.seed(seed)
+        with th.no_grad():
+            learners = sampler.sample(n_learners, generator)
+            if teach:
+                learners = dataset.teach(learners)
+            actor = _Player(dataset, learners, generator, deterministic)
+            returns = _play(venv, actor, n_learners, n_episodes, progress_bar)
+    finally:
+        venv.close()
+    return Evaluation(returns, deterministic)
+
+
+class _Player:
+    """Actions of all learners for the observations of all environments."""
+
+    def __init__(
+        self,
+        dataset: SyntheticDataset,
+        learners: Learners,
+        generator: th.Generator,
+        deterministic: bool,
+    ) -> None:
+        self.dataset, self.learners, self.generator, self.deterministic = dataset, learners, generator, deterministic
+        self.distribution = ActionDistribution(dataset.info.action_space)
+
+    def __call__(self, observations: Any) -> npt.NDArray[Any]:
+        if self.dataset.info.normalization is not None:
+            observations = self.dataset.info.normalization(observations)
+        inputs: Any = preprocess_obs(obs_as_tensor(observations, th.device("cpu")), self.dataset.info.observation_space)
+        split = (self.learners.n_learners, -1)
+        inputs = {k: v.unflatten(0, split) for k, v in inputs.items()} if isinstance(inputs, dict) else inputs.unflatten(0, split)
+        outputs = self.learners(inputs).flatten(0, 1)
+        noise = None if self.deterministic else self.distribution.noise(outputs.shape[:1], self.generator)
+        actions: npt.NDArray[Any] = self.distribution.act(outputs, noise, self.dataset.log_std).numpy()
+        return actions
+
+
+def _play(venv: VecEnv, actor: _Player, n_learners: int, n_episodes: int, progress_bar: bool) -> Returns:
+    """Each environment plays the same number of episodes (short ones must not count more), the first ones one more."""
+    per_learner = venv.num_envs // n_learners
+    quota = np.full(per_learner, n_episodes // per_learner)
+    quota[: n_episodes % per_learner] += 1
+    quota = np.tile(quota, n_learners)
+    returns = np.zeros((n_learners, n_episodes))
+    finished = np.zeros(n_learners, dtype=int)
+    running = np.zeros(venv.num_envs)
+    observations = venv.reset()
+    with tqdm(total=n_learners * n_episodes, unit="episode", disable=not progress_bar) as bar:
+        while quota.any():
+            actions = actor(observations)
+            observations, rewards, dones, infos = venv.step(actions)
+            running += rewards
+            for i in np.flatnonzero(dones).tolist():
+                if quota[i]:
+                    learner = i // per_learner
+                    # The monitor knows the true return where wrappers change the reward.
+                    returns[learner, finished[learner]] = infos[i].get("episode", {"r": running[i]})["r"]
+                    finished[learner] += 1
+                    quota[i] -= 1
+                    bar.update()
+                running[i] = 0.0
+    return returns

@@ -1,0 +1,175 @@
+"""
+One gradient step of M stacked multi-layer perceptrons, with its derivative written out.
+
+Autograd can differentiate through a gradient step (``inner_loop`` does so for every other network), but for a handful of
+instances all its time goes into bookkeeping. Here both directions are a few batched products per layer.
+
+Notation, for layer ``l`` of L, all with a leading dimension M: ``h_l = f_l(a_l)``, ``a_l = h_{l-1} W_l^T + b_l``,
+``h_0 = X``; ``d_l`` is the derivative of the inner loss with respect to ``a_l``. The step is ``W_l' = W_l - r_l d_l^T h_{l-1}``.
+Given the outer gradients ``V_l`` of ``W_l'`` and ``v_l`` of ``b_l'``, the derivative of the step is minus that of
+``D = sum_l r_l <V_l, dW_l> + r_l <v_l, db_l>``, which is the directional derivative of the inner loss along ``(r V, r v)``:
+a forward pass of tangents (``da_l``, ``dh_l``) and a backward pass through it, in which ``d_l`` appears again.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch as th
+from torch import nn
+
+Function3 = Callable[[th.Tensor, th.Tensor], th.Tensor | None]
+
+
+class Activation(NamedTuple):
+    """
+    An element-wise function ``y = f(a)`` with its first two derivatives as functions of ``(a, y)``; ``None`` means 0, and
+    for ``first`` the function is the identity.
+    """
+
+    value: Callable[[th.Tensor], th.Tensor]
+    first: Callable[[th.Tensor, th.Tensor], th.Tensor] | None
+    second: Callable[[th.Tensor, th.Tensor], th.Tensor] | None
+
+
+def _silu_second(a: th.Tensor, _: th.Tensor) -> th.Tensor:
+    s = a.sigmoid()
+    return s * (1 - s) * (2 + a * (1 - 2 * s))
+
+
+def _silu_first(a: th.Tensor, y: th.Tensor) -> th.Tensor:
+    s = a.sigmoid()
+    return s + y * (1 - s)
+
+
+IDENTITY = Activation(lambda a: a, None, None)
+ACTIVATIONS: dict[type[nn.Module], Activation] = {
+    nn.Tanh: Activation(th.tanh, lambda _, y: 1 - y * y, lambda _, y: 2 * y * (y * y - 1)),
+    nn.ReLU: Activation(th.relu, lambda a, _: (a > 0).to(a.dtype), None),
+    nn.ELU: Activation(
+        nn.functional.elu, lambda a, y: th.where(a > 0, 1.0, y + 1), lambda a, y: th.where(a > 0, 0.0, y + 1)
+    ),
+    nn.SiLU: Activation(nn.functional.silu, _silu_first, _silu_second),
+    nn.Identity: IDENTITY,
+}
+
+
+class Layer(NamedTuple):
+    """One linear layer by the names of its parameters, and what follows it."""
+
+    weight: str
+    bias: str
+    activation: Activation
+
+
+def layers_of(chain: list[tuple[str, nn.Module]] | None) -> list[Layer] | None:
+    """
+    :param chain: the modules of a network, see ``Network.chain``
+    :return: its layers, if it is a multi-layer perceptron of a known kind on flat inputs
+    """
+    if chain is None:
+        return None
+    layers: list[Layer] = []
+    for name, module in chain:
+        known = ACTIVATIONS.get(type(module))
+        if isinstance(module, nn.Flatten) and not layers:
+            continue  # nothing to do on flat inputs; others are refused by `fits`
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            layers.append(Layer(f"{name}.weight", f"{name}.bias", IDENTITY))
+        elif layers and known is not None and layers[-1].activation is IDENTITY and getattr(module, "alpha", 1.0) == 1.0:
+            layers[-1] = layers[-1]._replace(activation=known)
+        else:
+            return None
+    return layers or None
+
+
+def gradient_step(
+    layers: list[Layer], params: dict[str, th.Tensor], observations: th.Tensor, labels: th.Tensor, rates: th.Tensor
+) -> dict[str, th.Tensor]:
+    """
+    :param layers: see ``layers_of``
+    :param params: stacked parameters ``(M, *shape)``
+    :param observations: ``(M, k, n)``
+    :param labels: ``(k, n_outputs)``
+    :param rates: the step size of each weight and bias in turn, first to last layer ``(2 L,)``
+    :return: parameters after one step on the mean squared error over ``k * n_outputs`` entries, differentiable once with
+        respect to everything
+    """
+    names = [name for layer in layers for name in (layer.weight, layer.bias)]
+    stepped = _GradientStep.apply(layers, observations, labels, rates, *(params[name] for name in names))  # type: ignore[no-untyped-call]
+    return dict(zip(names, stepped, strict=True))
+
+
+class _GradientStep(th.autograd.Function):
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, layers: list[Layer], x: th.Tensor, labels: th.Tensor, rates: th.Tensor, *params: th.Tensor
+    ) -> tuple[th.Tensor, ...]:
+        weights, biases, sizes = params[::2], params[1::2], rates.tolist()
+        a, h = [], [x]  # a[l - 1] is a_l, h[l] is h_l
+        for layer, weight, bias in zip(layers, weights, biases, strict=True):
+            a.append(th.baddbmm(bias.unsqueeze(1), h[-1], weight.mT))
+            h.append(layer.activation.value(a[-1]))
+        first = [f.activation.first and f.activation.first(a_l, y) for f, a_l, y in zip(layers, a, h[1:], strict=True)]
+        error = (h[-1] - labels) * (2 / labels.numel())
+        backward: list[th.Tensor] = []  # d_l W_l, last layer first
+        d = [error if first[-1] is None else error * first[-1]]
+        for weight, slope in zip(weights[:0:-1], first[-2::-1], strict=True):
+            backward.append(d[-1] @ weight)
+            d.append(backward[-1] if slope is None else backward[-1] * slope)
+        d.reverse()
+        stepped = []
+        for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+            stepped.append(th.baddbmm(weight, d[index].mT, h[index], alpha=-sizes[2 * index]))
+            stepped.append(th.add(bias, d[index].sum(dim=1), alpha=-sizes[2 * index + 1]))
+        ctx.layers, ctx.sizes, ctx.k_a = layers, sizes, labels.numel()
+        ctx.slopes = first
+        ctx.save_for_backward(*weights, *a, *h, *d, *backward)
+        ctx.error = error
+        return tuple(stepped)
+
+    @staticmethod
+    @th.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *outer: th.Tensor) -> tuple[Any, ...]:
+        layers, first, sizes, n = ctx.layers, ctx.slopes, ctx.sizes, len(ctx.layers)
+        saved = ctx.saved_tensors
+        weights, a, h, d = saved[:n], saved[n : 2 * n], saved[2 * n : 3 * n + 1], saved[3 * n + 1 : 4 * n + 1]
+        backward = saved[:4 * n:-1]  # of layers 2 .. L
+        grad_w, grad_b = outer[::2], outer[1::2]
+        grad_rates, directions, da, dh = [], [], [], [None]
+        for index in range(n):
+            along_w = th.bmm(h[index], grad_w[index].mT)
+            along_b = grad_b[index].unsqueeze(1)
+            grad_rates += [-(d[index] * along_w).sum(), -(d[index] * along_b).sum()]
+            directions.append(grad_w[index] * sizes[2 * index])
+            tangent = th.add(along_w * sizes[2 * index], along_b, alpha=sizes[2 * index + 1])
+            if index:
+                tangent = th.baddbmm(tangent, dh[-1], weights[index].mT)
+            da.append(tangent)
+            dh.append(tangent if first[index] is None else tangent * first[index])
+        change = dh[-1] * (2 / ctx.k_a)
+        grad_labels = change.sum(dim=0)
+        bar_a = change if first[-1] is None else change * first[-1]
+        bar_a = _add_curvature(bar_a, layers[-1], a[-1], h[-1], da[-1], ctx.error)
+        grad_params: list[th.Tensor] = []
+        needs_params = any(ctx.needs_input_grad[4:])
+        for index in range(n - 1, -1, -1):
+            if needs_params:
+                curved = th.bmm(bar_a.mT, h[index])
+                if index:
+                    curved = th.baddbmm(curved, d[index].mT, dh[index])
+                grad_params += [grad_b[index] - bar_a.sum(dim=1), grad_w[index] - curved]
+            bar_h = th.baddbmm(th.bmm(d[index], directions[index]), bar_a, weights[index])
+            if index:
+                slope = first[index - 1]
+                bar_a = bar_h if slope is None else bar_h * slope
+                bar_a = _add_curvature(bar_a, layers[index - 1], a[index - 1], h[index], da[index - 1], backward[index - 1])
+        grads: list[Any] = grad_params[::-1] if needs_params else [None] * (2 * n)
+        return None, -bar_h, grad_labels, th.stack(grad_rates), *grads
+
+
+def _add_curvature(
+    bar_a: th.Tensor, layer: Layer, a: th.Tensor, y: th.Tensor, da: th.Tensor, incoming: th.Tensor
+) -> th.Tensor:
+    if layer.activation.second is None:
+        return bar_a
+    return th.addcmul(bar_a, layer.activation.second(a, y) * da, incoming)
