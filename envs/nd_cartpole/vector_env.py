@@ -78,7 +78,7 @@ class NDCartPoleVectorEnv(VectorEnv[Observations, npt.NDArray[np.integer], npt.N
         if self.state is None:
             raise RuntimeError("call `reset` before `step`")
         try:
-            force = self._forces[np.asarray(actions).reshape(self.num_envs).astype(np.uint64, copy=False)]
+            force = self._forces[np.asarray(actions).reshape(self.num_envs).astype(np.uint32)]
         except (IndexError, ValueError):
             raise ValueError(f"actions must have shape ({self.num_envs},) and lie in [0, {2 * self.n_dims})") from None
         self.state = dynamics.step(self.state, force)

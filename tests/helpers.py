@@ -1,0 +1,56 @@
+"""What several tests need: a hand-made dataset, tiny environments."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from nd_cartpole.env import observation_space
+from sb3_distill import SyntheticDataset
+from sb3_distill.dataset_info import DatasetInfo
+from sb3_distill.inner_loop import GradientSteps
+
+
+def simplex_dataset(n_dims: int, learning_rate: float, scale: float = 3.0) -> SyntheticDataset:
+    """
+    N + 1 instances that solve N-D cart-pole by construction: at each vertex of a simplex in the space of the axes, a pole
+    state that leans that way, labelled with pushes against it.
+    """
+    k = n_dims + 1
+    centred = np.eye(k) - 1 / k
+    vertices = np.linalg.svd(centred)[0][:, :n_dims] * np.sqrt(k / n_dims) * np.sqrt(n_dims / (k - 1))
+    vertices /= np.linalg.norm(vertices, axis=1, keepdims=True)
+    observations = np.kron(vertices, [0.02, 0.05, 0.9, 0.22])
+    labels = scale * np.kron(vertices, [-1.0, 1.0])
+    loop = GradientSteps(learning_rate=learning_rate)
+    info = DatasetInfo(
+        observation_space(n_dims),
+        spaces.Discrete(2 * n_dims),
+        env_id=f"NDCartPole{n_dims}D-v0",
+        policy="MlpPolicy",
+        inner_loop=loop.settings(),
+    )
+    return SyntheticDataset(th.tensor(observations).float(), th.tensor(labels).float(), loop, info)
+
+
+class FaultyEnv(gym.Env[Any, Any]):
+    """Goes wrong at a given step: a reward or an observation that is not finite."""
+
+    def __init__(self, bad_step: int, what: str, value: float = float("nan"), continuous: bool = False) -> None:
+        self.observation_space = spaces.Box(-1, 1, (3,))
+        self.action_space = spaces.Box(-1, 1, (2,)) if continuous else spaces.Discrete(3)
+        self.bad_step, self.what, self.value, self.steps = bad_step, what, value, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return np.zeros(3, dtype=np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.steps += 1
+        observation, reward = np.zeros(3, dtype=np.float32), 1.0
+        if self.steps == self.bad_step and self.what == "reward":
+            reward = self.value
+        if self.steps == self.bad_step and self.what == "observation":
+            observation[1] = self.value
+        return observation, reward, False, self.steps % 50 == 0, {}
