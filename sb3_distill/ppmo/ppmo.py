@@ -34,6 +34,8 @@ from sb3_distill.vec_env import GymnasiumVecEnv, env_origin
 
 SelfPPMO = TypeVar("SelfPPMO", bound="PPMO")
 CHUNK = 2_048  # observations per forward pass of the critic after a rollout
+FOLLOWING_RATES = {"labels": 2.5, "rates": 2.5, "log_std": 1.0, "critic": 0.25}
+"""Step sizes that are not given, in units of ``learning_rate``."""
 BOX_INSTANCES = 64  # the paper's k for continuous actions
 
 
@@ -58,11 +60,10 @@ class PPMO(OnPolicyAlgorithm):
     :param n_inner_steps: Number of gradient steps (the paper: 1)
     :param initial_dataset: A dataset, file or shipped set to continue from
     :param learning_rate: Step size of Adam on the synthetic observations
-    :param labels_learning_rate: The same for the labels; ``None``: as ``learning_rate``
-    :param rates_learning_rate: The same for the logarithm of the learned rates; ``None``: as
-        ``learning_rate``
+    :param labels_learning_rate: The same for the labels; ``None``: 2.5 times ``learning_rate``
+    :param rates_learning_rate: The same for the logarithms of the learned rates; ``None``: 2.5 times ``learning_rate``
     :param log_std_learning_rate: The same for the log-std of continuous actions; ``None``: as ``learning_rate``
-    :param critic_learning_rate: The same for the critic; ``None``: 0.4 times ``learning_rate``
+    :param critic_learning_rate: The same for the critic; ``None``: 0.25 times ``learning_rate``
     :param batch_size: Transitions of a minibatch, all learners together
     :param vf_coef: Scale of the critic's loss. The critic shares nothing with the dataset
     :param max_grad_norm: Bound of the gradient norm, for the dataset and for the critic apart
@@ -82,10 +83,10 @@ class PPMO(OnPolicyAlgorithm):
         n_learners: int | None = None,
         learner_distribution: Any = None,
         inner_loop: str = "sgd",
-        inner_learning_rate: float = 0.1,
+        inner_learning_rate: float = 1.0,
         n_inner_steps: int = 1,
         initial_dataset: Any = None,
-        learning_rate: float | Schedule = 2.5e-3,
+        learning_rate: float | Schedule = 0.01,
         labels_learning_rate: float | Schedule | None = None,
         rates_learning_rate: float | Schedule | None = None,
         log_std_learning_rate: float | Schedule | None = None,
@@ -335,7 +336,7 @@ class PPMO(OnPolicyAlgorithm):
         """Step sizes now; those that are not given follow ``learning_rate``."""
         main = float(self.lr_schedule(self._current_progress_remaining))
         rates = {"learning": main}
-        for name, factor in (("labels", 1.0), ("rates", 1.0), ("log_std", 1.0), ("critic", 0.4)):
+        for name, factor in FOLLOWING_RATES.items():
             given = getattr(self, f"{name}_learning_rate")
             rates[name] = factor * main if given is None else float(FloatSchedule(given)(self._current_progress_remaining))
         return rates

@@ -1,0 +1,278 @@
+"""PPMO as a user meets it: it learns, it logs, it saves and resumes, and it says what is wrong."""
+
+import gymnasium as gym
+import nd_cartpole
+import numpy as np
+import pytest
+import torch as th
+from gymnasium.vector import AutoresetMode
+from helpers import FaultyEnv, simplex_dataset
+from sb3_distill import PPMO, DatasetError, SyntheticDataset, evaluate_learners, make_vec_env
+from sb3_distill.ppmo.buffers import LearnerRolloutBuffer
+from scipy import stats
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+SMALL = dict(n_steps=32, batch_size=128, n_epochs=2, policy_kwargs=dict(net_arch=[16]), seed=0)
+
+
+def small_env(n_envs=8, env_id="NDCartPole2D-v0"):
+    return make_vec_env(env_id, n_envs, seed=0)
+
+
+def improved(before, after):
+    """A permutation test on the mean returns of learners: no lucky threshold."""
+    result = stats.permutation_test(
+        (after.learner_means, before.learner_means), lambda x, y, axis: x.mean(axis) - y.mean(axis), alternative="greater",
+        vectorized=True, n_resamples=2000, rng=np.random.default_rng(0),
+    )  # fmt: skip
+    return result.pvalue < 0.01
+
+
+@pytest.mark.parametrize("env_id", ["NDCartPole1D-v0", "NDCartPole2D-v0"])
+def test_discrete_tasks_are_learned(env_id):
+    model = PPMO("MlpPolicy", small_env(64, env_id), seed=0)
+    before = evaluate_learners(model.dataset, 20, 5)
+    model.learn(200_000)
+    after = evaluate_learners(model.dataset, 20, 5)
+    assert improved(before, after)
+    assert after.mean > 3 * before.mean
+    # `policy` is one fixed draw, taught: it plays as the learners do.
+    assert evaluate_policy(model, small_env(5, env_id), 10)[0] > 2 * before.mean
+
+
+def test_continuous_tasks_are_learned():
+    model = PPMO("MlpPolicy", make_vec_env("Pendulum-v1", 16, seed=0), gamma=0.9, n_instances=16, seed=0)
+    before = evaluate_learners(model.dataset, 10, 5, deterministic=True)
+    model.learn(120_000)
+    after = evaluate_learners(model.dataset, 10, 5, deterministic=True)
+    assert improved(before, after)
+    assert (model.dataset.log_std >= -3).all()
+
+
+def test_two_runs_with_one_seed_are_identical():
+    datasets = []
+    for _ in range(2):
+        model = PPMO("MlpPolicy", small_env(), **SMALL).learn(1024)
+        datasets.append(model.dataset.state_dict())
+    for name, value in datasets[0].items():
+        assert th.equal(value, datasets[1][name])
+    other = PPMO("MlpPolicy", small_env(), **{**SMALL, "seed": 1}).learn(1024)
+    assert not th.equal(other.dataset.labels, datasets[0]["labels"])
+
+
+def test_save_and_load_continue(tmp_path):
+    model = PPMO("MlpPolicy", small_env(), **SMALL).learn(512)
+    model.save(tmp_path / "model.zip")
+    without_env = PPMO.load(tmp_path / "model.zip")
+    observation = np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32)
+    np.testing.assert_array_equal(
+        model.predict(observation, deterministic=True)[0], without_env.predict(observation, deterministic=True)[0]
+    )
+    finals = []
+    for _ in range(2):
+        loaded = PPMO.load(tmp_path / "model.zip", env=small_env())
+        for name in ("dataset", "policy", "initial_actor"):
+            theirs = getattr(loaded, name).state_dict()
+            for key, value in getattr(model, name).state_dict().items():
+                assert th.equal(value, theirs[key])
+        assert loaded.dataset_optimizer.state_dict()["state"][0]["step"] == model.dataset_optimizer.state_dict()["state"][0]["step"]
+        loaded.learn(512, reset_num_timesteps=False)
+        assert loaded.num_timesteps == 1024
+        finals.append(loaded.dataset.state_dict())
+    for name, value in finals[0].items():
+        assert th.equal(value, finals[1][name])
+        assert not th.equal(value, model.dataset.state_dict()[name])
+
+
+def test_the_log_has_what_the_readme_names(tmp_path):
+    model = PPMO("MlpPolicy", small_env(), **SMALL)
+    model.set_logger(configure(str(tmp_path), ["csv"]))
+    model.learn(1024)
+    header = (tmp_path / "progress.csv").read_text().splitlines()[0].split(",")
+    for key in (
+        "rollout/ep_rew_mean", "train/inner_learning_rate", "train/dataset_grad_norm", "train/approx_kl", "time/fps",
+        "train/clip_fraction", "train/entropy_loss", "train/explained_variance", "train/loss", "train/value_loss",
+    ):  # fmt: skip
+        assert key in header
+
+
+def test_progress_bar_and_tensorboard(tmp_path):
+    PPMO("MlpPolicy", small_env(), tensorboard_log=str(tmp_path), **SMALL).learn(512, progress_bar=True)
+    assert list(tmp_path.glob("PPMO_1/events*"))
+
+
+def test_the_dataset_says_where_it_comes_from(tmp_path):
+    model = PPMO("MlpPolicy", make_vec_env("NDCartPole-v0", 8, env_kwargs=dict(n_dims=3)), **SMALL).learn(256)
+    model.dataset.save(tmp_path / "set.safetensors")
+    info = SyntheticDataset.load(tmp_path / "set.safetensors").info
+    assert (info.env_id, info.env_kwargs, info.policy, info.seed, info.timesteps) == ("NDCartPole-v0", {"n_dims": 3}, "MlpPolicy", 0, 256)
+    assert info.policy_kwargs == {"net_arch": [16]}
+    assert info.versions["stable-baselines3"]
+    assert evaluate_learners(tmp_path / "set.safetensors", 2, 2).returns.shape == (2, 2)
+
+
+@pytest.mark.parametrize("n_envs, n_learners, expected", [(64, None, 8), (10, None, 5), (7, None, 7), (1, None, 1), (6, 2, 2)])
+def test_number_of_learners(n_envs, n_learners, expected):
+    model = PPMO("MlpPolicy", small_env(n_envs), n_learners=n_learners, **SMALL)
+    assert model.rollout_buffer.n_learners == expected
+
+
+def test_numbers_of_instances():
+    assert PPMO("MlpPolicy", small_env(), **SMALL).dataset.n_instances == 3
+    assert PPMO("MlpPolicy", make_vec_env("Pendulum-v1", 2), **SMALL).dataset.n_instances == 64
+    assert PPMO("MlpPolicy", small_env(), n_instances=512, **SMALL).dataset.n_instances == 512
+    with pytest.warns(UserWarning, match="below the 3 that Eq. 3"):
+        PPMO("MlpPolicy", small_env(), n_instances=2, **SMALL)
+    with pytest.raises(ValueError, match="`n_instances` must be at least 1, got 0"):
+        PPMO("MlpPolicy", small_env(), n_instances=0, **SMALL)
+
+
+def test_several_inner_steps(tmp_path):
+    model = PPMO("MlpPolicy", small_env(), n_inner_steps=3, inner_learning_rate=0.3, **SMALL).learn(512)
+    assert model.dataset.log_inner_learning_rates.shape == (3, 1)
+    model.dataset.save(tmp_path / "set.safetensors")
+    assert SyntheticDataset.load(tmp_path / "set.safetensors").inner_loop.n_steps == 3
+
+
+def test_a_run_can_start_from_a_dataset(tmp_path):
+    dataset = simplex_dataset(2, 10.0)
+    dataset.save(tmp_path / "set.safetensors")
+    for given in (dataset, tmp_path / "set.safetensors"):
+        model = PPMO("MlpPolicy", small_env(), initial_dataset=given, seed=0)
+        assert evaluate_policy(model, small_env(2), 4)[0] == 500
+        assert th.equal(model.dataset.labels, dataset.labels) and model.dataset.labels is not dataset.labels
+    with pytest.raises(DatasetError, match="observation space"):
+        PPMO("MlpPolicy", "CartPole-v1", initial_dataset=dataset)
+
+
+def test_rates_follow_learning_rate_unless_given():
+    model = PPMO("MlpPolicy", small_env(), learning_rate=1.0, labels_learning_rate=lambda p: 3 * p, critic_learning_rate=0.5, **SMALL)
+    rates = model._rates()
+    assert rates["learning"] == 1.0 and rates["labels"] == 3.0 and rates["critic"] == 0.5
+    model._current_progress_remaining = 0.5
+    assert model._rates()["labels"] == 1.5
+
+
+def test_a_short_last_minibatch_is_announced_and_harmless():
+    with pytest.warns(UserWarning, match="last mini-batch"):
+        model = PPMO("MlpPolicy", small_env(), **{**SMALL, "batch_size": 96})
+    model.learn(256)
+    assert model.dataset.is_finite()
+
+
+def test_target_kl_stops_early(capsys):
+    PPMO("MlpPolicy", small_env(), learning_rate=1.0, target_kl=1e-6, verbose=1, **SMALL).learn(512)
+    assert "Early stopping" in capsys.readouterr().out
+
+
+def test_callbacks_see_the_step():
+    seen = []
+
+    class Spy(BaseCallback):
+        def _on_step(self) -> bool:
+            seen.append({name: self.locals[name] for name in ("dones", "infos", "rewards", "new_obs", "actions")})
+            return len(seen) < 10
+
+    model = PPMO("MlpPolicy", small_env(), **SMALL).learn(10_000, callback=Spy())
+    assert len(seen) == 10 and model.num_timesteps == 80
+
+
+def test_minibatches_hold_each_learners_own_transitions():
+    buffer = LearnerRolloutBuffer(6, gym.spaces.Box(-1, 1, (1,)), gym.spaces.Discrete(2), n_envs=4, n_learners=2)
+    for step in range(6):
+        obs = np.arange(4, dtype=np.float32).reshape(4, 1) + step / 10
+        buffer.add(obs, np.zeros((4, 1)), np.zeros(4), np.zeros(4), th.zeros(4), th.zeros(4))
+    buffer.compute_returns_and_advantage(th.zeros(4), np.zeros(4))
+    batches = list(buffer.get(8))
+    for batch in batches:
+        learner_of = batch.observations.flatten().floor().long() // 2
+        assert learner_of.tolist() == [0] * 4 + [1] * 4
+    everything = th.cat([batch.observations.flatten() for batch in batches])
+    assert len(everything.unique()) == 24
+
+
+# ------------------------------------------------------------------ bad input
+
+
+def test_gymnasium_vector_envs_are_taken_if_they_reset_in_the_same_step():
+    env = gym.make_vec("NDCartPole2D-v0", num_envs=8, autoreset_mode=AutoresetMode.SAME_STEP)
+    PPMO("MlpPolicy", env, **SMALL).learn(256)
+    with pytest.raises(ValueError, match="autoreset mode NEXT_STEP, but SB3 needs SAME_STEP: make it with"):
+        PPMO("MlpPolicy", gym.make_vec("NDCartPole2D-v0", num_envs=8), **SMALL)
+
+
+def test_learners_must_share_the_environments_evenly():
+    with pytest.raises(ValueError, match="`n_learners` must divide.*8 environments, n_learners=3"):
+        PPMO("MlpPolicy", small_env(), n_learners=3, **SMALL)
+    with pytest.raises(ValueError, match="`n_learners` must be at least 1"):
+        PPMO("MlpPolicy", small_env(), n_learners=0, **SMALL)
+
+
+def test_a_minibatch_must_hold_every_learner():
+    with pytest.raises(ValueError, match="`batch_size` must be at least the number of learners.*batch_size=4, 8 learners"):
+        PPMO("MlpPolicy", small_env(), **{**SMALL, "batch_size": 4})
+
+
+def test_foreign_buffers_are_refused():
+    with pytest.raises(ValueError, match="`rollout_buffer_class` must derive from LearnerRolloutBuffer"):
+        PPMO("MlpPolicy", small_env(), rollout_buffer_class=RolloutBuffer, **SMALL)
+
+
+def test_recurrent_policies_are_refused():
+    class Recurrent(ActorCriticPolicy):
+        lstm_actor = None
+
+    with pytest.raises(ValueError, match="recurrent policies are not supported"):
+        PPMO(Recurrent, small_env(), **SMALL)
+
+
+def test_unknown_inner_loops_and_distributions_are_refused():
+    with pytest.raises(ValueError, match="unknown `inner_loop` 'nonsense'"):
+        PPMO("MlpPolicy", small_env(), inner_loop="nonsense", **SMALL)
+    with pytest.raises(ValueError, match="learner_distribution"):
+        PPMO("MlpPolicy", small_env(), learner_distribution="nonsense", **SMALL)
+
+
+@pytest.mark.parametrize("what", ["reward", "observation"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_stops_training_and_nothing_is_lost(tmp_path, what, value):
+    env = DummyVecEnv([lambda i=i: FaultyEnv(40 if i == 1 else 0, what, value) for i in range(4)])
+    model = PPMO("MlpPolicy", env, **{**SMALL, "n_steps": 16, "batch_size": 32})
+    model.set_logger(configure(str(tmp_path), ["csv"]))
+    last = {}
+
+    class Keep(BaseCallback):
+        def _on_step(self) -> bool:
+            return True
+
+        def _on_rollout_start(self) -> None:
+            last.update({name: tensor.clone() for name, tensor in self.model.dataset.state_dict().items()})
+
+    # An observation comes with the step before it: at step 40 it is what step 40 acts on, counting from 0.
+    step = 39 if what == "reward" else 40
+    with pytest.raises(FloatingPointError, match=f"{what} is NaN or infinite at step {step} of environment 1"):
+        model.learn(10_000, callback=Keep())
+    assert model.dataset.is_finite()
+    rescued = SyntheticDataset.load(tmp_path / "last_finite_dataset.safetensors")
+    for name, value in last.items():
+        assert th.equal(value, model.dataset.state_dict()[name]) and th.equal(value, rescued.state_dict()[name])
+
+
+def test_gradients_that_are_not_finite_are_skipped_and_counted():
+    model = PPMO("MlpPolicy", small_env(), **SMALL)
+    model.learn(256)
+    with th.no_grad():
+        model.dataset.labels.fill_(1e30)
+        model.dataset.log_inner_learning_rates.fill_(50.0)
+    model.train()
+    assert model.logger.name_to_value["train/skipped_steps"] > 0
+    assert model.dataset.is_finite()
+
+
+def test_importing_registers_the_environments():
+    assert nd_cartpole and "NDCartPole5D-v0" in gym.registry
