@@ -1,7 +1,6 @@
 """Distil reinforcement-learning environments into one small batch that teaches any Stable-Baselines3 policy in one step."""
 
 import nd_cartpole  # noqa: F401  (registers the environments)
-
 from sb3_distill.dataset import DatasetError, SyntheticDataset, shipped_sets
 from sb3_distill.distilled_policy import DistilledPolicy
 from sb3_distill.evaluation import Evaluation, evaluate_learners

@@ -85,11 +85,19 @@ def print_evaluations(title: str, evaluations: dict[str, Evaluation]) -> None:
 
 
 def _datasets(options: argparse.Namespace) -> Any:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in shipped_sets():
         dataset = SyntheticDataset.load(name)
         size = find(name).stat().st_size
-        rows.append({"name": name, "k": dataset.n_instances, "bytes": size, "inner_loop": dataset.info.inner_loop, "scores": dataset.info.scores})
+        rows.append(
+            {
+                "name": name,
+                "k": dataset.n_instances,
+                "bytes": size,
+                "inner_loop": dataset.info.inner_loop,
+                "scores": dataset.info.scores,
+            }
+        )
     if not options.json:
         table = Table(title="Shipped datasets")
         for column in ("name", "k", "inner loop", "sampled", "greedy", "size"):

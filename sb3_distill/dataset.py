@@ -221,8 +221,8 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, th.Tensor]]:
     try:
-        with safetensors.safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        with safetensors.safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
     except (safetensors.SafetensorError, OSError) as error:
         raise DatasetError(f"{path} is not a readable safetensors file (truncated, damaged or renamed): {error}") from error
 

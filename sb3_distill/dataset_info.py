@@ -43,7 +43,8 @@ class Normalization:
 
     def _apply(self, x: Any, mean: Any, var: Any) -> npt.NDArray[np.float32]:
         scaled = (np.asarray(x) - mean) / np.sqrt(var + self.epsilon)
-        return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
+        normalized: npt.NDArray[np.float32] = np.clip(scaled, -self.clip, self.clip).astype(np.float32)
+        return normalized
 
 
 @dataclass
@@ -128,9 +129,10 @@ def policy_kwargs_to_json(policy_kwargs: Mapping[str, Any]) -> Json | None:
         if key in ("optimizer_class", "optimizer_kwargs", "share_features_extractor"):
             continue  # these concern training, not the actor
         if isinstance(value, type):
-            if getattr(nn, value.__name__, None) is not value and getattr(torch_layers, value.__name__, None) is not value:
+            name = value.__name__
+            if value not in (getattr(nn, name, None), getattr(torch_layers, name, None)):
                 return None
-            value = {"class": value.__name__}
+            value = {"class": name}
         elif not _is_json(value):
             return None
         result[key] = value
@@ -146,7 +148,7 @@ def policy_kwargs_from_json(data: Json) -> dict[str, Any]:
     def restore(value: Any) -> Any:
         if not (isinstance(value, dict) and set(value) == {"class"}):
             return value
-        found = getattr(nn, value["class"], None) or getattr(torch_layers, value["class"], None)
+        found: Any = getattr(nn, value["class"], None) or getattr(torch_layers, value["class"], None)
         if not (isinstance(found, type) and issubclass(found, nn.Module)):
             raise ValueError(f"unknown class {value['class']!r} in the policy's arguments")
         return found

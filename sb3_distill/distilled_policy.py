@@ -32,6 +32,8 @@ class DistilledPolicy(BasePolicy):
     """
 
     dataset: SyntheticDataset
+    origin: tuple[type[BasePolicy], dict[str, Any]]
+    """The SB3 class, and the arguments it was made with."""
 
     @classmethod
     def from_dataset(
@@ -72,7 +74,7 @@ class DistilledPolicy(BasePolicy):
         original = type(taught)
         # The object becomes a DistilledPolicy without being rebuilt: the new class adds methods only.
         taught.__class__ = type(f"Distilled{original.__name__}", (cls, original), {})
-        taught.__dict__.update(_origin=(original, kwargs), dataset=dataset)
+        taught.__dict__.update(origin=(original, kwargs), dataset=dataset)
         return taught
 
     def predict(
@@ -102,7 +104,7 @@ class DistilledPolicy(BasePolicy):
         :param kwargs: further arguments of the algorithm
         :return: the model
         """
-        policy_class, policy_kwargs = self._origin
+        policy_class, policy_kwargs = self.origin
         if self.dataset.info.normalization is not None:
             env = _normalized(algorithm, env, self.dataset)
         model = algorithm(policy_class, env, policy_kwargs=policy_kwargs, **kwargs)
@@ -141,7 +143,7 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
     with th.no_grad():
         write_parameters(actor, dataset.teach(initial).groups[0][1])
         if dataset.log_std is not None and hasattr(policy, "log_std"):
-            policy.log_std.copy_(dataset.log_std)  # under gSDE, one row per feature
+            policy.get_parameter("log_std").copy_(dataset.log_std)  # under gSDE, one row per feature
 
 
 def _build(
@@ -149,7 +151,7 @@ def _build(
 ) -> BasePolicy:
     def build() -> BasePolicy:
         schedule = ConstantSchedule(3e-4)
-        return policy_class(dataset.info.observation_space, dataset.info.action_space, schedule, **kwargs)  # type: ignore[call-arg, arg-type]
+        return policy_class(dataset.info.observation_space, dataset.info.action_space, schedule, **kwargs)
 
     if seed is None:
         return build()

@@ -36,7 +36,8 @@ class Evaluation:
     @property
     def learner_means(self) -> Returns:
         """Mean return of each learner ``(n_learners,)``."""
-        return self.returns.mean(axis=1)
+        means: Returns = self.returns.mean(axis=1)
+        return means
 
     @property
     def mean(self) -> float:
@@ -158,7 +159,9 @@ class _Player:
             observations = self.dataset.info.normalization(observations)
         inputs: Any = preprocess_obs(obs_as_tensor(observations, th.device("cpu")), self.dataset.info.observation_space)
         split = (self.learners.n_learners, -1)
-        inputs = {k: v.unflatten(0, split) for k, v in inputs.items()} if isinstance(inputs, dict) else inputs.unflatten(0, split)
+        inputs = (
+            {k: v.unflatten(0, split) for k, v in inputs.items()} if isinstance(inputs, dict) else inputs.unflatten(0, split)
+        )
         outputs = self.learners(inputs).flatten(0, 1)
         noise = None if self.deterministic else self.distribution.noise(outputs.shape[:1], self.generator)
         actions: npt.NDArray[Any] = self.distribution.act(outputs, noise, self.dataset.log_std).numpy()

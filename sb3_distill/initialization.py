@@ -24,7 +24,8 @@ def orthogonal(shape: tuple[int, ...], gain: float, generator: th.Generator) -> 
     normal = th.randn((m, max(rows, columns), min(rows, columns)), generator=generator)
     q, r = th.linalg.qr(normal)
     q = q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)  # makes the distribution uniform
-    return gain * (q.mT if rows < columns else q).reshape(shape)
+    weights: th.Tensor = gain * (q.mT if rows < columns else q).reshape(shape)
+    return weights
 
 
 def _uniform(shape: tuple[int, ...], bound: float, generator: th.Generator) -> th.Tensor:
@@ -89,7 +90,7 @@ def draw(
             if isinstance(module, nn.LayerNorm):
                 value = th.full(shape, 1.0 if name == "weight" else 0.0)
             elif scheme == PYTORCH:
-                value = _uniform(shape, 1 / math.sqrt(_fans((1, *module.weight.shape))[0]), generator)  # type: ignore[arg-type]
+                value = _uniform(shape, 1 / math.sqrt(_fans((1, *module.weight.shape))[0]), generator)
             elif name == "weight":
                 value = SCHEMES[scheme](shape, last_gain if module is actor.head else hidden_gain, generator)
             else:

@@ -106,9 +106,7 @@ def autograd_step(actor: StackedNetwork, params: Params, observations: Any, labe
         # Summed over learners, so that each one's gradient is that of its own mean.
         loss = (actor(params, observations) - labels).square().mean(dim=(1, 2)).sum()
         gradients = th.autograd.grad(loss, list(params.values()), create_graph=differentiable)
-        params = {
-            name: value - rate * gradient for (name, value), gradient in zip(params.items(), gradients, strict=True)
-        }
+        params = {name: value - rate * gradient for (name, value), gradient in zip(params.items(), gradients, strict=True)}
     return params if differentiable else {name: value.detach() for name, value in params.items()}
 
 

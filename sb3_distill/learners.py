@@ -188,7 +188,7 @@ class LearnerSampler:
         component = self.distribution.components[index]
         policy_class = component.policy or self._default[0]
         policy_kwargs = self._default[1] if component.policy_kwargs is None else dict(component.policy_kwargs)
-        return policy_class(*self._spaces, lambda _: 0.0, **policy_kwargs).to(self._device)  # type: ignore[call-arg]
+        return policy_class(*self._spaces, lambda _: 0.0, **policy_kwargs).to(self._device)
 
     def _build_template(self, index: int) -> tuple[StackedNetwork, Any]:
         with th.random.fork_rng(devices=[]):

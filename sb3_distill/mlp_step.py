@@ -5,7 +5,8 @@ Autograd can differentiate through a gradient step (``inner_loop`` does so for e
 instances all its time goes into bookkeeping. Here both directions are a few batched products per layer.
 
 Notation, for layer ``l`` of L, all with a leading dimension M: ``h_l = f_l(a_l)``, ``a_l = h_{l-1} W_l^T + b_l``,
-``h_0 = X``; ``d_l`` is the derivative of the inner loss with respect to ``a_l``. The step is ``W_l' = W_l - r_l d_l^T h_{l-1}``.
+``h_0 = X``; ``d_l`` is the derivative of the inner loss with respect to ``a_l``. The step is
+``W_l' = W_l - r_l d_l^T h_{l-1}``.
 Given the outer gradients ``V_l`` of ``W_l'`` and ``v_l`` of ``b_l'``, the derivative of the step is minus that of
 ``D = sum_l r_l <V_l, dW_l> + r_l <v_l, db_l>``, which is the directional derivative of the inner loss along ``(r V, r v)``:
 a forward pass of tangents (``da_l``, ``dh_l``) and a backward pass through it, in which ``d_l`` appears again.
@@ -45,9 +46,7 @@ IDENTITY = Activation(lambda a: a, None, None)
 ACTIVATIONS: dict[type[nn.Module], Activation] = {
     nn.Tanh: Activation(th.tanh, lambda _, y: 1 - y * y, lambda _, y: 2 * y * (y * y - 1)),
     nn.ReLU: Activation(th.relu, lambda a, _: (a > 0).to(a.dtype), None),
-    nn.ELU: Activation(
-        nn.functional.elu, lambda a, y: th.where(a > 0, 1.0, y + 1), lambda a, y: th.where(a > 0, 0.0, y + 1)
-    ),
+    nn.ELU: Activation(nn.functional.elu, lambda a, y: th.where(a > 0, 1.0, y + 1), lambda a, y: th.where(a > 0, 0.0, y + 1)),
     nn.SiLU: Activation(nn.functional.silu, _silu_first, _silu_second),
     nn.Identity: IDENTITY,
 }
@@ -101,7 +100,7 @@ def gradient_step(
 
 class _GradientStep(th.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, layers: list[Layer], x: th.Tensor, labels: th.Tensor, rates: th.Tensor, *params: th.Tensor
     ) -> tuple[th.Tensor, ...]:
         weights, biases, sizes = params[::2], params[1::2], rates.tolist()
@@ -128,14 +127,15 @@ class _GradientStep(th.autograd.Function):
         return tuple(stepped)
 
     @staticmethod
-    @th.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @th.autograd.function.once_differentiable
     def backward(ctx: Any, *outer: th.Tensor) -> tuple[Any, ...]:
         layers, first, sizes, n = ctx.layers, ctx.slopes, ctx.sizes, len(ctx.layers)
         saved = ctx.saved_tensors
         weights, a, h, d = saved[:n], saved[n : 2 * n], saved[2 * n : 3 * n + 1], saved[3 * n + 1 : 4 * n + 1]
-        backward = saved[:4 * n:-1]  # of layers 2 .. L
+        backward = saved[: 4 * n : -1]  # of layers 2 .. L
         grad_w, grad_b = outer[::2], outer[1::2]
-        grad_rates, directions, da, dh = [], [], [], [None]
+        grad_rates, directions, da = [], [], []
+        dh: list[Any] = [None]
         for index in range(n):
             along_w = th.bmm(h[index], grad_w[index].mT)
             along_b = grad_b[index].unsqueeze(1)

@@ -24,7 +24,9 @@ def show(dataset: SyntheticDataset, path: str | os.PathLike[str]) -> None:
     plt = _pyplot()
     observations = dataset.encode()
     if isinstance(observations, dict):
-        flat = np.concatenate([value.detach().cpu().numpy().reshape(dataset.n_instances, -1) for value in observations.values()], 1)
+        flat = np.concatenate(
+            [value.detach().cpu().numpy().reshape(dataset.n_instances, -1) for value in observations.values()], 1
+        )
     else:
         flat = observations.detach().cpu().numpy().reshape(dataset.n_instances, -1)
     labels = dataset.labels.detach().cpu().numpy()

@@ -36,13 +36,13 @@ def fast_tanh(x: th.Tensor) -> th.Tensor:
 
 class _FastTanh(th.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: th.Tensor) -> th.Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: th.Tensor) -> th.Tensor:
         y = (x + x).sigmoid_().mul_(2).sub_(1)
         ctx.save_for_backward(y)
         return y
 
     @staticmethod
-    def backward(ctx: Any, gradient: th.Tensor) -> th.Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: th.Tensor) -> th.Tensor:
         (y,) = ctx.saved_tensors
         return th.addcmul(gradient, gradient * y, y, value=-1)
 

@@ -14,7 +14,6 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.spaces import Json
 
-
 NOT_THE_TASK = ("render_mode", "autoreset_mode", "num_envs", "max_episode_steps", "vectorization_mode", "vector_kwargs")
 """Keyword arguments that say how an environment is run, not what it is."""
 
@@ -66,7 +65,7 @@ class GymnasiumVecEnv(VecEnv):
 
     def get_images(self) -> Sequence[np.ndarray[Any, Any] | None]:
         frames = self.env.render()
-        return [None] * self.num_envs if frames is None else list(frames)
+        return [None] * self.num_envs if frames is None else list(frames)  # type: ignore[arg-type]
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         value = getattr(self.env, attr_name)
@@ -78,13 +77,13 @@ class GymnasiumVecEnv(VecEnv):
     def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
         raise NotImplementedError(f"a native vector environment has no methods of its own per environment ({method_name})")
 
-    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:  # type: ignore[type-arg]
+    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
         return [False for _ in self._get_indices(indices)]
 
 
 def has_native_vector_env(env_id: str) -> bool:
     """Whether an id is registered with a vector environment of its own that can reset in the same step."""
-    creator = gym.spec(env_id).vector_entry_point
+    creator: Any = gym.spec(env_id).vector_entry_point
     if creator is None:
         return False
     if isinstance(creator, str):
@@ -125,7 +124,7 @@ def make_vec_env(
         seed,
         start_index,
         monitor_dir,
-        wrapper_class,  # type: ignore[arg-type]
+        wrapper_class,
         env_kwargs,
         vec_env_cls,
         vec_env_kwargs,

@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import torch as th
 from gymnasium import spaces
+
 from nd_cartpole.env import observation_space
 from sb3_distill import SyntheticDataset
 from sb3_distill.dataset_info import DatasetInfo

@@ -10,13 +10,14 @@ from gymnasium import spaces
 from helpers import simplex_dataset
 from safetensors import safe_open
 from safetensors.torch import save_file
+from stable_baselines3.common.torch_layers import NatureCNN
+from torch import nn
+
 from sb3_distill import DatasetError, SyntheticDataset, min_instances, shipped_sets
 from sb3_distill.dataset import _digest
 from sb3_distill.dataset_info import DatasetInfo, Normalization, policy_kwargs_from_json, policy_kwargs_to_json
 from sb3_distill.inner_loop import GradientSteps
 from sb3_distill.spaces import n_outputs, space_from_json, space_to_json
-from stable_baselines3.common.torch_layers import NatureCNN
-from torch import nn
 
 SPACES = [
     spaces.Box(-1, 1, (3,)),
@@ -102,7 +103,11 @@ def test_min_instances_is_equation_3():
     assert min_instances(spaces.MultiBinary(3)) == 4
     with pytest.raises(ValueError, match="n_instances"):
         min_instances(spaces.Box(-1, 1, (2,)))
-    assert [n_outputs(space) for space in (spaces.Discrete(4), spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(3))] == [4, 5, 3]
+    assert [n_outputs(space) for space in (spaces.Discrete(4), spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(3))] == [
+        4,
+        5,
+        3,
+    ]
 
 
 def test_unknown_files_and_names(tmp_path):

@@ -6,14 +6,15 @@ import pytest
 import torch as th
 from gymnasium import spaces
 from helpers import simplex_dataset
-from sb3_distill import DatasetError, DistilledPolicy, evaluate_learners
-from sb3_distill.dataset_info import Normalization
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
+
+from sb3_distill import DatasetError, DistilledPolicy, evaluate_learners
+from sb3_distill.dataset_info import Normalization
 
 
 @pytest.mark.parametrize("n_dims, learning_rate, target", [(1, 10.0, 500), (2, 10.0, 499), (3, 30.0, 499), (4, 40.0, 495)])

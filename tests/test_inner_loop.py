@@ -5,14 +5,15 @@ import copy
 import pytest
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch import nn
+
 from sb3_distill import initialization
 from sb3_distill.inner_loop import GradientSteps, autograd_step, make_inner_loop, train
 from sb3_distill.learners import LearnerDistribution, Learners
 from sb3_distill.mlp_step import gradient_step
 from sb3_distill.networks import Network, actor_of
 from sb3_distill.stacked import StackedNetwork, fast_tanh, stack_parameters
-from stable_baselines3.common.policies import ActorCriticPolicy
-from torch import nn
 
 OBSERVATIONS, ACTIONS = spaces.Box(-1, 1, (5,)), spaces.Discrete(3)
 

@@ -1,14 +1,11 @@
 """PPMO as a user meets it: it learns, it logs, it saves and resumes, and it says what is wrong."""
 
 import gymnasium as gym
-import nd_cartpole
 import numpy as np
 import pytest
 import torch as th
 from gymnasium.vector import AutoresetMode
 from helpers import FaultyEnv, simplex_dataset
-from sb3_distill import PPMO, DatasetError, SyntheticDataset, evaluate_learners, make_vec_env
-from sb3_distill.ppmo.buffers import LearnerRolloutBuffer
 from scipy import stats
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
@@ -16,6 +13,10 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv
+
+import nd_cartpole
+from sb3_distill import PPMO, DatasetError, SyntheticDataset, evaluate_learners, make_vec_env
+from sb3_distill.ppmo.buffers import LearnerRolloutBuffer
 
 SMALL = dict(n_steps=32, batch_size=128, n_epochs=2, policy_kwargs=dict(net_arch=[16]), seed=0)
 
@@ -80,7 +81,10 @@ def test_save_and_load_continue(tmp_path):
             theirs = getattr(loaded, name).state_dict()
             for key, value in getattr(model, name).state_dict().items():
                 assert th.equal(value, theirs[key])
-        assert loaded.dataset_optimizer.state_dict()["state"][0]["step"] == model.dataset_optimizer.state_dict()["state"][0]["step"]
+        assert (
+            loaded.dataset_optimizer.state_dict()["state"][0]["step"]
+            == model.dataset_optimizer.state_dict()["state"][0]["step"]
+        )
         loaded.learn(512, reset_num_timesteps=False)
         assert loaded.num_timesteps == 1024
         finals.append(loaded.dataset.state_dict())
@@ -110,7 +114,13 @@ def test_the_dataset_says_where_it_comes_from(tmp_path):
     model = PPMO("MlpPolicy", make_vec_env("NDCartPole-v0", 8, env_kwargs=dict(n_dims=3)), **SMALL).learn(256)
     model.dataset.save(tmp_path / "set.safetensors")
     info = SyntheticDataset.load(tmp_path / "set.safetensors").info
-    assert (info.env_id, info.env_kwargs, info.policy, info.seed, info.timesteps) == ("NDCartPole-v0", {"n_dims": 3}, "MlpPolicy", 0, 256)
+    assert (info.env_id, info.env_kwargs, info.policy, info.seed, info.timesteps) == (
+        "NDCartPole-v0",
+        {"n_dims": 3},
+        "MlpPolicy",
+        0,
+        256,
+    )
     assert info.policy_kwargs == {"net_arch": [16]}
     assert info.versions["stable-baselines3"]
     assert evaluate_learners(tmp_path / "set.safetensors", 2, 2).returns.shape == (2, 2)
@@ -151,7 +161,9 @@ def test_a_run_can_start_from_a_dataset(tmp_path):
 
 
 def test_rates_follow_learning_rate_unless_given():
-    model = PPMO("MlpPolicy", small_env(), learning_rate=1.0, labels_learning_rate=lambda p: 3 * p, critic_learning_rate=0.5, **SMALL)
+    model = PPMO(
+        "MlpPolicy", small_env(), learning_rate=1.0, labels_learning_rate=lambda p: 3 * p, critic_learning_rate=0.5, **SMALL
+    )
     rates = model._rates()
     assert rates["learning"] == 1.0 and rates["labels"] == 3.0 and rates["critic"] == 0.5
     model._current_progress_remaining = 0.5

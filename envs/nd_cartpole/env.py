@@ -81,7 +81,7 @@ class NDCartPoleEnv(gym.Env[Observation, np.int64]):
         self.n_dims = check_n_dims(n_dims)
         self.render_mode = render_mode
         self.action_space = spaces.Discrete(2 * self.n_dims)
-        self.observation_space = observation_space(self.n_dims)
+        self.observation_space = observation_space(self.n_dims)  # type: ignore[assignment]
         self.state: dynamics.FloatArray | None = None
         self._forces = dynamics.forces(self.n_dims)
         self._terminated = False
@@ -113,7 +113,7 @@ class NDCartPoleEnv(gym.Env[Observation, np.int64]):
             self.render()
         return self._observation(), reward, self._terminated, False, {}
 
-    def render(self) -> npt.NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> npt.NDArray[np.uint8] | None:
         """Draw the state: an `(H, W, 3)` array for `"rgb_array"`, a window for `"human"`."""
         if self.render_mode is None:
             gym.logger.warn('`render` needs a render mode, e.g. gym.make(..., render_mode="rgb_array").')

@@ -62,7 +62,7 @@ class NDCartPoleVectorEnv(VectorEnv[Observations, npt.NDArray[np.integer], npt.N
     def reset(
         self,
         *,
-        seed: int | None = None,  # type: ignore[override]
+        seed: int | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Observations, dict[str, Any]]:
         """Start a new episode in every system. Options: `low` and `high`, the bounds of each entry of the state."""
@@ -73,7 +73,9 @@ class NDCartPoleVectorEnv(VectorEnv[Observations, npt.NDArray[np.integer], npt.N
         self._ended: Flags = np.zeros(self.num_envs, dtype=np.bool_)
         return self._observations(self.state), {}
 
-    def step(self, actions: npt.NDArray[np.integer]) -> tuple[Observations, npt.NDArray[np.float32], Flags, Flags, dict[str, Any]]:
+    def step(  # type: ignore[override]  # Gymnasium types the flags as it types rewards
+        self, actions: npt.NDArray[np.integer]
+    ) -> tuple[Observations, npt.NDArray[np.float32], Flags, Flags, dict[str, Any]]:
         """Push every cart once. `actions` has shape `(num_envs,)`."""
         if self.state is None:
             raise RuntimeError("call `reset` before `step`")

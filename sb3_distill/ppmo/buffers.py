@@ -40,7 +40,7 @@ class LearnerRolloutBuffer(RolloutBuffer):
         # Flattened, the transitions of one environment are adjacent, hence those of one learner too.
         order = th.stack([i * n + th.randperm(n, generator=self.generator) for i in range(self.n_learners)])
         for start in range(0, n, share):
-            yield self._get_samples(order[:, start : start + share].flatten().to(self.device))  # type: ignore[arg-type]
+            yield self._get_samples(order[:, start : start + share].flatten().to(self.device))
 
     def _prepare(self) -> None:
         """Flatten all arrays, as SB3 does, and put them on the device once per rollout instead of once per minibatch."""
@@ -65,7 +65,7 @@ class LearnerRolloutBuffer(RolloutBuffer):
         return RolloutBufferSamples(observations, actions, values, log_probs, advantages, returns)
 
 
-class DictLearnerRolloutBuffer(LearnerRolloutBuffer, DictRolloutBuffer):
+class DictLearnerRolloutBuffer(LearnerRolloutBuffer, DictRolloutBuffer):  # type: ignore[misc]
     """``LearnerRolloutBuffer`` for ``Dict`` observations."""
 
 

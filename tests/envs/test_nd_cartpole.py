@@ -3,13 +3,14 @@
 import warnings
 
 import gymnasium as gym
-import nd_cartpole
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 from gymnasium.vector import AutoresetMode
-from nd_cartpole import dynamics
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
+
+import nd_cartpole
+from nd_cartpole import dynamics
 
 IDS = ["NDCartPole-v0", *(f"NDCartPole{n}D-v0" for n in (1, 2, 3, 4, 5, 10))]
 

@@ -1,0 +1,306 @@
+"""What PPMO holds and how it is set up, saved and loaded; what it does is in ``ppmo.py``."""
+
+import copy
+import inspect
+import warnings
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch as th
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.preprocessing import preprocess_obs
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from stable_baselines3.common.utils import FloatSchedule, obs_as_tensor
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor
+
+from sb3_distill.action_distribution import ActionDistribution
+from sb3_distill.dataset import SyntheticDataset
+from sb3_distill.dataset_info import DatasetInfo, policy_kwargs_to_json
+from sb3_distill.inner_loop import InnerLoop, make_inner_loop
+from sb3_distill.learners import LearnerDistribution, Learners
+from sb3_distill.networks import actor_of, critic_of
+from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
+from sb3_distill.ppmo.policies import CnnPolicy, MlpPolicy, MultiInputPolicy
+from sb3_distill.spaces import min_instances, preprocessed_shape
+from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
+from sb3_distill.vec_env import GymnasiumVecEnv, env_origin
+
+CHUNK = 2_048  # observations per forward pass of the critic after a rollout: what stays in a core's cache
+FOLLOWING_RATES = {"labels": 2.5, "rates": 2.5, "log_std": 1.0, "critic": 0.25}
+"""Step sizes that are not given, in units of ``learning_rate``."""
+BOX_INSTANCES = 64
+"""Instances for continuous actions, as in the paper."""
+
+
+class DistillationAlgorithm(OnPolicyAlgorithm):
+    """
+    State of ``PPMO``: dataset, learners, policy, optimizers, and their set-up from the constructor's arguments.
+
+    ``_setup_model`` builds everything that can be derived from these, with or without an environment, and again on load.
+    """
+
+    n_instances: int | None
+    n_learners: int | None
+    learner_distribution: Any
+    inner_loop: str
+    inner_learning_rate: float
+    n_inner_steps: int
+    initial_dataset: Any
+    labels_learning_rate: float | Schedule | None
+    rates_learning_rate: float | Schedule | None
+    log_std_learning_rate: float | Schedule | None
+    critic_learning_rate: float | Schedule | None
+    batch_size: int
+    normalize_advantage: bool
+    clip_range: Any
+    clip_range_vf: Any
+    dataset: SyntheticDataset
+    learners: Learners
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "MlpPolicy": MlpPolicy,
+        "CnnPolicy": CnnPolicy,
+        "MultiInputPolicy": MultiInputPolicy,
+    }
+
+    @staticmethod
+    def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        if isinstance(env, VectorEnv):
+            env = VecMonitor(GymnasiumVecEnv(env))
+        return OnPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
+
+    def _setup_model(self) -> None:
+        self._n_learners = self._resolve_n_learners()
+        self._check_batches()
+        if self.rollout_buffer_class is None:
+            is_dict = isinstance(self.observation_space, spaces.Dict)
+            self.rollout_buffer_class = DictLearnerRolloutBuffer if is_dict else LearnerRolloutBuffer
+        elif not issubclass(self.rollout_buffer_class, LearnerRolloutBuffer):
+            raise ValueError(
+                f"`rollout_buffer_class` must derive from LearnerRolloutBuffer, which keeps the transitions of each learner "
+                f"together; {self.rollout_buffer_class.__name__} does not"
+            )
+        # A loaded model brings its generator along; what set-up draws from it is given back.
+        loaded: th.Generator | None = getattr(self, "_generator", None)
+        state = None if loaded is None else loaded.get_state()
+        policy_kwargs = self.policy_kwargs
+        if _takes_argument(self.policy_class, "share_features_extractor"):
+            # The actor's part is taught, the critic's is trained.
+            self.policy_kwargs = {**policy_kwargs, "share_features_extractor": False}
+        super()._setup_model()
+        self.policy_kwargs = policy_kwargs
+        if loaded is None:
+            self._generator = th.Generator().manual_seed(int(th.randint(2**62, ())) if self.seed is None else self.seed)
+
+        self.rollout_buffer.n_learners = self._n_learners  # type: ignore[attr-defined]
+        self.rollout_buffer.generator = self._generator  # type: ignore[attr-defined]
+        self.clip_range = FloatSchedule(self.clip_range)
+        if self.clip_range_vf is not None:
+            if isinstance(self.clip_range_vf, (float, int)):
+                assert self.clip_range_vf > 0, "`clip_range_vf` must be positive, pass `None` to deactivate vf clipping"
+            self.clip_range_vf = FloatSchedule(self.clip_range_vf)
+
+        self._actions = ActionDistribution(self.action_space)
+        self._setup_learners()
+        self._setup_dataset()
+        if state is not None:
+            self._generator.set_state(state)
+
+    def _resolve_n_learners(self) -> int:
+        if self.env is None and self.n_learners is None:
+            return 1  # a model loaded to predict
+        if self.n_learners is None:
+            return max(m for m in range(1, min(8, self.n_envs) + 1) if self.n_envs % m == 0)
+        if self.n_learners < 1:
+            raise ValueError(f"`n_learners` must be at least 1, got {self.n_learners}")
+        if self.env is not None and self.n_envs % self.n_learners:
+            raise ValueError(
+                f"`n_learners` must divide the number of environments, so that each learner drives as many: "
+                f"{self.n_envs} environments, n_learners={self.n_learners}"
+            )
+        return self.n_learners
+
+    def _check_batches(self) -> None:
+        if self.normalize_advantage:
+            assert self.batch_size > 1, "`batch_size` must be greater than 1, or its advantages cannot be normalised"
+        if self.batch_size < self._n_learners:
+            raise ValueError(
+                f"`batch_size` must be at least the number of learners, one transition each: "
+                f"batch_size={self.batch_size}, {self._n_learners} learners"
+            )
+        if self.env is None:
+            return
+        buffer_size = self.n_envs * self.n_steps
+        assert buffer_size > 1 or not self.normalize_advantage, (
+            f"`n_steps * n_envs` must be greater than 1. Currently n_steps={self.n_steps} and n_envs={self.n_envs}"
+        )
+        share, per_learner = self.batch_size // self._n_learners, buffer_size // self._n_learners
+        last = per_learner % share * self._n_learners
+        if self.batch_size < buffer_size and last:
+            warnings.warn(
+                f"a mini-batch size of {self.batch_size} does not divide the rollout buffer of `n_steps * n_envs = "
+                f"{buffer_size}` transitions: the last mini-batch of each epoch will have {last}",
+                stacklevel=2,
+            )
+
+    def _setup_learners(self) -> None:
+        if hasattr(self.policy, "lstm_actor"):
+            raise ValueError("recurrent policies are not supported: an action must follow from one observation; stack frames")
+        actor = actor_of(self.policy)
+        self._policy_actor = StackedNetwork(actor)
+        # `policy` acts as one fixed draw, re-taught as the dataset changes; its initial values are part of the model.
+        self.initial_actor = copy.deepcopy(actor)
+        taught = {id(parameter) for parameter in actor.parameters()}
+        critic = [
+            parameter
+            for name, parameter in self.policy.named_parameters()
+            if id(parameter) not in taught and name != "log_std"
+        ]
+        optimizer_kwargs = dict(self.policy.optimizer_kwargs)
+        if self.policy.optimizer_class is th.optim.Adam:
+            optimizer_kwargs.setdefault("fused", True)
+        optimizer_class: Any = self.policy.optimizer_class
+        self.policy.optimizer = optimizer_class(critic, lr=self._rates()["critic"], **optimizer_kwargs)
+        self._critic_parameters = critic
+        # A subclass with its own idea of values is asked; SB3's critic is evaluated the fast way.
+        plain = type(self.policy).predict_values is ActorCriticPolicy.predict_values
+        self._critic = StackedNetwork(critic_of(self.policy)) if plain else None
+        self._sampler = LearnerDistribution.parse(self.learner_distribution).bind(
+            self.policy_class, self.policy_kwargs, self.observation_space, self.action_space, self.device
+        )
+
+    def _setup_dataset(self) -> None:
+        if self.initial_dataset is not None:
+            self.dataset = self._take_initial_dataset()
+        else:
+            loop = make_inner_loop(self.inner_loop, n_steps=self.n_inner_steps, learning_rate=self.inner_learning_rate)
+            k, width, shape = self._resolve_n_instances(), self._actions.n_outputs, preprocessed_shape(self.observation_space)
+
+            def normal(*size: int) -> th.Tensor:
+                return th.randn(size, generator=self._generator)
+
+            observations: Any = (
+                {key: normal(k, *sub) for key, sub in shape.items()} if isinstance(shape, dict) else normal(k, *shape)
+            )
+            log_std = th.full((width,), self.policy.log_std_init) if isinstance(self.action_space, spaces.Box) else None
+            self.dataset = SyntheticDataset(observations, normal(k, width), loop, self._describe(loop), log_std=log_std)
+        self.dataset.to(self.device)
+        groups = {
+            "learning": list(self.dataset.observations.values())
+            if isinstance(self.dataset.observations, th.nn.ParameterDict)
+            else [self.dataset.observations],
+            "labels": [self.dataset.labels],
+            "rates": list(self.dataset.learned.values()),
+            "log_std": [] if self.dataset.log_std is None else [self.dataset.log_std],
+        }
+        rates = self._rates()
+        self.dataset_optimizer = th.optim.Adam(
+            [{"params": params, "lr": rates[name], "name": name} for name, params in groups.items() if params],
+            eps=1e-5,
+            fused=True,
+        )
+        self._teach_policy()
+
+    def _resolve_n_instances(self) -> int:
+        discrete = not isinstance(self.action_space, spaces.Box)
+        if self.n_instances is None:
+            return min_instances(self.action_space) if discrete else BOX_INSTANCES
+        if self.n_instances < 1:
+            raise ValueError(f"`n_instances` must be at least 1, got {self.n_instances}")
+        if discrete and self.n_instances < (k_min := min_instances(self.action_space)):
+            warnings.warn(
+                f"n_instances={self.n_instances} is below the {k_min} that Eq. 3 of the paper, ceil(c / 2) + 1, expects to be "
+                f"needed for {self.action_space}",
+                stacklevel=2,
+            )
+        return self.n_instances
+
+    def _describe(self, loop: InnerLoop) -> DatasetInfo:
+        env_id, env_kwargs = (None, {}) if self.env is None else env_origin(self.env)
+        names = [name for name, policy in self.policy_aliases.items() if policy is self.policy_class]
+        policy_kwargs = policy_kwargs_to_json(self.policy_kwargs)
+        return DatasetInfo(
+            self.observation_space,
+            self.action_space,
+            env_id=env_id,
+            env_kwargs=env_kwargs,
+            policy=names[0] if names and policy_kwargs is not None else None,
+            policy_kwargs=policy_kwargs or {},
+            learner_distribution=LearnerDistribution.parse(self.learner_distribution).to_json(),
+            inner_loop=loop.settings(),
+            seed=self.seed,
+        )
+
+    def _take_initial_dataset(self) -> SyntheticDataset:
+        given = self.initial_dataset
+        dataset = copy.deepcopy(given) if isinstance(given, SyntheticDataset) else SyntheticDataset.load(given)
+        dataset.check_spaces(self.observation_space, self.action_space)
+        return dataset
+
+    def _rates(self) -> dict[str, float]:
+        """Step sizes now; those that are not given follow ``learning_rate``."""
+        main = float(self.lr_schedule(self._current_progress_remaining))
+        rates = {"learning": main}
+        for name, factor in FOLLOWING_RATES.items():
+            given = getattr(self, f"{name}_learning_rate")
+            rates[name] = factor * main if given is None else float(FloatSchedule(given)(self._current_progress_remaining))
+        return rates
+
+    def _teach_policy(self) -> None:
+        """Make ``policy`` what the dataset teaches its fixed draw."""
+        initial = Learners([(self._policy_actor, stack_parameters([self.initial_actor]))])
+        with th.no_grad():
+            write_parameters(self._policy_actor.template, self.dataset.teach(initial).groups[0][1])
+            if self.dataset.log_std is not None:
+                self.policy.log_std.copy_(self.dataset.log_std)
+
+    def _inputs(self, observations: Any) -> Any:
+        """Observations of all environments, learner by learner, to the actors' inputs ``(M, b, *preprocessed shape)``."""
+        inputs = preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images)
+        if isinstance(inputs, dict):
+            return {key: value.unflatten(0, (self._n_learners, -1)) for key, value in inputs.items()}
+        return inputs.unflatten(0, (self._n_learners, -1))
+
+    def _values(self, observations: Any, n: int) -> th.Tensor:
+        chunks = []
+        for start in range(0, n, CHUNK):
+            part = slice(start, start + CHUNK)
+            obs = (
+                {key: value[part] for key, value in observations.items()}
+                if isinstance(observations, dict)
+                else observations[part]
+            )
+            chunks.append(self._predict_values(obs_as_tensor(obs, self.device)))
+        return th.cat(chunks)
+
+    def _predict_values(self, observations: Any) -> th.Tensor:
+        """Values ``(n,)`` of observations ``(n, *obs)``."""
+        if self._critic is None:
+            return self.policy.predict_values(observations).flatten()
+        inputs: Any = preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images)
+        inputs = {key: value[None] for key, value in inputs.items()} if isinstance(inputs, dict) else inputs[None]
+        params = {name: value[None] for name, value in self._critic.template.named_parameters()}
+        return self._critic(params, inputs).flatten()
+
+    def _rescue(self) -> str:
+        folder = self.logger.get_dir()
+        if folder is None:
+            return ""
+        path = Path(folder) / "last_finite_dataset.safetensors"
+        self.dataset.save(path)
+        return f" and was written to {path}"
+
+    def _excluded_save_params(self) -> list[str]:
+        derived = ["learners", "_sampler", "_policy_actor", "_critic", "_critic_parameters", "_actions", "_n_learners"]
+        return [*super()._excluded_save_params(), *derived]
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy", "policy.optimizer", "dataset", "dataset_optimizer", "initial_actor"], []
+
+
+def _takes_argument(function: Any, name: str) -> bool:
+    parameters = inspect.signature(function).parameters
+    return name in parameters or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
