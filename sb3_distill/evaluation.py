@@ -163,7 +163,7 @@ class _Player:
             {k: v.unflatten(0, split) for k, v in inputs.items()} if isinstance(inputs, dict) else inputs.unflatten(0, split)
         )
         outputs = self.learners(inputs).flatten(0, 1)
-        noise = None if self.deterministic else self.distribution.noise(outputs.shape[:1], self.generator)
+        noise = None if self.deterministic else self.distribution.noise(len(outputs), self.generator)
         actions: npt.NDArray[Any] = self.distribution.act(outputs, noise, self.dataset.log_std).numpy()
         return actions
 

@@ -34,12 +34,28 @@ class Learners:
         if len(self.groups) == 1:
             actor, params = self.groups[0]
             return actor(params, observations)
+        parts = [actor(params, part) for (actor, params), part in zip(self.groups, self._split(observations), strict=True)]
+        return th.cat(parts)
+
+    def with_latent(self, observations: Any) -> tuple[th.Tensor, th.Tensor]:
+        """
+        :param observations: as for a call
+        :return: outputs ``(M, b, n_outputs)`` and the inputs of the last layers ``(M, b, h)``
+        :raises ValueError: if learners of several widths are stacked
+        """
+        latents, outputs = [], []
+        for (actor, params), part in zip(self.groups, self._split(observations), strict=True):
+            latents.append(actor.latent(params, part))
+            outputs.append(actor.head(params, latents[-1]))
+        if len({latent.shape[-1] for latent in latents}) > 1:
+            raise ValueError("gSDE needs learners whose last hidden layers are equally wide: change `learner_distribution`")
+        return th.cat(outputs), th.cat(latents)
+
+    def _split(self, observations: Any) -> Sequence[Any]:
         if isinstance(observations, Mapping):
             split = {key: value.split(self._sizes) for key, value in observations.items()}
-            parts: Sequence[Any] = [{key: split[key][i] for key in split} for i in range(len(self.groups))]
-        else:
-            parts = observations.split(self._sizes)
-        return th.cat([actor(params, part) for (actor, params), part in zip(self.groups, parts, strict=True)])
+            return [{key: split[key][i] for key in split} for i in range(len(self.groups))]
+        return observations.split(self._sizes)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -193,6 +209,7 @@ class LearnerSampler:
     def _build_template(self, index: int) -> tuple[StackedNetwork, Any]:
         with th.random.fork_rng(devices=[]):
             policy = self._build_policy(index)
+        policy.set_training_mode(False)  # no dropout, fixed batch norm: as the taught policy will act
         return StackedNetwork(actor_of(policy)), policy
 
 

@@ -63,8 +63,9 @@ class StackedNetwork:
         self.names = [name for name, _ in actor.named_parameters()]
         self.mlp = layers_of(actor.chain())
         layers = _batched_layers(actor)
+        self.batched = layers is not None
         self._hidden = layers[:-1] if layers is not None else [self._vmap_latent]
-        self._head = layers[-1] if layers is not None else self._vmap_head
+        self.head = layers[-1] if layers is not None else self._vmap_head
 
     def __call__(self, params: Mapping[str, th.Tensor], observations: th.Tensor) -> th.Tensor:
         """
@@ -72,7 +73,7 @@ class StackedNetwork:
         :param observations: ``(M, b, *preprocessed shape)``, or a dict of such tensors
         :return: outputs ``(M, b, n_outputs)``
         """
-        return self._head(params, self.latent(params, observations))
+        return self.head(params, self.latent(params, observations))
 
     def latent(self, params: Mapping[str, th.Tensor], observations: th.Tensor) -> th.Tensor:
         """

@@ -151,7 +151,7 @@ def env_origin(env: VecEnv) -> tuple[str | None, Json]:
     :return: the Gymnasium id and the keyword arguments (those that JSON can hold) it was made with, as far as known
     """
     try:
-        spec = env.get_attr("spec", 0)[0]
+        spec = env.get_attr("spec", [0])[0]
     except AttributeError:
         return None, {}
     if spec is None:

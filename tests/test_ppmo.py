@@ -171,7 +171,7 @@ def test_rates_follow_learning_rate_unless_given():
 
 
 def test_a_short_last_minibatch_is_announced_and_harmless():
-    with pytest.warns(UserWarning, match="last mini-batch"):
+    with pytest.warns(UserWarning, match="truncated mini-batch of size"):
         model = PPMO("MlpPolicy", small_env(), **{**SMALL, "batch_size": 96})
     model.learn(256)
     assert model.dataset.is_finite()

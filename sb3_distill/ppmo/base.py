@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch as th
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
@@ -53,7 +54,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
     rates_learning_rate: float | Schedule | None
     log_std_learning_rate: float | Schedule | None
     critic_learning_rate: float | Schedule | None
-    batch_size: int
+    batch_size: int | None
     normalize_advantage: bool
     clip_range: Any
     clip_range_vf: Any
@@ -74,7 +75,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
 
     def _setup_model(self) -> None:
         self._n_learners = self._resolve_n_learners()
-        self._check_batches()
+        self._batch_size = self._resolve_batch_size()
         if self.rollout_buffer_class is None:
             is_dict = isinstance(self.observation_space, spaces.Dict)
             self.rollout_buffer_class = DictLearnerRolloutBuffer if is_dict else LearnerRolloutBuffer
@@ -91,6 +92,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             # The actor's part is taught, the critic's is trained.
             self.policy_kwargs = {**policy_kwargs, "share_features_extractor": False}
         super()._setup_model()
+        self._keep_constructor_parameters()
         self.policy_kwargs = policy_kwargs
         if loaded is None:
             self._generator = th.Generator().manual_seed(int(th.randint(2**62, ())) if self.seed is None else self.seed)
@@ -103,11 +105,19 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
                 assert self.clip_range_vf > 0, "`clip_range_vf` must be positive, pass `None` to deactivate vf clipping"
             self.clip_range_vf = FloatSchedule(self.clip_range_vf)
 
-        self._actions = ActionDistribution(self.action_space)
+        self._actions = ActionDistribution(self.action_space, self.policy.action_dist)
         self._setup_learners()
         self._setup_dataset()
         if state is not None:
             self._generator.set_state(state)
+
+    def _keep_constructor_parameters(self) -> None:
+        # SB3's policies forget `share_features_extractor` when they are saved, so a policy that shares nothing would be
+        # rebuilt as one that does.
+        parameters = self.policy._get_constructor_parameters()
+        if "share_features_extractor" in self.policy_kwargs:
+            parameters["share_features_extractor"] = False
+        object.__setattr__(self.policy, "_get_constructor_parameters", lambda: parameters)
 
     def _resolve_n_learners(self) -> int:
         if self.env is None and self.n_learners is None:
@@ -123,7 +133,10 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             )
         return self.n_learners
 
-    def _check_batches(self) -> None:
+    def _resolve_batch_size(self) -> int:
+        buffer_size = self.n_envs * self.n_steps
+        if self.batch_size is None:
+            return max(min(64, buffer_size), buffer_size // 4)
         if self.normalize_advantage:
             assert self.batch_size > 1, "`batch_size` must be greater than 1, or its advantages cannot be normalised"
         if self.batch_size < self._n_learners:
@@ -132,8 +145,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
                 f"batch_size={self.batch_size}, {self._n_learners} learners"
             )
         if self.env is None:
-            return
-        buffer_size = self.n_envs * self.n_steps
+            return self.batch_size
         assert buffer_size > 1 or not self.normalize_advantage, (
             f"`n_steps * n_envs` must be greater than 1. Currently n_steps={self.n_steps} and n_envs={self.n_envs}"
         )
@@ -142,15 +154,18 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         if self.batch_size < buffer_size and last:
             warnings.warn(
                 f"a mini-batch size of {self.batch_size} does not divide the rollout buffer of `n_steps * n_envs = "
-                f"{buffer_size}` transitions: the last mini-batch of each epoch will have {last}",
+                f"{buffer_size}` transitions: after every {per_learner // share} untruncated mini-batches, "
+                f"there will be a truncated mini-batch of size {last}",
                 stacklevel=2,
             )
+        return self.batch_size
 
     def _setup_learners(self) -> None:
         if hasattr(self.policy, "lstm_actor"):
             raise ValueError("recurrent policies are not supported: an action must follow from one observation; stack frames")
         actor = actor_of(self.policy)
         self._policy_actor = StackedNetwork(actor)
+        self.policy.set_training_mode(False)
         # `policy` acts as one fixed draw, re-taught as the dataset changes; its initial values are part of the model.
         self.initial_actor = copy.deepcopy(actor)
         taught = {id(parameter) for parameter in actor.parameters()}
@@ -167,7 +182,9 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         self._critic_parameters = critic
         # A subclass with its own idea of values is asked; SB3's critic is evaluated the fast way.
         plain = type(self.policy).predict_values is ActorCriticPolicy.predict_values
-        self._critic = StackedNetwork(critic_of(self.policy)) if plain else None
+        network = StackedNetwork(critic_of(self.policy)) if plain else None
+        self._critic = network if network is not None and network.batched else None
+        self._latent_dim = int(self.policy.action_net.in_features) if self._actions.state_dependent else None  # type: ignore[arg-type]
         self._sampler = LearnerDistribution.parse(self.learner_distribution).bind(
             self.policy_class, self.policy_kwargs, self.observation_space, self.action_space, self.device
         )
@@ -185,7 +202,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             observations: Any = (
                 {key: normal(k, *sub) for key, sub in shape.items()} if isinstance(shape, dict) else normal(k, *shape)
             )
-            log_std = th.full((width,), self.policy.log_std_init) if isinstance(self.action_space, spaces.Box) else None
+            log_std = th.full((width,), float(self.policy.log_std_init)) if isinstance(self.action_space, spaces.Box) else None
             self.dataset = SyntheticDataset(observations, normal(k, width), loop, self._describe(loop), log_std=log_std)
         self.dataset.to(self.device)
         groups = {
@@ -255,7 +272,9 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         with th.no_grad():
             write_parameters(self._policy_actor.template, self.dataset.teach(initial).groups[0][1])
             if self.dataset.log_std is not None:
-                self.policy.log_std.copy_(self.dataset.log_std)
+                self.policy.log_std.copy_(self._actions.expand_log_std(self.dataset.log_std, self._latent_dim or 0))
+        if self.use_sde:
+            self.policy.reset_noise(self.n_envs)
 
     def _inputs(self, observations: Any) -> Any:
         """Observations of all environments, learner by learner, to the actors' inputs ``(M, b, *preprocessed shape)``."""
@@ -264,7 +283,29 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             return {key: value.unflatten(0, (self._n_learners, -1)) for key, value in inputs.items()}
         return inputs.unflatten(0, (self._n_learners, -1))
 
-    def _values(self, observations: Any, n: int) -> th.Tensor:
+    def _outputs(self, learners: Learners, observations: Any) -> tuple[th.Tensor, th.Tensor | None]:
+        """
+        :param learners: M of them
+        :param observations: of ``M * b`` environments or transitions, those of learner 0 first
+        :return: outputs ``(M * b, n_outputs)`` and, under gSDE, the inputs of the last layer ``(M * b, h)``
+        """
+        inputs = self._inputs(observations)
+        if not self._actions.state_dependent:
+            return learners(inputs).flatten(0, 1), None
+        outputs, latent = learners.with_latent(inputs)
+        return outputs.flatten(0, 1), latent.flatten(0, 1)
+
+    def _to_env(self, actions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Actions of a ``Box`` as the environment takes them: scaled back if they were squashed, else clipped."""
+        assert isinstance(self.action_space, spaces.Box)
+        if self.policy.squash_output:
+            return self.policy.unscale_action(actions)
+        clipped: np.ndarray[Any, Any] = np.clip(actions, self.action_space.low, self.action_space.high)
+        return clipped
+
+    def _values(self, observations: Any, n: int, rollout: bool = False) -> th.Tensor:
+        # As in SB3, values of a rollout are those of `forward`, where a subclass has its own.
+        by_forward = rollout and type(self.policy).forward is not ActorCriticPolicy.forward
         chunks = []
         for start in range(0, n, CHUNK):
             part = slice(start, start + CHUNK)
@@ -273,7 +314,8 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
                 if isinstance(observations, dict)
                 else observations[part]
             )
-            chunks.append(self._predict_values(obs_as_tensor(obs, self.device)))
+            tensors = obs_as_tensor(obs, self.device)
+            chunks.append(self.policy(tensors)[1].flatten() if by_forward else self._predict_values(tensors))
         return th.cat(chunks)
 
     def _predict_values(self, observations: Any) -> th.Tensor:
@@ -294,7 +336,16 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         return f" and was written to {path}"
 
     def _excluded_save_params(self) -> list[str]:
-        derived = ["learners", "_sampler", "_policy_actor", "_critic", "_critic_parameters", "_actions", "_n_learners"]
+        derived = [
+            "learners",
+            "_sampler",
+            "_policy_actor",
+            "_critic",
+            "_critic_parameters",
+            "_actions",
+            "_n_learners",
+            "_batch_size",
+        ]
         return [*super()._excluded_save_params(), *derived]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:

@@ -45,7 +45,7 @@ class PPMO(DistillationAlgorithm):
     :param rates_learning_rate: The same for the logarithms of the learned rates; ``None``: 2.5 times ``learning_rate``
     :param log_std_learning_rate: The same for the log-std of continuous actions; ``None``: as ``learning_rate``
     :param critic_learning_rate: The same for the critic; ``None``: 0.25 times ``learning_rate``
-    :param batch_size: Transitions of a minibatch, all learners together
+    :param batch_size: Transitions of a minibatch, all learners together. ``None``: a quarter of a rollout, at least 64
     :param vf_coef: Scale of the critic's loss. The critic shares nothing with the dataset
     :param max_grad_norm: Bound of the gradient norm, for the dataset and for the critic apart
     """
@@ -67,7 +67,7 @@ class PPMO(DistillationAlgorithm):
         log_std_learning_rate: float | Schedule | None = None,
         critic_learning_rate: float | Schedule | None = None,
         n_steps: int = 128,
-        batch_size: int = 2048,
+        batch_size: int | None = None,
         n_epochs: int = 4,
         gamma: float = 0.99,
         gae_lambda: float = 0.95,
@@ -148,23 +148,24 @@ class PPMO(DistillationAlgorithm):
         self.learners = self._sampler.sample(self._n_learners, self._generator)
         with th.no_grad():
             taught = self.dataset.teach(self.learners)
-        noise = self._actions.noise((n_rollout_steps, env.num_envs), self._generator).to(self.device)
-        outputs, bootstraps = [], []
+        noise = self._actions.rollout_noise(
+            n_rollout_steps, env.num_envs, self._generator, self._latent_dim, self.sde_sample_freq
+        )
+        outputs, latents, bootstraps = [], [], []
         unused = th.zeros(env.num_envs)
         is_box, is_discrete = isinstance(self.action_space, spaces.Box), isinstance(self.action_space, spaces.Discrete)
         callback.on_rollout_start()
 
         for n_steps in range(n_rollout_steps):
             with th.no_grad():
-                output = taught(self._inputs(obs_as_tensor(self._last_obs, self.device))).flatten(0, 1)  # type: ignore[arg-type]
-                actions = self._actions.act(output, noise[n_steps], self.dataset.log_std).cpu().numpy()
+                output, latent = self._outputs(taught, obs_as_tensor(self._last_obs, self.device))  # type: ignore[arg-type]
+                sampled = self._actions.act(output, noise[n_steps].to(self.device), self.dataset.log_std, latent)
+                actions = sampled.cpu().numpy()
             outputs.append(output)
+            latents.append(latent)
             if is_box:
                 actions = actions.reshape(-1, *self.action_space.shape)  # type: ignore[misc]
-                clipped_actions = np.clip(actions, self.action_space.low, self.action_space.high)  # type: ignore[attr-defined]
-            else:
-                clipped_actions = actions
-            new_obs, rewards, dones, infos = env.step(clipped_actions)
+            new_obs, rewards, dones, infos = env.step(self._to_env(actions) if is_box else actions)
 
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
@@ -185,7 +186,8 @@ class PPMO(DistillationAlgorithm):
         trouble = check_finite(rollout_buffer, self.num_timesteps // env.num_envs - n_rollout_steps)
         if trouble is not None:
             raise FloatingPointError(f"{trouble}; `model.dataset` is as it was before this rollout{self._rescue()}")
-        self._finish_rollout(rollout_buffer, th.cat(outputs), bootstraps, new_obs, dones)
+        latent = None if latents[0] is None else th.cat(latents)  # type: ignore[arg-type]
+        self._finish_rollout(rollout_buffer, th.cat(outputs), latent, bootstraps, new_obs, dones)
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
@@ -195,6 +197,7 @@ class PPMO(DistillationAlgorithm):
         self,
         buffer: RolloutBuffer,
         outputs: th.Tensor,
+        latent: th.Tensor | None,
         bootstraps: list[tuple[int, int, Any]],
         last_obs: Any,
         dones: np.ndarray[Any, Any],
@@ -202,13 +205,14 @@ class PPMO(DistillationAlgorithm):
         """Log-probabilities, values and advantages of a whole rollout at once."""
         shape = buffer.rewards.shape
         actions = th.as_tensor(buffer.actions.reshape(shape[0] * shape[1], -1), device=self.device)
-        buffer.log_probs[:] = self._actions.log_prob(outputs, actions, self.dataset.log_std).reshape(shape).cpu().numpy()
+        log_probs = self._actions.log_prob(outputs, actions, self.dataset.log_std, latent)
+        buffer.log_probs[:] = log_probs.reshape(shape).cpu().numpy()
         flat: Any = (
             {key: value.reshape(-1, *value.shape[2:]) for key, value in buffer.observations.items()}
             if isinstance(buffer.observations, dict)
             else buffer.observations.reshape(-1, *buffer.observations.shape[2:])
         )
-        buffer.values[:] = self._values(flat, shape[0] * shape[1]).reshape(shape).cpu().numpy()
+        buffer.values[:] = self._values(flat, shape[0] * shape[1], rollout=True).reshape(shape).cpu().numpy()
         if bootstraps:
             # An episode cut by its time limit would have gone on, see SB3's issue 633.
             steps, envs, final = zip(*bootstraps, strict=True)
@@ -239,12 +243,12 @@ class PPMO(DistillationAlgorithm):
         continue_training = True
 
         for epoch in range(self.n_epochs):
-            for batch in self.rollout_buffer.get(self.batch_size):
+            for batch in self.rollout_buffer.get(self._batch_size):
                 learners = self.dataset.teach(self.learners)
-                outputs = learners(self._inputs(batch.observations)).flatten(0, 1)
-                log_prob = self._actions.log_prob(outputs, batch.actions, self.dataset.log_std)
+                outputs, latent = self._outputs(learners, batch.observations)
+                log_prob = self._actions.log_prob(outputs, batch.actions, self.dataset.log_std, latent)
                 with th.set_grad_enabled(self.ent_coef != 0):
-                    entropy = self._actions.entropy(outputs, self.dataset.log_std)
+                    entropy = self._actions.entropy(outputs, self.dataset.log_std, latent)
                 advantages = normalize(batch.advantages) if self.normalize_advantage else batch.advantages
                 surrogate = policy_loss(log_prob, batch.old_log_prob, advantages, clip_range)
                 entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
@@ -279,6 +283,7 @@ class PPMO(DistillationAlgorithm):
                 break
 
         self.dataset.info.timesteps = self.num_timesteps
+        self.policy.set_training_mode(False)
         self._teach_policy()
         self._log(log, rates, clip_range, clip_range_vf, explained)
 

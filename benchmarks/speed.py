@@ -1,0 +1,133 @@
+"""
+Speed, as ratios taken inside one run on the same cores:
+
+* throughput of PPMO.learn on 2-D cart-pole against stable_baselines3.PPO on CartPole-v1, 64 environments, same n_steps,
+  n_epochs and batch_size, in turns; and as a fraction of the bare vector environment stepped with random actions;
+* wall time to a finished 1-D set against SB3 PPO (rl-zoo's tuned CartPole-v1 settings) reaching 475 in the first of its
+  evaluations (every 5,000 steps, 20 episodes, not timed);
+* DistilledPolicy.from_dataset for a 64-64 network, from a path, warm, median of 100.
+
+    python benchmarks/speed.py [--rounds 5]
+"""
+
+import argparse
+import statistics
+import time
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from common import DATASETS, SETTINGS, distil, one_thread, write
+from gymnasium.vector import AutoresetMode
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+
+from sb3_distill import PPMO, DistilledPolicy, evaluate_learners, make_vec_env
+
+N_ENVS = 64
+SHARED: dict[str, Any] = dict(n_steps=128, n_epochs=4, batch_size=2048)
+
+
+def steps_per_second(model: Any, steps: int) -> float:
+    start, before = time.perf_counter(), model.num_timesteps
+    model.learn(steps, reset_num_timesteps=False)
+    return float((model.num_timesteps - before) / (time.perf_counter() - start))
+
+
+def throughput(rounds: int) -> dict[str, Any]:
+    ppmo = PPMO("MlpPolicy", make_vec_env("NDCartPole2D-v0", N_ENVS), seed=0, **SHARED)
+    ppo = PPO("MlpPolicy", sb3_make_vec_env("CartPole-v1", N_ENVS), seed=0, device="cpu", **SHARED)
+    bare = gym.make_vec("NDCartPole2D-v0", num_envs=N_ENVS, autoreset_mode=AutoresetMode.SAME_STEP)
+    bare.reset(seed=0)
+    actions = np.random.default_rng(0).integers(4, size=(2000, N_ENVS))
+    for model in (ppmo, ppo):
+        model.learn(20_000)
+    rates: dict[str, list[float]] = {"ppmo": [], "ppo": [], "bare": []}
+    for _ in range(rounds):
+        rates["ppmo"].append(steps_per_second(ppmo, 160_000))
+        rates["ppo"].append(steps_per_second(ppo, 80_000))
+        start = time.perf_counter()
+        for action in actions:
+            bare.step(action)
+        rates["bare"].append(actions.size / (time.perf_counter() - start))
+    ratios = [a / b for a, b in zip(rates["ppmo"], rates["ppo"], strict=True)]
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    print("steps per second:", {name: round(value) for name, value in medians.items()})
+    print(f"PPMO / PPO: {statistics.median(ratios):.2f} (target 3); PPMO / bare env: {medians['ppmo'] / medians['bare']:.3f}")
+    return {
+        "steps_per_second": rates,
+        "ppmo_over_ppo": statistics.median(ratios),
+        "ppmo_over_bare": medians["ppmo"] / medians["bare"],
+    }
+
+
+def ppo_to_475(seed: int) -> float:
+    """Seconds of training; rl-zoo's settings for CartPole-v1."""
+    env = sb3_make_vec_env("CartPole-v1", 8, seed=seed)
+    model = PPO(
+        "MlpPolicy", env, n_steps=32, batch_size=256, gae_lambda=0.8, gamma=0.98, n_epochs=20, ent_coef=0.0, seed=seed,
+        learning_rate=lambda left: 0.001 * left, clip_range=lambda left: 0.2 * left, device="cpu",
+    )  # fmt: skip
+    # Schedules run over the zoo's 100,000 steps, so the run must not be cut into pieces that restart them.
+    seconds = 0.0
+
+    class Stop(Exception):
+        pass
+
+    def callback(local: dict[str, Any], _: dict[str, Any]) -> bool:
+        nonlocal seconds, start
+        if model.num_timesteps % 5_000 < env.num_envs:
+            seconds += time.perf_counter() - start
+            if evaluate_policy(model, evaluation_env, 20, warn=False)[0] >= 475:
+                raise Stop
+            start = time.perf_counter()
+        return True
+
+    evaluation_env = sb3_make_vec_env("CartPole-v1", 20, seed=1000 + seed)
+    start = time.perf_counter()
+    try:
+        model.learn(100_000, callback=callback)
+    except Stop:
+        return seconds
+    return float("inf")
+
+
+def race(seeds: list[int]) -> dict[str, Any]:
+    ours, theirs, scores = [], [], []
+    for seed in seeds:
+        theirs.append(ppo_to_475(seed))
+        model, seconds = distil(1, seed)
+        ours.append(seconds)
+        scores.append(evaluate_learners(model.dataset, 100, 100, seed=1).mean)
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    print(f"1-D set: {ours} s, scores {scores}; PPO to 475: {theirs} s; ratio of medians {ratio:.2f} (target below 1)")
+    return {"distil_1d_seconds": ours, "scores": scores, "ppo_to_475_seconds": theirs, "ratio": ratio}
+
+
+def teaching() -> dict[str, Any]:
+    path = DATASETS / "NDCartPole2D-v0.safetensors"
+    times = []
+    for _ in range(110):
+        start = time.perf_counter()
+        DistilledPolicy.from_dataset(path)
+        times.append(1000 * (time.perf_counter() - start))
+    median = statistics.median(times[10:])
+    print(f"from_dataset: {median:.1f} ms (target 10)")
+    return {"from_dataset_ms": median}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
+    options = parser.parse_args()
+    one_thread()
+    write(
+        "speed",
+        {"settings": {**SHARED, "distil": SETTINGS}, **teaching(), **throughput(options.rounds), **race(options.seeds)},
+    )
+
+
+if __name__ == "__main__":
+    main()
