@@ -8,11 +8,27 @@ for a whole rollout at once, costs one addition per step.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.distributions import Distribution, StateDependentNoiseDistribution, make_proba_distribution
 
 from sb3_distill.spaces import n_outputs
+
+
+def to_env(actions: npt.NDArray[Any], action_space: spaces.Space[Any], squashed: bool) -> npt.NDArray[Any]:
+    """
+    :param actions: as a policy gives them ``(n, dimensions)``
+    :param action_space: of the environment
+    :param squashed: whether they lie in [-1, 1] by a tanh
+    :return: as the environment takes them: those of a ``Box`` in its shape, scaled back if squashed, else clipped
+    """
+    if not isinstance(action_space, spaces.Box):
+        return actions
+    actions, low, high = actions.reshape(-1, *action_space.shape), action_space.low, action_space.high
+    clipped: npt.NDArray[Any] = low + 0.5 * (actions + 1.0) * (high - low) if squashed else np.clip(actions, low, high)
+    return clipped
 
 
 class ActionDistribution:
@@ -26,6 +42,7 @@ class ActionDistribution:
         self.n_outputs = n_outputs(action_space)
         self._distribution: Any = distribution or make_proba_distribution(action_space)
         self.state_dependent = isinstance(self._distribution, StateDependentNoiseDistribution)
+        self.squashes = getattr(self._distribution, "bijector", None) is not None
         self._sizes = action_space.nvec.tolist() if isinstance(action_space, spaces.MultiDiscrete) else [self.n_outputs]
 
     def noise(self, n: int, generator: th.Generator, latent_dim: int | None = None) -> th.Tensor:
@@ -146,5 +163,4 @@ class ActionDistribution:
         return log_std.expand(latent_dim, -1)
 
     def _squash(self, actions: th.Tensor) -> th.Tensor:
-        bijector = getattr(self._distribution, "bijector", None)
-        return actions if bijector is None else bijector.forward(actions)
+        return self._distribution.bijector.forward(actions) if self.squashes else actions

@@ -40,6 +40,7 @@ class SyntheticDataset(nn.Module):
     :param info: spaces, origin and scores
     :param learned: the learned numbers of ``inner_loop``; its initial ones if ``None``
     :param log_std: logarithm of the standard deviation of the actions ``(n_outputs,)``, for a ``Box``
+    :param statistics: running statistics (of batch norms) that all learners share, by name
     """
 
     labels: nn.Parameter
@@ -52,8 +53,10 @@ class SyntheticDataset(nn.Module):
         info: DatasetInfo,
         learned: Mapping[str, th.Tensor] | None = None,
         log_std: th.Tensor | None = None,
+        statistics: Mapping[str, th.Tensor] | None = None,
     ) -> None:
         super().__init__()
+        self.statistics = dict(statistics or {})
         self.inner_loop = inner_loop
         self.info = info
         if isinstance(observations, Mapping):
@@ -124,6 +127,7 @@ class SyntheticDataset(nn.Module):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        tensors |= {f"statistics.{name}": value.detach().cpu().contiguous() for name, value in self.statistics.items()}
         if self.info.normalization is not None:
             tensors |= _flatten("obs_mean", self.info.normalization.mean) | _flatten("obs_var", self.info.normalization.var)
         info = json.dumps(self.info.to_json(), sort_keys=True)
@@ -189,7 +193,9 @@ class SyntheticDataset(nn.Module):
             observations = _take(tensors, "observations", (k, *shape))
         learned = {name: _take(tensors, name, tuple(value.shape)) for name, value in initial.items()}
         log_std = _take(tensors, "log_std", (width,)) if "log_std" in tensors else None
-        return cls(observations, labels, inner_loop, info, learned, log_std)
+        prefix = "statistics."
+        statistics = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        return cls(observations, labels, inner_loop, info, learned, log_std, statistics)
 
 
 def shipped_sets() -> list[str]:

@@ -13,9 +13,10 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import ConstantSchedule, get_device
 from stable_baselines3.common.vec_env import VecNormalize
 
+from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dataset import DatasetError, SyntheticDataset
 from sb3_distill.learners import Learners
-from sb3_distill.networks import actor_of
+from sb3_distill.networks import actor_of, share_statistics
 from sb3_distill.policies import resolve_policy
 from sb3_distill.spaces import describe
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
@@ -70,7 +71,6 @@ class DistilledPolicy(BasePolicy):
             policy_class, kwargs = resolve_policy(dataset, policy, policy_kwargs)
             taught = _build(policy_class, dataset, kwargs, seed).to(device)
         teach(taught, dataset)
-        taught.set_training_mode(False)
         original = type(taught)
         # The object becomes a DistilledPolicy without being rebuilt: the new class adds methods only.
         taught.__class__ = type(f"Distilled{original.__name__}", (cls, original), {})
@@ -134,6 +134,8 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
     :raises TypeError: for a policy that cannot be taught
     """
     actor = actor_of(policy)
+    policy.set_training_mode(False)
+    share_statistics(actor, {name: value.clone() for name, value in dataset.statistics.items()})
     width = dataset.labels.shape[1]
     found = getattr(actor.head, "out_features", width)
     if found != width:
@@ -143,7 +145,9 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
     with th.no_grad():
         write_parameters(actor, dataset.teach(initial).groups[0][1])
         if dataset.log_std is not None and hasattr(policy, "log_std"):
-            policy.get_parameter("log_std").copy_(dataset.log_std)  # under gSDE, one row per feature
+            log_std = policy.get_parameter("log_std")
+            expand = ActionDistribution(policy.action_space, getattr(policy, "action_dist", None)).expand_log_std
+            log_std.copy_(expand(dataset.log_std, len(log_std)))
 
 
 def _build(

@@ -14,7 +14,7 @@ from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm.auto import tqdm
 
-from sb3_distill.action_distribution import ActionDistribution
+from sb3_distill.action_distribution import ActionDistribution, to_env
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.learners import LearnerDistribution, Learners
 from sb3_distill.policies import resolve_policy
@@ -122,7 +122,7 @@ def evaluate_learners(
     generator = th.Generator()
     generator.manual_seed(int(th.randint(2**62, ())) if seed is None else seed)
     sampler = LearnerDistribution.parse(learner_distribution).bind(
-        policy_class, policy_kwargs, dataset.info.observation_space, dataset.info.action_space
+        policy_class, policy_kwargs, dataset.info.observation_space, dataset.info.action_space, statistics=dataset.statistics
     )
     per_learner = max(1, min(n_episodes, max_envs // n_learners))
     make = env if callable(env) else (lambda n: env_of_dataset(dataset, n))
@@ -134,7 +134,7 @@ def evaluate_learners(
             learners = sampler.sample(n_learners, generator)
             if teach:
                 learners = dataset.teach(learners)
-            actor = _Player(dataset, learners, generator, deterministic)
+            actor = _Player(dataset, learners, sampler.action_distribution(), generator, deterministic)
             returns = _play(venv, actor, n_learners, n_episodes, progress_bar)
     finally:
         venv.close()
@@ -148,11 +148,13 @@ class _Player:
         self,
         dataset: SyntheticDataset,
         learners: Learners,
+        distribution: ActionDistribution,
         generator: th.Generator,
         deterministic: bool,
     ) -> None:
         self.dataset, self.learners, self.generator, self.deterministic = dataset, learners, generator, deterministic
-        self.distribution = ActionDistribution(dataset.info.action_space)
+        self.distribution = distribution
+        self.noise: th.Tensor | None = None
 
     def __call__(self, observations: Any) -> npt.NDArray[Any]:
         if self.dataset.info.normalization is not None:
@@ -162,9 +164,16 @@ class _Player:
         inputs = (
             {k: v.unflatten(0, split) for k, v in inputs.items()} if isinstance(inputs, dict) else inputs.unflatten(0, split)
         )
-        outputs = self.learners(inputs).flatten(0, 1)
-        noise = None if self.deterministic else self.distribution.noise(len(outputs), self.generator)
-        actions: npt.NDArray[Any] = self.distribution.act(outputs, noise, self.dataset.log_std).numpy()
+        latent = None
+        if self.distribution.state_dependent:
+            outputs, latent = (x.flatten(0, 1) for x in self.learners.with_latent(inputs))
+        else:
+            outputs = self.learners(inputs).flatten(0, 1)
+        if not self.deterministic and (latent is None or self.noise is None):  # gSDE keeps its exploration matrices
+            latent_dim = None if latent is None else latent.shape[1]
+            self.noise = self.distribution.noise(len(outputs), self.generator, latent_dim)
+        sampled = self.distribution.act(outputs, self.noise, self.dataset.log_std, latent)
+        actions: npt.NDArray[Any] = to_env(sampled.numpy(), self.dataset.info.action_space, self.distribution.squashes)
         return actions
 
 

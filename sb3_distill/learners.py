@@ -10,7 +10,8 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from sb3_distill import initialization
-from sb3_distill.networks import Network, actor_of
+from sb3_distill.action_distribution import ActionDistribution
+from sb3_distill.networks import Network, actor_of, share_statistics
 from sb3_distill.stacked import Params, StackedNetwork, stack_parameters
 
 
@@ -136,6 +137,7 @@ class LearnerDistribution:
         observation_space: spaces.Space[Any],
         action_space: spaces.Space[Any],
         device: th.device | str = "cpu",
+        statistics: Mapping[str, th.Tensor] | None = None,
     ) -> "LearnerSampler":
         """
         :param policy_class: class of the components that name none
@@ -143,9 +145,10 @@ class LearnerDistribution:
         :param observation_space: of the environment
         :param action_space: of the environment
         :param device: where the parameters shall be
+        :param statistics: running statistics that the learners share, see ``networks.statistics_of``
         :return: a sampler of learners for these spaces
         """
-        return LearnerSampler(self, policy_class, policy_kwargs, observation_space, action_space, device)
+        return LearnerSampler(self, policy_class, policy_kwargs, observation_space, action_space, device, statistics)
 
 
 class LearnerSampler:
@@ -159,8 +162,10 @@ class LearnerSampler:
         observation_space: spaces.Space[Any],
         action_space: spaces.Space[Any],
         device: th.device | str,
+        statistics: Mapping[str, th.Tensor] | None,
     ) -> None:
         self.distribution = distribution
+        self._statistics = statistics or {}
         self._default = (policy_class, dict(policy_kwargs))
         self._spaces = (observation_space, action_space)
         self._device = device
@@ -210,7 +215,13 @@ class LearnerSampler:
         with th.random.fork_rng(devices=[]):
             policy = self._build_policy(index)
         policy.set_training_mode(False)  # no dropout, fixed batch norm: as the taught policy will act
-        return StackedNetwork(actor_of(policy)), policy
+        actor = actor_of(policy)
+        share_statistics(actor, self._statistics)
+        return StackedNetwork(actor), policy
+
+    def action_distribution(self) -> ActionDistribution:
+        """That of the learners (of the first component, if there are several)."""
+        return ActionDistribution(self._spaces[1], getattr(self._template(0)[1], "action_dist", None))
 
 
 def _starts_like_sb3(policy: BasePolicy, actor: Network) -> bool:

@@ -1,6 +1,6 @@
 """The networks inside an SB3 policy: plain modules from preprocessed observations to outputs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch as th
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
@@ -87,6 +87,32 @@ def actor_of(policy: BasePolicy) -> Network:
         latent = extractor.policy_net if type(extractor) is MlpExtractor else _Half(extractor, "forward_actor")
         return Network(policy.pi_features_extractor, latent, policy.action_net)
     raise TypeError(f"{type(policy).__name__} is not a policy that can be taught")
+
+
+def statistics_of(network: Network) -> dict[str, th.Tensor]:
+    """
+    :param network: any network
+    :return: its running statistics (of batch norms), by name; the tensors are the network's own
+    """
+    return {name: buffer for name, buffer in network.named_buffers() if buffer.is_floating_point()}
+
+
+def share_statistics(network: Network, statistics: Mapping[str, th.Tensor]) -> None:
+    """
+    Let a network use given running statistics, where it has such of the same name and shape.
+
+    :param network: is changed in place
+    :param statistics: see ``statistics_of``; the tensors are shared, not copied
+    """
+    for name, value in statistics.items():
+        path, _, leaf = name.rpartition(".")
+        try:
+            module = network.get_submodule(path)
+        except AttributeError:
+            continue
+        own = module._buffers.get(leaf)
+        if own is not None and own.shape == value.shape:
+            module._buffers[leaf] = value
 
 
 def critic_of(policy: ActorCriticPolicy) -> Network:

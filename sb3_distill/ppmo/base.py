@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch as th
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
@@ -22,7 +21,7 @@ from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import DatasetInfo, policy_kwargs_to_json
 from sb3_distill.inner_loop import InnerLoop, make_inner_loop
 from sb3_distill.learners import LearnerDistribution, Learners
-from sb3_distill.networks import actor_of, critic_of
+from sb3_distill.networks import actor_of, critic_of, statistics_of
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.ppmo.policies import CnnPolicy, MlpPolicy, MultiInputPolicy
 from sb3_distill.spaces import min_instances, preprocessed_shape
@@ -135,6 +134,9 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
 
     def _resolve_batch_size(self) -> int:
         buffer_size = self.n_envs * self.n_steps
+        assert self.env is None or buffer_size > 1 or not self.normalize_advantage, (
+            f"`n_steps * n_envs` must be greater than 1. Currently n_steps={self.n_steps} and n_envs={self.n_envs}"
+        )
         if self.batch_size is None:
             return max(min(64, buffer_size), buffer_size // 4)
         if self.normalize_advantage:
@@ -146,9 +148,6 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             )
         if self.env is None:
             return self.batch_size
-        assert buffer_size > 1 or not self.normalize_advantage, (
-            f"`n_steps * n_envs` must be greater than 1. Currently n_steps={self.n_steps} and n_envs={self.n_envs}"
-        )
         share, per_learner = self.batch_size // self._n_learners, buffer_size // self._n_learners
         last = per_learner % share * self._n_learners
         if self.batch_size < buffer_size and last:
@@ -185,9 +184,18 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         network = StackedNetwork(critic_of(self.policy)) if plain else None
         self._critic = network if network is not None and network.batched else None
         self._latent_dim = int(self.policy.action_net.in_features) if self._actions.state_dependent else None  # type: ignore[arg-type]
+        self._statistics = statistics_of(actor)
         self._sampler = LearnerDistribution.parse(self.learner_distribution).bind(
-            self.policy_class, self.policy_kwargs, self.observation_space, self.action_space, self.device
+            self.policy_class,
+            self._learner_kwargs(),
+            self.observation_space,
+            self.action_space,
+            self.device,
+            self._statistics,
         )
+
+    def _learner_kwargs(self) -> dict[str, Any]:
+        return {**self.policy_kwargs, **({"use_sde": True} if self.use_sde else {})}
 
     def _setup_dataset(self) -> None:
         if self.initial_dataset is not None:
@@ -205,6 +213,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             log_std = th.full((width,), float(self.policy.log_std_init)) if isinstance(self.action_space, spaces.Box) else None
             self.dataset = SyntheticDataset(observations, normal(k, width), loop, self._describe(loop), log_std=log_std)
         self.dataset.to(self.device)
+        self.dataset.statistics = self._statistics
         groups = {
             "learning": list(self.dataset.observations.values())
             if isinstance(self.dataset.observations, th.nn.ParameterDict)
@@ -238,7 +247,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
     def _describe(self, loop: InnerLoop) -> DatasetInfo:
         env_id, env_kwargs = (None, {}) if self.env is None else env_origin(self.env)
         names = [name for name, policy in self.policy_aliases.items() if policy is self.policy_class]
-        policy_kwargs = policy_kwargs_to_json(self.policy_kwargs)
+        policy_kwargs = policy_kwargs_to_json(self._learner_kwargs())
         return DatasetInfo(
             self.observation_space,
             self.action_space,
@@ -276,6 +285,22 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         if self.use_sde:
             self.policy.reset_noise(self.n_envs)
 
+    @th.no_grad()
+    def _update_statistics(self, observations: Any) -> None:
+        """
+        Running statistics of batch norms follow the observations through the policy's actor; all learners share them.
+        Learners themselves act and learn with these statistics fixed, as a taught policy will.
+        """
+        if not self._statistics:
+            return
+        actor = self._policy_actor.template
+        norms = [module for module in actor.modules() if getattr(module, "track_running_stats", False)]
+        for norm in norms:
+            norm.train()
+        actor(preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images))
+        for norm in norms:
+            norm.eval()
+
     def _inputs(self, observations: Any) -> Any:
         """Observations of all environments, learner by learner, to the actors' inputs ``(M, b, *preprocessed shape)``."""
         inputs = preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images)
@@ -294,14 +319,6 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             return learners(inputs).flatten(0, 1), None
         outputs, latent = learners.with_latent(inputs)
         return outputs.flatten(0, 1), latent.flatten(0, 1)
-
-    def _to_env(self, actions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Actions of a ``Box`` as the environment takes them: scaled back if they were squashed, else clipped."""
-        assert isinstance(self.action_space, spaces.Box)
-        if self.policy.squash_output:
-            return self.policy.unscale_action(actions)
-        clipped: np.ndarray[Any, Any] = np.clip(actions, self.action_space.low, self.action_space.high)
-        return clipped
 
     def _values(self, observations: Any, n: int, rollout: bool = False) -> th.Tensor:
         # As in SB3, values of a rollout are those of `forward`, where a subclass has its own.
@@ -336,16 +353,8 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         return f" and was written to {path}"
 
     def _excluded_save_params(self) -> list[str]:
-        derived = [
-            "learners",
-            "_sampler",
-            "_policy_actor",
-            "_critic",
-            "_critic_parameters",
-            "_actions",
-            "_n_learners",
-            "_batch_size",
-        ]
+        derived = ["learners", "_sampler", "_policy_actor", "_critic", "_critic_parameters", "_actions", "_statistics"]
+        derived += ["_n_learners", "_batch_size", "_latent_dim"]
         return [*super()._excluded_save_params(), *derived]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:

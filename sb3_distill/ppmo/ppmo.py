@@ -12,6 +12,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedul
 from stable_baselines3.common.utils import explained_variance, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
+from sb3_distill.action_distribution import to_env
 from sb3_distill.ppmo.base import DistillationAlgorithm
 from sb3_distill.ppmo.buffers import check_finite
 from sb3_distill.ppmo.losses import normalize, policy_loss, value_loss
@@ -153,7 +154,7 @@ class PPMO(DistillationAlgorithm):
         )
         outputs, latents, bootstraps = [], [], []
         unused = th.zeros(env.num_envs)
-        is_box, is_discrete = isinstance(self.action_space, spaces.Box), isinstance(self.action_space, spaces.Discrete)
+        is_discrete = isinstance(self.action_space, spaces.Discrete)
         callback.on_rollout_start()
 
         for n_steps in range(n_rollout_steps):
@@ -163,9 +164,7 @@ class PPMO(DistillationAlgorithm):
                 actions = sampled.cpu().numpy()
             outputs.append(output)
             latents.append(latent)
-            if is_box:
-                actions = actions.reshape(-1, *self.action_space.shape)  # type: ignore[misc]
-            new_obs, rewards, dones, infos = env.step(self._to_env(actions) if is_box else actions)
+            new_obs, rewards, dones, infos = env.step(to_env(actions, self.action_space, self._actions.squashes))
 
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
@@ -284,6 +283,7 @@ class PPMO(DistillationAlgorithm):
 
         self.dataset.info.timesteps = self.num_timesteps
         self.policy.set_training_mode(False)
+        self._update_statistics(batch.observations)
         self._teach_policy()
         self._log(log, rates, clip_range, clip_range_vf, explained)
 
