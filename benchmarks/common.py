@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parent / "results"
 DATASETS = Path(__file__).parent.parent / "sb3_distill" / "datasets"
 
 # Found on the seeds 0 to 3 of 1-D, 2-D and 5-D; more axes need a wider trust region and more steps.
-SETTINGS: dict[str, Any] = dict(learning_rate=0.02, n_steps=128, batch_size=8192, n_epochs=4, gamma=0.995)
+SETTINGS: dict[str, Any] = dict(learning_rate=0.02, n_steps=128, batch_size=8192, n_epochs=4, gamma=0.995, n_learners=64)
 BY_AXES: dict[int, dict[str, Any]] = {
     1: dict(steps=800_000, n_steps=64, batch_size=4096),
     2: dict(steps=2_800_000),

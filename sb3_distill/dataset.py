@@ -11,7 +11,7 @@ from typing import Any
 import safetensors
 import torch as th
 from gymnasium import spaces
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from sb3_distill.dataset_info import DatasetInfo, Statistics
@@ -80,6 +80,10 @@ class SyntheticDataset(nn.Module):
         """The learned numbers of the inner loop, by name."""
         return {name: getattr(self, name) for name in self._learned_names}
 
+    def observation_parameters(self) -> list[nn.Parameter]:
+        """The synthetic observations as a list of parameters."""
+        return list(self.observations.values()) if isinstance(self.observations, nn.ParameterDict) else [self.observations]
+
     def encode(self) -> Any:
         """The synthetic observations as learners see them (a plain dict for ``Dict`` spaces)."""
         return dict(self.observations) if isinstance(self.observations, nn.ParameterDict) else self.observations
@@ -138,7 +142,7 @@ class SyntheticDataset(nn.Module):
             "info": info,
         }
         scratch = path.with_name(path.name + ".part")
-        save_file(tensors, scratch, metadata)
+        scratch.write_bytes(save(tensors, metadata))
         os.replace(scratch, path)
 
     @classmethod

@@ -8,10 +8,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
-from stable_baselines3.common.vec_env import VecEnv, VecMonitor
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 from sb3_distill.dataset import SyntheticDataset
+from sb3_distill.dataset_info import Normalization
 from sb3_distill.spaces import Json
 
 NOT_THE_TASK = ("render_mode", "autoreset_mode", "num_envs", "max_episode_steps", "vectorization_mode", "vector_kwargs")
@@ -91,6 +92,17 @@ def has_native_vector_env(env_id: str) -> bool:
     return "autoreset_mode" in inspect.signature(creator).parameters
 
 
+def make_native(env_id: str, n_envs: int, env_kwargs: dict[str, Any] | None = None) -> GymnasiumVecEnv:
+    """
+    :param env_id: of an environment with a native vector environment, see ``has_native_vector_env``
+    :param n_envs: number of environments
+    :param env_kwargs: keyword arguments of the environment
+    :return: the native vector environment behind SB3's interface, without a monitor
+    """
+    env = gym.make_vec(env_id, num_envs=n_envs, autoreset_mode=AutoresetMode.SAME_STEP, **(env_kwargs or {}))
+    return GymnasiumVecEnv(env)
+
+
 def make_vec_env(
     env_id: str | Callable[..., "gym.Env[Any, Any]"],
     n_envs: int = 1,
@@ -114,8 +126,7 @@ def make_vec_env(
     """
     per_env = (wrapper_class, vec_env_cls, monitor_dir, vec_env_kwargs, monitor_kwargs, wrapper_kwargs)
     if isinstance(env_id, str) and not any(per_env) and has_native_vector_env(env_id):
-        env = gym.make_vec(env_id, num_envs=n_envs, autoreset_mode=AutoresetMode.SAME_STEP, **(env_kwargs or {}))
-        native = VecMonitor(GymnasiumVecEnv(env))
+        native = VecMonitor(make_native(env_id, n_envs, env_kwargs))
         native.seed(seed)
         return native
     return sb3_make_vec_env(
@@ -143,6 +154,17 @@ def env_of_dataset(dataset: SyntheticDataset, n_envs: int) -> VecEnv:
     if dataset.info.env_id is None:
         raise ValueError("the dataset does not say for which environment it was made: pass one")
     return make_vec_env(dataset.info.env_id, n_envs, env_kwargs=dataset.info.env_kwargs)
+
+
+def normalization_of(env: VecNormalize) -> Normalization:
+    """The statistics of observations that a ``VecNormalize`` has now."""
+    rms = env.obs_rms
+    if isinstance(rms, dict):
+        mean: Any = {key: value.mean.copy() for key, value in rms.items()}
+        var: Any = {key: value.var.copy() for key, value in rms.items()}
+    else:
+        mean, var = rms.mean.copy(), rms.var.copy()
+    return Normalization(mean, var, env.clip_obs, env.epsilon)
 
 
 def env_origin(env: VecEnv) -> tuple[str | None, Json]:

@@ -12,10 +12,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import nd_cartpole
-from sb3_distill import PPMO, DatasetError, SyntheticDataset, evaluate_learners, make_vec_env
+from sb3_distill import PPMO, DatasetError, DistilledPolicy, SyntheticDataset, evaluate_learners, make_vec_env
 from sb3_distill.ppmo.buffers import LearnerRolloutBuffer
 
 SMALL = dict(n_steps=32, batch_size=128, n_epochs=2, policy_kwargs=dict(net_arch=[16]), seed=0)
@@ -288,3 +289,59 @@ def test_gradients_that_are_not_finite_are_skipped_and_counted():
 
 def test_importing_registers_the_environments():
     assert nd_cartpole and "NDCartPole5D-v0" in gym.registry
+
+
+def test_normalisation_travels_with_the_dataset(tmp_path):
+    env = VecNormalize(DummyVecEnv([lambda: gym.make("Pendulum-v1") for _ in range(4)]))
+    model = PPMO("MlpPolicy", env, **SMALL).learn(256)
+    model.dataset.save(tmp_path / "set.safetensors")
+    normalization = SyntheticDataset.load(tmp_path / "set.safetensors").info.normalization
+    np.testing.assert_allclose(normalization.mean, env.obs_rms.mean)
+    raw = env.observation_space.sample()
+    np.testing.assert_allclose(normalization(raw), env.normalize_obs(raw), rtol=1e-6)
+    policy = DistilledPolicy.from_dataset(tmp_path / "set.safetensors", seed=0)
+    assert policy.predict(raw)[0].shape == (1,)
+    model.save(tmp_path / "model.zip")
+    again = PPMO.load(tmp_path / "model.zip")
+    np.testing.assert_allclose(again.dataset.info.normalization.mean, normalization.mean)
+
+
+def test_a_model_that_started_from_a_file_loads_without_it(tmp_path):
+    path = tmp_path / "set.safetensors"
+    simplex_dataset(2, 10.0).save(path)
+    PPMO("MlpPolicy", small_env(), initial_dataset=path, seed=0).save(tmp_path / "model.zip")
+    path.unlink()
+    model = PPMO.load(tmp_path / "model.zip")
+    assert evaluate_policy(model, small_env(2), 2)[0] == 500
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"use_expln": True}, {"full_std": False}, {"squash_output": True}])
+def test_state_dependent_exploration(kwargs, tmp_path):
+    settings = {**SMALL, "policy_kwargs": dict(net_arch=[16], **kwargs)}
+    model = PPMO("MlpPolicy", make_vec_env("Pendulum-v1", 4), use_sde=True, sde_sample_freq=8, n_instances=4, **settings)
+    model.learn(256)
+    model.dataset.save(tmp_path / "set.safetensors")
+    for deterministic in (False, True):
+        assert np.isfinite(evaluate_learners(tmp_path / "set.safetensors", 2, 2, deterministic).returns).all()
+    assert DistilledPolicy.from_dataset(tmp_path / "set.safetensors").predict(np.zeros(3, dtype=np.float32))[0].shape == (1,)
+
+
+def test_batch_norm_statistics_are_shared_and_travel(tmp_path):
+    class Extractor(BaseFeaturesExtractor):
+        def __init__(self, space):
+            super().__init__(space, 8)
+            self.norm = th.nn.BatchNorm1d(8)
+            self.dropout = th.nn.Dropout(0.5)
+
+        def forward(self, x):
+            return self.dropout(self.norm(x))
+
+    settings = {**SMALL, "policy_kwargs": dict(net_arch=[16], features_extractor_class=Extractor)}
+    model = PPMO("MlpPolicy", small_env(), **settings).learn(512)
+    model.dataset.save(tmp_path / "set.safetensors")
+    mean = model.policy.features_extractor.norm.running_mean
+    assert (mean != 0).any()
+    policy = DistilledPolicy.from_dataset(
+        tmp_path / "set.safetensors", "MlpPolicy", dict(net_arch=[16], features_extractor_class=Extractor)
+    )
+    assert th.equal(policy.features_extractor.norm.running_mean, mean)

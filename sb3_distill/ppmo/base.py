@@ -19,14 +19,15 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import DatasetInfo, policy_kwargs_to_json
+from sb3_distill.dataset_init import draw_dataset
 from sb3_distill.inner_loop import InnerLoop, make_inner_loop
 from sb3_distill.learners import LearnerDistribution, Learners
 from sb3_distill.networks import actor_of, critic_of, statistics_of
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.ppmo.policies import CnnPolicy, MlpPolicy, MultiInputPolicy
-from sb3_distill.spaces import min_instances, preprocessed_shape
+from sb3_distill.spaces import min_instances
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
-from sb3_distill.vec_env import GymnasiumVecEnv, env_origin
+from sb3_distill.vec_env import GymnasiumVecEnv, env_origin, normalization_of
 
 CHUNK = 2_048  # observations per forward pass of the critic after a rollout: what stays in a core's cache
 FOLLOWING_RATES = {"labels": 2.5, "rates": 2.5, "log_std": 1.0, "critic": 0.25}
@@ -198,26 +199,20 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         return {**self.policy_kwargs, **({"use_sde": True} if self.use_sde else {})}
 
     def _setup_dataset(self) -> None:
-        if self.initial_dataset is not None:
+        info: DatasetInfo | None = getattr(self, "dataset_info", None)  # a loaded model brings it along
+        if info is None and self.initial_dataset is not None:
             self.dataset = self._take_initial_dataset()
         else:
-            loop = make_inner_loop(self.inner_loop, n_steps=self.n_inner_steps, learning_rate=self.inner_learning_rate)
-            k, width, shape = self._resolve_n_instances(), self._actions.n_outputs, preprocessed_shape(self.observation_space)
-
-            def normal(*size: int) -> th.Tensor:
-                return th.randn(size, generator=self._generator)
-
-            observations: Any = (
-                {key: normal(k, *sub) for key, sub in shape.items()} if isinstance(shape, dict) else normal(k, *shape)
-            )
-            log_std = th.full((width,), float(self.policy.log_std_init)) if isinstance(self.action_space, spaces.Box) else None
-            self.dataset = SyntheticDataset(observations, normal(k, width), loop, self._describe(loop), log_std=log_std)
+            settings = {"name": self.inner_loop, "n_steps": self.n_inner_steps, "learning_rate": self.inner_learning_rate}
+            loop = make_inner_loop(**(settings if info is None else info.inner_loop))
+            log_std_init = getattr(self.policy, "log_std_init", 0.0)
+            info = self._describe(loop) if info is None else info
+            self.dataset = draw_dataset(self._resolve_n_instances(), loop, info, self._generator, log_std_init)
+        self.dataset_info, self.n_instances = self.dataset.info, self.dataset.n_instances
         self.dataset.to(self.device)
         self.dataset.statistics = self._statistics
         groups = {
-            "learning": list(self.dataset.observations.values())
-            if isinstance(self.dataset.observations, th.nn.ParameterDict)
-            else [self.dataset.observations],
+            "learning": list(self.dataset.observation_parameters()),
             "labels": [self.dataset.labels],
             "rates": list(self.dataset.learned.values()),
             "log_std": [] if self.dataset.log_std is None else [self.dataset.log_std],
@@ -300,6 +295,13 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         actor(preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images))
         for norm in norms:
             norm.eval()
+
+    def _update_info(self) -> None:
+        """What the dataset says about itself changes as training goes on."""
+        info = self.dataset.info
+        info.timesteps = self.num_timesteps
+        if self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs:
+            info.normalization = normalization_of(self._vec_normalize_env)
 
     def _inputs(self, observations: Any) -> Any:
         """Observations of all environments, learner by learner, to the actors' inputs ``(M, b, *preprocessed shape)``."""

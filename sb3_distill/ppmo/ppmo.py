@@ -281,7 +281,7 @@ class PPMO(DistillationAlgorithm):
             if not continue_training:
                 break
 
-        self.dataset.info.timesteps = self.num_timesteps
+        self._update_info()
         self.policy.set_training_mode(False)
         self._update_statistics(batch.observations)
         self._teach_policy()
