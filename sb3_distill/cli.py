@@ -7,15 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 from rich.console import Console
 from rich.table import Table
 
+from sb3_distill import zoo
 from sb3_distill.dataset import DatasetError, SyntheticDataset, find, shipped_sets
 from sb3_distill.distilled_policy import DistilledPolicy
 from sb3_distill.evaluation import Evaluation, evaluate_learners
 from sb3_distill.vec_env import env_of_dataset
 
-EXPECTED_ERRORS = (DatasetError, FileNotFoundError, ValueError, TypeError, ImportError, NotImplementedError)
+EXPECTED_ERRORS = (
+    DatasetError,
+    FileNotFoundError,
+    ValueError,
+    TypeError,
+    ImportError,
+    NotImplementedError,
+    AssertionError,
+    gym.error.Error,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,8 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: of the command line; those of the process if ``None``
     :return: exit status: 0, or 1 after an error, which is told in one line
     """
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        if arguments and arguments[0] in zoo.COMMANDS:
+            zoo.run(arguments[0], arguments[1:])
+            return 0
+        options = _parser().parse_args(arguments)
         result = options.run(options)
     except EXPECTED_ERRORS as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -45,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--json", action="store_true", help="print JSON instead of tables")
         command.set_defaults(run=run)
         return command
+
+    for name, (module, summary) in zoo.COMMANDS.items():
+        commands.add_parser(name, help=summary, add_help=False, description=f"Arguments are those of {module}.")
 
     add("datasets", _datasets, "List the datasets that come with the package.")
     dataset_help = "a .safetensors file, or the name of a shipped set"

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def evaluate_learners(
     n_episodes: int = 100,
     deterministic: bool = False,
     learner_distribution: Any = None,
-    env: VecEnv | Callable[[int], VecEnv] | None = None,
+    env: Callable[[int], VecEnv] | None = None,
     teach: bool = True,
     max_envs: int = 10_000,
     seed: int | None = 0,
@@ -125,7 +126,7 @@ def evaluate_learners(
         policy_class, policy_kwargs, dataset.info.observation_space, dataset.info.action_space, statistics=dataset.statistics
     )
     per_learner = max(1, min(n_episodes, max_envs // n_learners))
-    make = env if callable(env) else (lambda n: env_of_dataset(dataset, n))
+    make = env or partial(env_of_dataset, dataset)
     venv = make(n_learners * per_learner)
     try:
         dataset.check_spaces(venv.observation_space, venv.action_space)

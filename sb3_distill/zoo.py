@@ -5,10 +5,13 @@ The zoo's own programs run unchanged, with their own arguments. What is added: P
 converter of its hyperparameter search, the configuration that comes with this package, and native vector environments.
 """
 
+import contextlib
+import difflib
 import importlib
+import inspect
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -47,6 +50,8 @@ def register() -> None:
         import rl_zoo3.utils
     except ImportError as error:
         raise ImportError(f'this command needs rl-zoo: pip install "sb3-distill[zoo]" ({error})') from error
+    with contextlib.suppress(ImportError):
+        import shimmy  # noqa: F401  (registers dm_control's environments)
     rl_zoo3.utils.ALGOS[ALGORITHM] = PPMO
     rl_zoo3.hyperparams_opt.HYPERPARAMS_SAMPLER[ALGORITHM] = sample_hyperparameters
     rl_zoo3.hyperparams_opt.HYPERPARAMS_CONVERTER[ALGORITHM] = convert_hyperparameters  # type: ignore[assignment]
@@ -65,6 +70,9 @@ def run(command: str, arguments: Sequence[str]) -> None:
     register()
     module, _ = COMMANDS[command]
     arguments = list(arguments)
+    env_id = _value(arguments, "--env")
+    if command in ("train", "enjoy") and env_id is not None and not _given(arguments, "--gym-packages"):
+        check_environment(env_id)
     if command in ("train", "enjoy") and not _given(arguments, "--algo"):
         arguments = ["--algo", ALGORITHM, *arguments]
     if command == "train" and _value(arguments, "--algo") == ALGORITHM and not _given(arguments, "--conf-file", "-conf"):
@@ -121,6 +129,8 @@ def _with_native_envs(exp_manager: Any) -> Any:
     class Manager(exp_manager.ExperimentManager):  # type: ignore[misc]
         def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
             result = super()._preprocess_hyperparams(hyperparams)
+            if self.algo == ALGORITHM:
+                check_hyperparameters(result[0], self.config)
             if self._eval_env_kwargs_args is None:
                 # The zoo gives `env_kwargs` of a YAML file to the training environment alone.
                 self.eval_env_kwargs = self.env_kwargs
@@ -159,6 +169,19 @@ def _value(arguments: Sequence[str], name: str) -> str | None:
     return None
 
 
+def check_hyperparameters(hyperparameters: Mapping[str, Any], source: str) -> None:
+    """
+    :param hyperparameters: arguments for ``PPMO``
+    :param source: where they were read, for the message
+    :raises ValueError: if one is unknown, with the nearest known one
+    """
+    known = inspect.signature(PPMO).parameters
+    for name in hyperparameters:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise ValueError(f"unknown key {name!r} in {source}" + (f", did you mean {near[0]!r}?" if near else ""))
+
+
 def check_environment(env_id: str) -> None:
     """
     :param env_id: a Gymnasium id
@@ -167,5 +190,9 @@ def check_environment(env_id: str) -> None:
     if env_id in gym.registry:
         return
     extras = {"dm_control/": "dm-control", "ALE/": "atari"}
-    hint = next((f'; pip install "sb3-distill[{extra}]"' for prefix, extra in extras.items() if env_id.startswith(prefix)), "")
+    near = difflib.get_close_matches(env_id, gym.registry, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = next(
+        (f'; pip install "sb3-distill[{extra}]"' for prefix, extra in extras.items() if env_id.startswith(prefix)), hint
+    )
     raise ValueError(f"the environment {env_id!r} is not registered{hint}")

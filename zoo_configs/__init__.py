@@ -1,0 +1,1 @@
+"""Tuned hyperparameters for rl-zoo; read through ``importlib.resources``."""

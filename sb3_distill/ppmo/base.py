@@ -54,6 +54,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
     rates_learning_rate: float | Schedule | None
     log_std_learning_rate: float | Schedule | None
     critic_learning_rate: float | Schedule | None
+    weight_decay: float
     batch_size: int | None
     normalize_advantage: bool
     clip_range: Any
@@ -218,8 +219,13 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             "log_std": [] if self.dataset.log_std is None else [self.dataset.log_std],
         }
         rates = self._rates()
-        self.dataset_optimizer = th.optim.Adam(
-            [{"params": params, "lr": rates[name], "name": name} for name, params in groups.items() if params],
+        decay = {"learning": self.weight_decay}
+        self.dataset_optimizer = th.optim.AdamW(
+            [
+                {"params": params, "lr": rates[name], "name": name, "weight_decay": decay.get(name, 0.0)}
+                for name, params in groups.items()
+                if params
+            ],
             eps=1e-5,
             fused=True,
         )

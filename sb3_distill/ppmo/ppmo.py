@@ -46,6 +46,8 @@ class PPMO(DistillationAlgorithm):
     :param rates_learning_rate: The same for the logarithms of the learned rates; ``None``: 2.5 times ``learning_rate``
     :param log_std_learning_rate: The same for the log-std of continuous actions; ``None``: as ``learning_rate``
     :param critic_learning_rate: The same for the critic; ``None``: 0.25 times ``learning_rate``
+    :param weight_decay: Decoupled weight decay of the synthetic observations. It keeps them where the activations of all
+        learners respond alike; without it they grow, and a few learners in a hundred fail
     :param batch_size: Transitions of a minibatch, all learners together. ``None``: a quarter of a rollout, at least 64
     :param vf_coef: Scale of the critic's loss. The critic shares nothing with the dataset
     :param max_grad_norm: Bound of the gradient norm, for the dataset and for the critic apart
@@ -67,6 +69,7 @@ class PPMO(DistillationAlgorithm):
         rates_learning_rate: float | Schedule | None = None,
         log_std_learning_rate: float | Schedule | None = None,
         critic_learning_rate: float | Schedule | None = None,
+        weight_decay: float = 0.1,
         n_steps: int = 128,
         batch_size: int | None = None,
         n_epochs: int = 4,
@@ -125,6 +128,7 @@ class PPMO(DistillationAlgorithm):
         self.rates_learning_rate = rates_learning_rate
         self.log_std_learning_rate = log_std_learning_rate
         self.critic_learning_rate = critic_learning_rate
+        self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.n_epochs = n_epochs
         self.clip_range = clip_range

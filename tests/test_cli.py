@@ -1,0 +1,77 @@
+"""The command line as a user types it."""
+
+import json
+import subprocess
+import sys
+
+import gymnasium as gym
+import pytest
+from helpers import simplex_dataset
+from stable_baselines3 import PPO
+from stable_baselines3.common.evaluation import evaluate_policy
+
+from sb3_distill import cli
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    simplex_dataset(2, 10.0).save("set.safetensors")
+    return "set.safetensors"
+
+
+def test_datasets(capsys):
+    assert cli.main(["datasets", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["name"] for row in rows} >= {f"NDCartPole{n}D-v0" for n in (1, 2, 3, 4, 5)}
+    assert all(row["bytes"] < 10_000 for row in rows)
+    assert cli.main(["datasets"]) == 0
+    assert "NDCartPole2D-v0" in capsys.readouterr().out
+
+
+def test_evaluate(path, capsys):
+    assert cli.main(["evaluate", path, "--learners", "5", "--episodes", "4"]) == 0
+    out = capsys.readouterr().out
+    assert "sampled" in out and "greedy" in out and "500.0" in out and "IQM" in out
+    assert cli.main(["evaluate", path, "--learners", "5", "--episodes", "4", "--deterministic", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert list(result) == ["greedy"] and result["greedy"]["n_learners"] == 5 and result["greedy"]["mean"] > 490
+
+
+def test_teach_writes_a_plain_zip(path, capsys):
+    assert cli.main(["teach", path, "--algo", "ppo", "-o", "agent.zip", "--seed", "1"]) == 0
+    assert "agent.zip" in capsys.readouterr().out
+    assert evaluate_policy(PPO.load("agent.zip"), gym.make("NDCartPole2D-v0"), 3, warn=False)[0] == 500
+
+
+@pytest.mark.parametrize("name", ["set.safetensors", "NDCartPole5D-v0"])
+def test_show_draws_and_prints(path, tmp_path, capsys, name):
+    assert cli.main(["show", name, "-o", "picture.png"]) == 0
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    assert "NDCartPole" in capsys.readouterr().out
+    assert cli.main(["show", name, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (tmp_path / shown["picture"]).exists() and shown["inner_loop"]["name"] == "sgd"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["evaluate", "missing.safetensors"], "there is no dataset file missing.safetensors"),
+        (["evaluate", "Missing-v0"], "no shipped dataset is called 'Missing-v0'"),
+        (["evaluate", "set.safetensors", "--learners", "0"], "must be at least 1"),
+        (["show", "broken.safetensors"], "not a readable safetensors file"),
+    ],
+)
+def test_errors_are_one_line(path, tmp_path, capsys, arguments, message):
+    (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
+    assert cli.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and error.startswith("error: ")
+
+
+def test_help_lists_the_commands():
+    run = subprocess.run([sys.executable, "-m", "sb3_distill.cli", "--help"], capture_output=True, text=True, check=True)
+    for command in ("datasets", "show", "evaluate", "teach", "train", "enjoy"):
+        assert command in run.stdout

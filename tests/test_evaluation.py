@@ -1,0 +1,57 @@
+"""The protocol of Table 1: what is averaged over what."""
+
+import numpy as np
+import pytest
+from helpers import simplex_dataset
+
+from sb3_distill import DatasetError, Evaluation, evaluate_learners, make_vec_env
+
+
+def test_figures_are_those_of_learners():
+    returns = np.array([[0.0, 10.0], [20.0, 30.0], [5.0, 5.0], [100.0, 300.0]])
+    evaluation = Evaluation(returns, deterministic=False)
+    assert evaluation.mean == returns.mean()
+    assert evaluation.std == np.std([5, 25, 5, 200])
+    assert evaluation.iqm == np.mean([5, 25])
+    low, high = evaluation.iqm_interval()
+    assert 5 <= low <= evaluation.iqm <= high <= 200
+    assert evaluation.summary()["n_learners"] == 4
+
+
+def test_every_episode_counts_once_whatever_the_number_of_environments():
+    dataset = simplex_dataset(2, 10.0)
+    for max_envs in (3, 7, 10_000):
+        evaluation = evaluate_learners(dataset, 3, 5, deterministic=True, max_envs=max_envs)
+        assert evaluation.returns.shape == (3, 5) and (evaluation.returns > 0).all()
+
+
+def test_the_seed_decides():
+    dataset = simplex_dataset(3, 5.0, scale=0.5)
+    one, two, other = (evaluate_learners(dataset, 3, 4, seed=seed).returns for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, two)
+    assert (one != other).any()
+
+
+def test_other_learners_can_be_drawn():
+    dataset = simplex_dataset(2, 10.0)
+    own = evaluate_learners(dataset, 10, 10)
+    gain_one = evaluate_learners(
+        dataset, 10, 10, learner_distribution={"init": "orthogonal", "hidden_gain": 1.0, "last_gain": 1.0}
+    )
+    assert own.mean > 490 > gain_one.mean
+
+
+def test_an_environment_can_be_given():
+    dataset = simplex_dataset(2, 10.0)
+    assert evaluate_learners(dataset, 2, 2, env=lambda n: make_vec_env("NDCartPole2D-v0", n)).mean > 490
+    with pytest.raises(DatasetError, match=r"observation space Box\(8,\), the environment has Box\(4,\)"):
+        evaluate_learners(dataset, 2, 2, env=lambda n: make_vec_env("CartPole-v1", n))
+    dataset.info.env_id = None
+    with pytest.raises(ValueError, match="pass one"):
+        evaluate_learners(dataset, 2, 2)
+
+
+@pytest.mark.parametrize("learners, episodes", [(0, 1), (1, 0)])
+def test_numbers_must_be_positive(learners, episodes):
+    with pytest.raises(ValueError, match="at least 1"):
+        evaluate_learners(simplex_dataset(1, 10.0), learners, episodes)
