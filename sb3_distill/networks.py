@@ -1,6 +1,7 @@
 """The networks inside an SB3 policy: plain modules from preprocessed observations to outputs."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch as th
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
@@ -87,6 +88,19 @@ def actor_of(policy: BasePolicy) -> Network:
         latent = extractor.policy_net if type(extractor) is MlpExtractor else _Half(extractor, "forward_actor")
         return Network(policy.pi_features_extractor, latent, policy.action_net)
     raise TypeError(f"{type(policy).__name__} is not a policy that can be taught")
+
+
+def parameters_in_use(network: Network, observations: Any) -> list[str]:
+    """
+    :param network: any network; a custom ``mlp_extractor`` holds the parameters of both actor and critic
+    :param observations: some, preprocessed ``(b, *obs)``, or a dict of such tensors
+    :return: names of the parameters on which the outputs depend
+    """
+    names, parameters = zip(*network.named_parameters(), strict=True)
+    if network.chain() is not None:
+        return list(names)
+    gradients = th.autograd.grad(network(observations).sum(), parameters, allow_unused=True)
+    return [name for name, gradient in zip(names, gradients, strict=True) if gradient is not None]
 
 
 def statistics_of(network: Network) -> dict[str, th.Tensor]:

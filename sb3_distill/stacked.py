@@ -110,11 +110,11 @@ def write_parameters(actor: Network, params: Mapping[str, th.Tensor], index: int
     Copy one parameter set of a stack into an actor.
 
     :param actor: is changed in place
-    :param params: stacked parameters of its shape
+    :param params: stacked parameters of its shape, or some of them
     :param index: which of the M
     """
-    for name, parameter in actor.named_parameters():
-        parameter.copy_(params[name][index])
+    for name, value in params.items():
+        actor.get_parameter(name).copy_(value[index])
 
 
 def _vmap_call(module: nn.Module, params: Mapping[str, th.Tensor], prefix: str, inputs: th.Tensor) -> th.Tensor:

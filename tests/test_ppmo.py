@@ -345,3 +345,37 @@ def test_batch_norm_statistics_are_shared_and_travel(tmp_path):
         tmp_path / "set.safetensors", "MlpPolicy", dict(net_arch=[16], features_extractor_class=Extractor)
     )
     assert th.equal(policy.features_extractor.norm.running_mean, mean)
+
+
+def test_custom_networks_are_split_into_what_is_taught_and_what_is_trained():
+    class Body(th.nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.latent_dim_pi, self.latent_dim_vf = 12, 10
+            self.one = th.nn.Sequential(th.nn.Linear(width, 12), th.nn.Tanh())
+            self.other = th.nn.Sequential(th.nn.Linear(width, 10), th.nn.Tanh())
+
+        def forward_actor(self, x):
+            return self.one(x)
+
+        def forward_critic(self, x):
+            return self.other(x)
+
+        def forward(self, x):
+            return self.forward_actor(x), self.forward_critic(x)
+
+    class Own(ActorCriticPolicy):
+        def _build_mlp_extractor(self):
+            self.mlp_extractor = Body(self.features_dim)
+
+    model = PPMO(Own, small_env(), **{**SMALL, "policy_kwargs": {}})
+    before = {name: value.clone() for name, value in model.policy.state_dict().items()}
+    model.learn(512)
+    changed = {name for name, value in model.policy.state_dict().items() if not th.equal(value, before[name])}
+    assert {f"mlp_extractor.{part}.0.weight" for part in ("one", "other")} | {
+        "action_net.weight",
+        "value_net.weight",
+    } <= changed
+    trained = {id(p) for group in model.policy.optimizer.param_groups for p in group["params"]}
+    assert trained == {id(p) for name, p in model.policy.named_parameters() if "other" in name or "value_net" in name}
+    assert evaluate_policy(model, small_env(2), 2)[0] > 0

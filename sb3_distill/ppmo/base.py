@@ -3,6 +3,7 @@
 import copy
 import inspect
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,10 +23,10 @@ from sb3_distill.dataset_info import DatasetInfo, policy_kwargs_to_json
 from sb3_distill.dataset_init import draw_dataset
 from sb3_distill.inner_loop import InnerLoop, make_inner_loop
 from sb3_distill.learners import LearnerDistribution, Learners
-from sb3_distill.networks import actor_of, critic_of, statistics_of
+from sb3_distill.networks import actor_of, critic_of, parameters_in_use, statistics_of
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.ppmo.policies import CnnPolicy, MlpPolicy, MultiInputPolicy
-from sb3_distill.spaces import min_instances
+from sb3_distill.spaces import min_instances, preprocessed_shape
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
 from sb3_distill.vec_env import GymnasiumVecEnv, env_origin, normalization_of
 
@@ -169,7 +170,11 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         self.policy.set_training_mode(False)
         # `policy` acts as one fixed draw, re-taught as the dataset changes; its initial values are part of the model.
         self.initial_actor = copy.deepcopy(actor)
-        taught = {id(parameter) for parameter in actor.parameters()}
+        shape = preprocessed_shape(self.observation_space)
+        zeros = partial(th.zeros, device=self.device)
+        example: Any = {k: zeros(1, *s) for k, s in shape.items()} if isinstance(shape, dict) else zeros(1, *shape)
+        self._taught_names = parameters_in_use(actor, example)
+        taught = {id(actor.get_parameter(name)) for name in self._taught_names}
         critic = [
             parameter
             for name, parameter in self.policy.named_parameters()
@@ -280,7 +285,8 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         """Make ``policy`` what the dataset teaches its fixed draw."""
         initial = Learners([(self._policy_actor, stack_parameters([self.initial_actor]))])
         with th.no_grad():
-            write_parameters(self._policy_actor.template, self.dataset.teach(initial).groups[0][1])
+            params = self.dataset.teach(initial).groups[0][1]
+            write_parameters(self._policy_actor.template, {name: params[name] for name in self._taught_names})
             if self.dataset.log_std is not None:
                 self.policy.log_std.copy_(self._actions.expand_log_std(self.dataset.log_std, self._latent_dim or 0))
         if self.use_sde:
@@ -361,9 +367,9 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         return f" and was written to {path}"
 
     def _excluded_save_params(self) -> list[str]:
-        derived = ["learners", "_sampler", "_policy_actor", "_critic", "_critic_parameters", "_actions", "_statistics"]
-        derived += ["_n_learners", "_batch_size", "_latent_dim"]
-        return [*super()._excluded_save_params(), *derived]
+        derived = ("learners", "_sampler", "_policy_actor", "_critic", "_critic_parameters", "_actions", "_statistics")
+        numbers = ("_taught_names", "_n_learners", "_batch_size", "_latent_dim")
+        return [*super()._excluded_save_params(), *derived, *numbers]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer", "dataset", "dataset_optimizer", "initial_actor"], []
