@@ -2,7 +2,6 @@
 
 import copy
 import inspect
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,15 +25,14 @@ from sb3_distill.learners import LearnerDistribution, Learners
 from sb3_distill.networks import actor_of, critic_of, parameters_in_use, statistics_of
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.ppmo.policies import CnnPolicy, MlpPolicy, MultiInputPolicy
-from sb3_distill.spaces import min_instances, preprocessed_shape
+from sb3_distill.ppmo.sizes import resolve_batch_size, resolve_n_instances, resolve_n_learners
+from sb3_distill.spaces import preprocessed_shape
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
 from sb3_distill.vec_env import GymnasiumVecEnv, env_origin, normalization_of
 
 CHUNK = 2_048  # observations per forward pass of the critic after a rollout: what stays in a core's cache
 FOLLOWING_RATES = {"labels": 2.5, "rates": 2.5, "log_std": 1.0, "critic": 0.25}
 """Step sizes that are not given, in units of ``learning_rate``."""
-BOX_INSTANCES = 64
-"""Instances for continuous actions, as in the paper."""
 
 
 class DistillationAlgorithm(OnPolicyAlgorithm):
@@ -76,8 +74,11 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         return OnPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
     def _setup_model(self) -> None:
-        self._n_learners = self._resolve_n_learners()
-        self._batch_size = self._resolve_batch_size()
+        n_envs = None if self.env is None else self.n_envs
+        self._n_learners = resolve_n_learners(self.n_learners, n_envs)
+        self._batch_size = resolve_batch_size(
+            self.batch_size, n_envs, self.n_steps, self._n_learners, self.normalize_advantage
+        )
         if self.rollout_buffer_class is None:
             is_dict = isinstance(self.observation_space, spaces.Dict)
             self.rollout_buffer_class = DictLearnerRolloutBuffer if is_dict else LearnerRolloutBuffer
@@ -120,47 +121,6 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         if "share_features_extractor" in self.policy_kwargs:
             parameters["share_features_extractor"] = False
         object.__setattr__(self.policy, "_get_constructor_parameters", lambda: parameters)
-
-    def _resolve_n_learners(self) -> int:
-        if self.env is None and self.n_learners is None:
-            return 1  # a model loaded to predict
-        if self.n_learners is None:
-            return max(m for m in range(1, min(8, self.n_envs) + 1) if self.n_envs % m == 0)
-        if self.n_learners < 1:
-            raise ValueError(f"`n_learners` must be at least 1, got {self.n_learners}")
-        if self.env is not None and self.n_envs % self.n_learners:
-            raise ValueError(
-                f"`n_learners` must divide the number of environments, so that each learner drives as many: "
-                f"{self.n_envs} environments, n_learners={self.n_learners}"
-            )
-        return self.n_learners
-
-    def _resolve_batch_size(self) -> int:
-        buffer_size = self.n_envs * self.n_steps
-        assert self.env is None or buffer_size > 1 or not self.normalize_advantage, (
-            f"`n_steps * n_envs` must be greater than 1. Currently n_steps={self.n_steps} and n_envs={self.n_envs}"
-        )
-        if self.batch_size is None:
-            return max(min(64, buffer_size), buffer_size // 4)
-        if self.normalize_advantage:
-            assert self.batch_size > 1, "`batch_size` must be greater than 1, or its advantages cannot be normalised"
-        if self.batch_size < self._n_learners:
-            raise ValueError(
-                f"`batch_size` must be at least the number of learners, one transition each: "
-                f"batch_size={self.batch_size}, {self._n_learners} learners"
-            )
-        if self.env is None:
-            return self.batch_size
-        share, per_learner = self.batch_size // self._n_learners, buffer_size // self._n_learners
-        last = per_learner % share * self._n_learners
-        if self.batch_size < buffer_size and last:
-            warnings.warn(
-                f"a mini-batch size of {self.batch_size} does not divide the rollout buffer of `n_steps * n_envs = "
-                f"{buffer_size}` transitions: after every {per_learner // share} untruncated mini-batches, "
-                f"there will be a truncated mini-batch of size {last}",
-                stacklevel=2,
-            )
-        return self.batch_size
 
     def _setup_learners(self) -> None:
         if hasattr(self.policy, "lstm_actor"):
@@ -213,7 +173,9 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             loop = make_inner_loop(**(settings if info is None else info.inner_loop))
             log_std_init = getattr(self.policy, "log_std_init", 0.0)
             info = self._describe(loop) if info is None else info
-            self.dataset = draw_dataset(self._resolve_n_instances(), loop, info, self._generator, log_std_init)
+            self.dataset = draw_dataset(
+                resolve_n_instances(self.n_instances, self.action_space), loop, info, self._generator, log_std_init
+            )
         self.dataset_info, self.n_instances = self.dataset.info, self.dataset.n_instances
         self.dataset.to(self.device)
         self.dataset.statistics = self._statistics
@@ -235,20 +197,6 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             fused=True,
         )
         self._teach_policy()
-
-    def _resolve_n_instances(self) -> int:
-        discrete = not isinstance(self.action_space, spaces.Box)
-        if self.n_instances is None:
-            return min_instances(self.action_space) if discrete else BOX_INSTANCES
-        if self.n_instances < 1:
-            raise ValueError(f"`n_instances` must be at least 1, got {self.n_instances}")
-        if discrete and self.n_instances < (k_min := min_instances(self.action_space)):
-            warnings.warn(
-                f"n_instances={self.n_instances} is below the {k_min} that Eq. 3 of the paper, ceil(c / 2) + 1, expects to be "
-                f"needed for {self.action_space}",
-                stacklevel=2,
-            )
-        return self.n_instances
 
     def _describe(self, loop: InnerLoop) -> DatasetInfo:
         env_id, env_kwargs = (None, {}) if self.env is None else env_origin(self.env)
