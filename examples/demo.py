@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import torch as th
+from stable_baselines3.common.utils import LinearSchedule
 
 from sb3_distill import PPMO, DistilledPolicy, evaluate_learners, make_vec_env
 from sb3_distill.cli import print_evaluations
@@ -17,15 +18,17 @@ from sb3_distill.plotting import show
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--timesteps", type=int, default=2_000_000, help="environment steps of the distillation")
+    parser.add_argument("--timesteps", type=int, default=2_400_000, help="environment steps of the distillation")
     parser.add_argument("--output", type=Path, default=Path("demo"), help="folder for the dataset and its picture")
     options = parser.parse_args()
     th.set_num_threads(1)  # small networks are fastest so
 
     print("Distilling 2-D cart-pole (8 observations, 4 actions) into 3 labelled instances:")
     env = make_vec_env("NDCartPole2D-v0", n_envs=256, seed=0)
-    settings = dict(n_instances=3, clip_range=0.4, batch_size=8192, gamma=0.995, seed=0)
-    model = PPMO("MlpPolicy", env, learning_rate=lambda left: 0.03 * left, **settings)  # falls to zero
+    settings = dict(n_instances=3, n_learners=64, batch_size=8192, gamma=0.995, weight_decay=0.2, seed=0)
+    rates = dict(learning_rate=0.03, labels_learning_rate=0.075, rates_learning_rate=0.075, critic_learning_rate=0.0075)
+    falling = {name: LinearSchedule(rate, 0.0, 1.0) for name, rate in rates.items()}
+    model = PPMO("MlpPolicy", env, **settings, **falling)
     start = time.perf_counter()
     model.learn(options.timesteps, progress_bar=True)
     print(f"{options.timesteps:,} steps in {time.perf_counter() - start:.0f} s")

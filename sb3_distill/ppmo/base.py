@@ -13,7 +13,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
-from stable_baselines3.common.utils import FloatSchedule, obs_as_tensor
+from stable_baselines3.common.utils import FloatSchedule, LinearSchedule, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from sb3_distill.action_distribution import ActionDistribution
@@ -31,7 +31,7 @@ from sb3_distill.stacked import StackedNetwork, stack_parameters, write_paramete
 from sb3_distill.vec_env import GymnasiumVecEnv, env_origin, normalization_of
 
 CHUNK = 2_048  # observations per forward pass of the critic after a rollout: what stays in a core's cache
-FOLLOWING_RATES = {"labels": 2.5, "rates": 2.5, "log_std": 1.0, "critic": 0.25}
+FOLLOWING_RATES = {"labels": 10.0, "rates": 5.0, "log_std": 1.0, "critic": 0.5}
 """Step sizes that are not given, in units of ``learning_rate``."""
 
 
@@ -226,7 +226,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         rates = {"learning": main}
         for name, factor in FOLLOWING_RATES.items():
             given = getattr(self, f"{name}_learning_rate")
-            rates[name] = factor * main if given is None else float(FloatSchedule(given)(self._current_progress_remaining))
+            rates[name] = factor * main if given is None else float(_schedule(given)(self._current_progress_remaining))
         return rates
 
     def _teach_policy(self) -> None:
@@ -321,6 +321,16 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer", "dataset", "dataset_optimizer", "initial_actor"], []
+
+
+def _schedule(rate: float | str | Schedule) -> Schedule:
+    """A number, a function of the remaining progress, or ``"lin_x"``: from x to zero, as rl-zoo writes it."""
+    if isinstance(rate, str):
+        kind, _, start = rate.partition("_")
+        if kind != "lin":
+            raise ValueError(f"a schedule must be written 'lin_<number>', got {rate!r}")
+        return LinearSchedule(float(start), 0.0, 1.0)
+    return FloatSchedule(rate)
 
 
 def _takes_argument(function: Any, name: str) -> bool:

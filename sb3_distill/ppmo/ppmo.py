@@ -42,10 +42,10 @@ class PPMO(DistillationAlgorithm):
     :param n_inner_steps: Number of gradient steps (the paper: 1)
     :param initial_dataset: A dataset, file or shipped set to continue from
     :param learning_rate: Step size of Adam on the synthetic observations
-    :param labels_learning_rate: The same for the labels; ``None``: 2.5 times ``learning_rate``
-    :param rates_learning_rate: The same for the logarithms of the learned rates; ``None``: 2.5 times ``learning_rate``
+    :param labels_learning_rate: The same for the labels; ``None``: 10 times ``learning_rate``
+    :param rates_learning_rate: The same for the logarithms of the learned rates; ``None``: 5 times ``learning_rate``
     :param log_std_learning_rate: The same for the log-std of continuous actions; ``None``: as ``learning_rate``
-    :param critic_learning_rate: The same for the critic; ``None``: 0.25 times ``learning_rate``
+    :param critic_learning_rate: The same for the critic; ``None``: 0.5 times ``learning_rate``
     :param weight_decay: Decoupled weight decay of the synthetic observations. It keeps them where the activations of all
         learners respond alike; without it they grow, and a few learners in a hundred fail
     :param batch_size: Transitions of a minibatch, all learners together. ``None``: a quarter of a rollout, at least 64
@@ -64,7 +64,7 @@ class PPMO(DistillationAlgorithm):
         inner_learning_rate: float = 1.0,
         n_inner_steps: int = 1,
         initial_dataset: Any = None,
-        learning_rate: float | Schedule = 0.01,
+        learning_rate: float | Schedule = 0.005,
         labels_learning_rate: float | Schedule | None = None,
         rates_learning_rate: float | Schedule | None = None,
         log_std_learning_rate: float | Schedule | None = None,
