@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint format type bench clean
+.PHONY: demo test lint format type bench conformance clean
 
 # Every target installs what it needs, in the versions of requirements.lock. PyTorch goes first and pinned: left to itself,
 # pip takes a build with several gigabytes of CUDA.
@@ -39,6 +39,14 @@ type: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/table1.py
 	$(BIN)/python benchmarks/speed.py
+
+$(VENV)/.zoo: $(VENV)/.dev
+	$(PIP) --constraint requirements.lock --editable '.[zoo]' 'stable-baselines3[extra]'
+	@touch $@
+
+# Stable-Baselines3's own tests, with PPMO in PPO's place.
+conformance: $(VENV)/.zoo
+	$(BIN)/python tests/conformance/run.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
