@@ -16,7 +16,7 @@ $(VENV)/.demo: $(BIN)/python requirements.lock pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo requirements.lock pyproject.toml
-	$(PIP) --constraint requirements.lock --editable '.[plots,render,tensorboard,dev]'
+	$(PIP) --constraint requirements.lock --editable '.[plots,render,tensorboard,zoo,dev]' sb3-contrib
 	@touch $@
 
 demo: $(VENV)/.demo
@@ -40,12 +40,12 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/table1.py
 	$(BIN)/python benchmarks/speed.py
 
-$(VENV)/.zoo: $(VENV)/.dev
-	$(PIP) --constraint requirements.lock --editable '.[zoo]' 'stable-baselines3[extra]'
+$(VENV)/.conformance: $(VENV)/.dev
+	$(PIP) --constraint requirements.lock 'stable-baselines3[extra]'
 	@touch $@
 
 # Stable-Baselines3's own tests, with PPMO in PPO's place.
-conformance: $(VENV)/.zoo
+conformance: $(VENV)/.conformance
 	$(BIN)/python tests/conformance/run.py
 
 clean:

@@ -87,6 +87,9 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
                 f"`rollout_buffer_class` must derive from LearnerRolloutBuffer, which keeps the transitions of each learner "
                 f"together; {self.rollout_buffer_class.__name__} does not"
             )
+        for name in ("gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm", "weight_decay", "inner_learning_rate"):
+            if not isinstance(value := getattr(self, name), (int, float)):
+                raise ValueError(f"`{name}` must be a number, got {value!r}; schedules are for learning rates and clip ranges")
         # A loaded model brings its generator along; what set-up draws from it is given back.
         loaded: th.Generator | None = getattr(self, "_generator", None)
         state = None if loaded is None else loaded.get_state()

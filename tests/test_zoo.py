@@ -1,0 +1,87 @@
+"""rl-zoo with PPMO in it; skipped where rl-zoo is not installed."""
+
+import re
+
+import pytest
+import yaml
+
+from sb3_distill import PPMO, cli, zoo
+
+pytest.importorskip("rl_zoo3.train", reason="needs rl-zoo", exc_type=ImportError)
+QUICK = ["-n", "2000", "--seed", "1", "-params", "n_envs:4", "n_learners:2", "n_steps:16"]
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    return tmp_path
+
+
+def test_train_with_evaluation_checkpoints_and_tensorboard_then_resume_and_enjoy(tmp_path):
+    arguments = ["train", "--env", "NDCartPole1D-v0", "--eval-freq", "500", "--save-freq", "500", "-tb", "tb", "-P", *QUICK]
+    assert cli.main(arguments) == 0
+    run = tmp_path / "logs/ppmo/NDCartPole1D-v0_1"
+    assert (run / "NDCartPole1D-v0.zip").exists() and (run / "best_model.zip").exists() and (run / "evaluations.npz").exists()
+    assert (
+        list(run.glob("rl_model_*_steps.zip")) and list(run.glob("*.monitor.csv")) and list((tmp_path / "tb").rglob("events*"))
+    )
+    model = PPMO.load(run / "NDCartPole1D-v0.zip")
+    assert model.gamma == 0.995 and model.dataset.n_instances == 2
+
+    assert (
+        cli.main(["train", "--env", "NDCartPole1D-v0", "-i", str(run / "NDCartPole1D-v0.zip"), "--eval-freq", "-1", *QUICK])
+        == 0
+    )
+    assert (tmp_path / "logs/ppmo/NDCartPole1D-v0_2/NDCartPole1D-v0.zip").exists()
+    for extra in ([], ["--load-best"]):
+        enjoy = ["enjoy", "--env", "NDCartPole1D-v0", "-f", "logs", "-n", "50", "--no-render", "--exp-id", "1", *extra]
+        assert cli.main(enjoy) == 0
+
+
+def test_optimize_with_a_storage_then_train_a_trial(tmp_path):
+    storage = ["--storage", "sqlite:///study.db", "--study-name", "s"]
+    search = ["-optimize", "--n-trials", "2", "--n-startup-trials", "1", "--n-evaluations", "1", "--no-optim-plots", *storage]
+    assert cli.main(["train", "--env", "NDCartPole1D-v0", *search, *QUICK]) == 0
+    assert cli.main(["train", "--env", "NDCartPole1D-v0", "--trial-id", "1", "--eval-freq", "-1", *storage, *QUICK]) == 0
+
+
+def test_an_unknown_environment_falls_back_to_default(capsys):
+    assert cli.main(["train", "--env", "MountainCar-v0", "--eval-freq", "-1", *QUICK]) == 0
+    assert "Using 'default' hyperparameters" in capsys.readouterr().out
+
+
+def test_env_kwargs_of_a_configuration_reach_the_evaluation_too(tmp_path):
+    (tmp_path / "own.yml").write_text(
+        yaml.safe_dump(
+            {"default": {"policy": "MlpPolicy", "n_timesteps": 200, "n_envs": 4, "n_steps": 16, "env_kwargs": {"n_dims": 3}}}
+        )
+    )
+    assert cli.main(["train", "--env", "NDCartPole-v0", "-conf", "own.yml", "--eval-freq", "50"]) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--env", "Nothing-v0"], "the environment 'Nothing-v0' is not registered"),
+        (["--env", "ALE/Nothing-v5"], r'pip install "sb3-distill\[atari\]"'),
+        (
+            ["--env", "NDCartPole1D-v0", "-params", "n_instance:3"],
+            "unknown key 'n_instance' in .*, did you mean 'n_instances'",
+        ),
+        (["--env", "NDCartPole1D-v0", "-params", "gamma:'lin_0.9'"], "`gamma` must be a number, got 'lin_0.9'"),
+        (["--env", "NDCartPole1D-v0", "-params", "policy:'Nonsense'"], "Nonsense"),
+    ],
+)
+def test_errors_are_one_line(capsys, arguments, message):
+    assert cli.main(["train", *arguments, "-n", "100"]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and re.search(message, error)
+
+
+def test_every_configuration_is_valid():
+    with open(zoo.config_file()) as file:
+        entries = yaml.safe_load(file)
+    eaten_by_the_zoo = {"n_envs", "n_timesteps", "normalize", "env_wrapper", "frame_stack", "policy"}
+    for entry in entries.values():
+        zoo.check_hyperparameters({key: value for key, value in entry.items() if key not in eaten_by_the_zoo}, "ppmo.yml")
