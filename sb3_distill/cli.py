@@ -80,7 +80,12 @@ def _parser() -> argparse.ArgumentParser:
 
     command = add("teach", _teach, "Teach one policy and save it as a plain Stable-Baselines3 zip.")
     command.add_argument("dataset", help=dataset_help)
-    command.add_argument("--algo", default="ppo", choices=["ppo", "a2c"], help="algorithm of the zip (default: ppo)")
+    command.add_argument(
+        "--algo",
+        default="ppo",
+        choices=["ppo", "a2c", "dqn", "sac", "td3", "ddpg"],
+        help="algorithm of the zip (default: ppo)",
+    )
     command.add_argument("-o", "--output", type=Path, default=Path("agent.zip"), help="the zip (default: agent.zip)")
     command.add_argument("--seed", type=int, default=None, help="of the initialisation")
     return parser
@@ -161,8 +166,12 @@ def _evaluate(options: argparse.Namespace) -> Any:
 def _teach(options: argparse.Namespace) -> Any:
     import stable_baselines3
 
-    policy = DistilledPolicy.from_dataset(options.dataset, seed=options.seed)
     algorithm = getattr(stable_baselines3, options.algo.upper())
+    dataset = SyntheticDataset.load(options.dataset)
+    actor_critic = options.algo in ("ppo", "a2c")
+    # Other algorithms have other policies: their own class of the same alias, with its default network.
+    policy_class = None if actor_critic else algorithm.policy_aliases[dataset.info.policy or "MlpPolicy"]
+    policy = DistilledPolicy.from_dataset(dataset, policy_class, seed=options.seed)
     model = policy.to_algorithm(algorithm, env_of_dataset(policy.dataset, 1))
     model.save(options.output)
     if not options.json:

@@ -12,11 +12,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import ConstantSchedule, get_device
 from stable_baselines3.common.vec_env import VecNormalize
+from torch import nn
 
 from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dataset import DatasetError, SyntheticDataset
+from sb3_distill.inner_loop import train
 from sb3_distill.learners import Learners
-from sb3_distill.networks import actor_of, share_statistics
+from sb3_distill.networks import actor_of, share_statistics, squashes
 from sb3_distill.policies import resolve_policy
 from sb3_distill.spaces import describe
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
@@ -128,6 +130,9 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
     """
     Teach a policy in place.
 
+    A policy that squashes its outputs by a tanh gets labels in units of half the width of the action space, so that for
+    small actions it does what one without a tanh would do.
+
     :param policy: an untrained policy
     :param dataset: what to teach it
     :raises DatasetError: if the policy's last layer has another width than the labels
@@ -136,18 +141,39 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
     actor = actor_of(policy)
     policy.set_training_mode(False)
     share_statistics(actor, {name: value.clone() for name, value in dataset.statistics.items()})
-    width = dataset.labels.shape[1]
-    found = getattr(actor.head, "out_features", width)
-    if found != width:
-        raise DatasetError(f"the policy has {found} outputs, the labels of the dataset have {width}")
-    device = dataset.labels.device
-    initial = Learners([(StackedNetwork(actor), {k: v.to(device) for k, v in stack_parameters([actor]).items()})])
+    labels: th.Tensor = dataset.labels
+    found = getattr(actor.head, "out_features", labels.shape[1])
+    if found != labels.shape[1]:
+        raise DatasetError(f"the policy has {found} outputs, the labels of the dataset have {labels.shape[1]}")
+    initial = Learners([(StackedNetwork(actor), {k: v.to(labels.device) for k, v in stack_parameters([actor]).items()})])
     with th.no_grad():
-        write_parameters(actor, dataset.teach(initial).groups[0][1])
-        if dataset.log_std is not None and hasattr(policy, "log_std"):
-            log_std = policy.get_parameter("log_std")
-            expand = ActionDistribution(policy.action_space, getattr(policy, "action_dist", None)).expand_log_std
-            log_std.copy_(expand(dataset.log_std, len(log_std)))
+        half_width = th.ones(labels.shape[1])
+        if squashes(policy) and isinstance(policy.action_space, spaces.Box):
+            low, high = (th.as_tensor(end.flatten()) for end in (policy.action_space.low, policy.action_space.high))
+            half_width = (high - low) / 2
+            labels = (labels - (low + high) / 2) / half_width
+        taught = train(dataset.inner_loop, initial, dataset.encode(), labels, dataset.learned)
+        write_parameters(actor, taught.groups[0][1])
+        _write_targets(policy)
+        if dataset.log_std is not None:
+            _write_log_std(policy, dataset.log_std - half_width.log())
+
+
+def _write_targets(policy: Any) -> None:
+    """Target networks start as copies."""
+    for source, target in (("q_net", "q_net_target"), ("actor", "actor_target")):
+        if hasattr(policy, target):
+            getattr(policy, target).load_state_dict(getattr(policy, source).state_dict())
+
+
+def _write_log_std(policy: Any, log_std: th.Tensor) -> None:
+    own = getattr(policy, "log_std", None)
+    if isinstance(own, nn.Parameter):
+        distribution = ActionDistribution(policy.action_space, policy.action_dist)
+        own.copy_(distribution.expand_log_std(log_std, len(own)))
+    elif isinstance(getattr(getattr(policy, "actor", None), "log_std", None), nn.Linear):
+        policy.actor.log_std.weight.zero_()  # SAC predicts it from the state; the dataset knows one for all
+        policy.actor.log_std.bias.copy_(log_std)
 
 
 def _build(

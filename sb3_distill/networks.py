@@ -6,6 +6,7 @@ from typing import Any
 import torch as th
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor, NatureCNN
+from stable_baselines3.dqn.policies import DQNPolicy
 from torch import nn
 
 
@@ -76,18 +77,44 @@ def _unfold(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def actor_of(policy: BasePolicy) -> Network:
     """
-    :param policy: an SB3 policy
-    :return: its actor, sharing the policy's parameters
-    :raises TypeError: for a policy whose actor is not a map from an observation to outputs (recurrent policies), or that
-        is of an unknown kind
+    The network that maps an observation to logits, means or action values, in any SB3 policy.
+
+    :param policy: an actor-critic policy of SB3 or sb3-contrib (PPO, A2C, TRPO, maskable PPO), a policy of DQN, or one of
+        SAC, TD3, DDPG, TQC, CrossQ
+    :return: its actor up to the last linear layer, before any squashing, sharing the policy's parameters
+    :raises TypeError: for a policy whose actor is not a map from an observation to outputs (recurrent policies), whose
+        output is of another kind (quantiles), or that is unknown
     """
+    name = type(policy).__name__
     if hasattr(policy, "lstm_actor"):
-        raise TypeError(f"{type(policy).__name__} is recurrent: its action depends on the past, stack frames instead")
-    if isinstance(policy, ActorCriticPolicy):
-        extractor = policy.mlp_extractor
+        raise TypeError(f"{name} is recurrent: its action depends on the past, stack frames instead")
+    if hasattr(policy, "quantile_net"):
+        raise TypeError(f"{name} predicts a distribution of returns per action; labels hold one number per action")
+    if hasattr(policy, "mlp_extractor") and hasattr(policy, "action_net"):
+        extractor: Any = policy.mlp_extractor
         latent = extractor.policy_net if type(extractor) is MlpExtractor else _Half(extractor, "forward_actor")
-        return Network(policy.pi_features_extractor, latent, policy.action_net)
-    raise TypeError(f"{type(policy).__name__} is not a policy that can be taught")
+        return Network(policy.pi_features_extractor, latent, policy.action_net)  # type: ignore[arg-type]
+    if isinstance(policy, DQNPolicy):
+        return _cut(policy.q_net.features_extractor, policy.q_net.q_net)
+    actor: Any = getattr(policy, "actor", None)
+    if hasattr(actor, "latent_pi"):
+        mean = actor.mu[0] if isinstance(actor.mu, nn.Sequential) else actor.mu  # gSDE clips the mean after it
+        return Network(actor.features_extractor, actor.latent_pi, mean)
+    if isinstance(getattr(actor, "mu", None), nn.Sequential):
+        return _cut(actor.features_extractor, actor.mu)
+    raise TypeError(f"{name} is not a policy that can be taught")
+
+
+def squashes(policy: BasePolicy) -> bool:
+    """Whether a policy puts its outputs through a tanh and scales the result to the action space."""
+    return hasattr(policy, "actor") or bool(getattr(policy, "squash_output", False))
+
+
+def _cut(features: nn.Module, layers: Any) -> Network:
+    """A network whose last linear layer is inside a ``Sequential``, maybe before a tanh."""
+    modules = list(layers)
+    last = max(i for i, module in enumerate(modules) if isinstance(module, nn.Linear))
+    return Network(features, nn.Sequential(*modules[:last]), modules[last])
 
 
 def parameters_in_use(network: Network, observations: Any) -> list[str]:
