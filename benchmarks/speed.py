@@ -26,7 +26,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from sb3_distill import PPMO, DistilledPolicy, evaluate_learners, make_vec_env
 
 N_ENVS = 64
-SHARED: dict[str, Any] = dict(n_steps=128, n_epochs=4, batch_size=2048)
+SHARED: dict[str, Any] = dict(n_steps=512, n_epochs=1, batch_size=2048)
 
 
 def steps_per_second(model: Any, steps: int) -> float:
@@ -42,11 +42,11 @@ def throughput(rounds: int) -> dict[str, Any]:
     bare.reset(seed=0)
     actions = np.random.default_rng(0).integers(4, size=(2000, N_ENVS))
     for model in (ppmo, ppo):
-        model.learn(20_000)
+        model.learn(40_000)
     rates: dict[str, list[float]] = {"ppmo": [], "ppo": [], "bare": []}
     for _ in range(rounds):
-        rates["ppmo"].append(steps_per_second(ppmo, 160_000))
-        rates["ppo"].append(steps_per_second(ppo, 80_000))
+        rates["ppmo"].append(steps_per_second(ppmo, 320_000))
+        rates["ppo"].append(steps_per_second(ppo, 120_000))
         start = time.perf_counter()
         for action in actions:
             bare.step(action)

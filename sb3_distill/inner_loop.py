@@ -104,7 +104,7 @@ def autograd_step(actor: StackedNetwork, params: Params, observations: Any, labe
     with th.enable_grad():
         params = {name: value if value.requires_grad else value.detach().requires_grad_() for name, value in params.items()}
         # Summed over learners, so that each one's gradient is that of its own mean.
-        loss = (actor(params, observations) - labels).square().mean(dim=(1, 2)).sum()
+        loss = (actor.differentiable(params, observations) - labels).square().mean(dim=(1, 2)).sum()
         gradients = th.autograd.grad(loss, list(params.values()), create_graph=differentiable, allow_unused=True)
         params = {
             name: value if gradient is None else value - rate * gradient

@@ -12,13 +12,16 @@ Given the outer gradients ``V_l`` of ``W_l'`` and ``v_l`` of ``b_l'``, the deriv
 a forward pass of tangents (``da_l``, ``dh_l``) and a backward pass through it, in which ``d_l`` appears again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch as th
 from torch import nn
 
 Function3 = Callable[[th.Tensor, th.Tensor], th.Tensor | None]
+
+
+SMALL = 16_384  # entries
 
 
 class Activation(NamedTuple):
@@ -94,8 +97,67 @@ def gradient_step(
         respect to everything
     """
     names = [name for layer in layers for name in (layer.weight, layer.bias)]
-    stepped = _GradientStep.apply(layers, observations, labels, rates, *(params[name] for name in names))  # type: ignore[no-untyped-call]
+    stepped = _GradientStep.apply(layers, observations, labels, rates, *(params[name] for name in names))
     return dict(zip(names, stepped, strict=True))
+
+
+def forward(layers: list[Layer], params: Mapping[str, th.Tensor], x: th.Tensor) -> th.Tensor:
+    """
+    The perceptrons' outputs, differentiable once, with activations computed in place and half of autograd's work.
+
+    :param layers: see ``layers_of``
+    :param params: stacked parameters ``(M, *shape)``
+    :param x: inputs ``(M, b, n)``
+    :return: outputs ``(M, b, n_outputs)``
+    """
+    flat = [params[name] for layer in layers for name in (layer.weight, layer.bias)]
+    outputs: th.Tensor = _Forward.apply(layers, x, *flat)
+    return outputs
+
+
+def tanh_(x: th.Tensor) -> th.Tensor:
+    """
+    The hyperbolic tangent, in place.
+
+    PyTorch's CPU sigmoid is vectorised and its tanh is not on many builds: for large tensors ``2 sigmoid(2 x) - 1`` is four
+    times as fast. The two agree to 1e-7 in float32.
+    """
+    if x.numel() < SMALL or x.device.type != "cpu":
+        return x.tanh_()
+    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
+
+
+class _Forward(th.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, layers: list[Layer], x: th.Tensor, *params: th.Tensor) -> th.Tensor:  # type: ignore[override]
+        weights, biases = params[::2], params[1::2]
+        before: list[th.Tensor | None] = []  # inputs of activations, where their outputs do not tell the slope
+        h = [x]
+        for layer, weight, bias in zip(layers, weights, biases, strict=True):
+            a = th.baddbmm(bias.unsqueeze(1), h[-1], weight.mT)
+            is_tanh = layer.activation is ACTIVATIONS[nn.Tanh]
+            h.append(tanh_(a) if is_tanh else layer.activation.value(a))
+            before.append(None if is_tanh else a)
+        ctx.layers, ctx.before = layers, before
+        ctx.save_for_backward(*weights, *h[:-1], h[-1] if layers[-1].activation is not IDENTITY else x)
+        return h[-1]
+
+    @staticmethod
+    @th.autograd.function.once_differentiable
+    def backward(ctx: Any, g: th.Tensor) -> tuple[Any, ...]:
+        n = len(ctx.layers)
+        weights, h = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
+        grads: list[th.Tensor] = []
+        for index in range(n - 1, -1, -1):
+            activation, a = ctx.layers[index].activation, ctx.before[index]
+            if a is None:
+                g = th.ops.aten.tanh_backward(g, h[index + 1])
+            elif activation.first is not None:
+                g = g * activation.first(a, h[index + 1])
+            grads += [g.sum(dim=1), th.bmm(g.mT, h[index])]
+            if index or ctx.needs_input_grad[1]:
+                g = th.bmm(g, weights[index])
+        return None, g if ctx.needs_input_grad[1] else None, *grads[::-1]
 
 
 class _GradientStep(th.autograd.Function):

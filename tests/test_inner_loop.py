@@ -13,7 +13,7 @@ from sb3_distill.inner_loop import GradientSteps, autograd_step, make_inner_loop
 from sb3_distill.learners import LearnerDistribution, Learners
 from sb3_distill.mlp_step import gradient_step
 from sb3_distill.networks import Network, actor_of
-from sb3_distill.stacked import StackedNetwork, fast_tanh, stack_parameters
+from sb3_distill.stacked import StackedNetwork, stack_parameters
 
 OBSERVATIONS, ACTIONS = spaces.Box(-1, 1, (5,)), spaces.Discrete(3)
 
@@ -90,17 +90,19 @@ def test_meta_gradient_against_finite_differences(n_steps, layer_norm):
     assert th.autograd.gradcheck(outer_loss, inputs)
 
 
-def test_fast_tanh_has_the_value_and_both_derivatives_of_tanh():
-    x = th.randn(40_000, dtype=th.double, requires_grad=True)
-    weights = th.randn(2, 40_000, dtype=th.double)
-
-    def derivatives(f):
-        (first,) = th.autograd.grad((f(x) * weights[0]).sum(), x, create_graph=True)
-        (second,) = th.autograd.grad((first * weights[1]).sum(), x)
-        return f(x), first, second
-
-    for ours, theirs in zip(derivatives(fast_tanh), derivatives(th.tanh), strict=True):
-        th.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+@pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU, nn.ELU, nn.SiLU, nn.Identity])
+@pytest.mark.parametrize("n", [5, 2000])
+def test_the_written_out_forward_pass_is_autograds(activation, n):
+    stacked = StackedNetwork(perceptron(2, activation))
+    params = {name: value.requires_grad_() for name, value in draw(stacked.template, 3).items()}
+    x = th.randn(3, n, 5, dtype=th.double, requires_grad=True)
+    weights = th.randn(3, n, 3, dtype=th.double)
+    results = []
+    for f in (stacked, stacked.differentiable):
+        outputs = f(params, x)
+        results.append([outputs, *th.autograd.grad((outputs * weights).sum(), [x, *params.values()])])
+    for ours, theirs in zip(*results, strict=True):
+        th.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("layer_norm", [False, True])
