@@ -15,7 +15,8 @@ from sb3_distill import zoo
 from sb3_distill.dataset import DatasetError, SyntheticDataset, find, shipped_sets
 from sb3_distill.distilled_policy import DistilledPolicy
 from sb3_distill.evaluation import Evaluation, evaluate_learners
-from sb3_distill.vec_env import env_of_dataset
+from sb3_distill.folding import can_fold
+from sb3_distill.vec_env import make_vec_env
 
 EXPECTED_ERRORS = (
     DatasetError,
@@ -138,6 +139,7 @@ def _show(options: argparse.Namespace) -> Any:
 
     dataset = SyntheticDataset.load(options.dataset)
     output = options.output or Path(Path(options.dataset).name).with_suffix(".png")
+    output.parent.mkdir(parents=True, exist_ok=True)
     show(dataset, output)
     info = {"k": dataset.n_instances, **dataset.info.to_json(), **dataset.inner_loop.rates(dataset.learned)}
     if not options.json:
@@ -172,11 +174,22 @@ def _teach(options: argparse.Namespace) -> Any:
     # Other algorithms have other policies: their own class of the same alias, with its default network.
     policy_class = None if actor_critic else algorithm.policy_aliases[dataset.info.policy or "MlpPolicy"]
     policy = DistilledPolicy.from_dataset(dataset, policy_class, seed=options.seed)
-    model = policy.to_algorithm(algorithm, env_of_dataset(policy.dataset, 1))
+    notes = []
+    normalization = dataset.info.normalization
+    folded = normalization is not None and can_fold(policy, normalization)
+    model = policy.to_algorithm(algorithm, make_vec_env(dataset), fold_normalization=folded)
     model.save(options.output)
+    if folded:
+        notes.append("the normalisation is part of the first layer; its clipping is lost")
+    elif normalization is not None:
+        statistics = options.output.with_name("vecnormalize.pkl")
+        model.get_vec_normalize_env().save(statistics)
+        notes.append(f"the agent needs the normalisation in {statistics}: VecNormalize.load")
+    if not actor_critic:
+        notes.append(f"the set was distilled for another network than that of {options.algo}: evaluate before use")
     if not options.json:
-        print(f"{options.output}: {options.algo.upper()}.load opens it")
-    return {"agent": str(options.output), "algorithm": options.algo}
+        print("\n".join([f"{options.output}: {options.algo.upper()}.load opens it", *notes]))
+    return {"agent": str(options.output), "algorithm": options.algo, "notes": notes}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,7 @@ from gymnasium import spaces
 from safetensors.torch import save
 from torch import nn
 
-from sb3_distill.dataset_info import DatasetInfo, Statistics
+from sb3_distill.dataset_info import DatasetInfo, Normalization, Statistics
 from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
 from sb3_distill.learners import Learners
 from sb3_distill.spaces import Json, describe, n_outputs, preprocessed_shape, same_kind
@@ -127,8 +128,11 @@ class SyntheticDataset(nn.Module):
         Write a safetensors file (no pickle). The file appears whole or not at all.
 
         :param path: where to; the folder is made if missing
+        :raises ValueError: if it does not end in ``.safetensors``
         """
         path = Path(path)
+        if path.suffix != ".safetensors":
+            raise ValueError(f"a dataset file must be called *.safetensors, got {path}")
         path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         tensors |= {f"statistics.{name}": value.detach().cpu().contiguous() for name, value in self.statistics.items()}
@@ -162,6 +166,8 @@ class SyntheticDataset(nn.Module):
             version = int(metadata["format_version"])
         except (KeyError, ValueError):
             raise DatasetError(f"{path} does not say its format version") from None
+        if version < 1:
+            raise DatasetError(f"{path} has format version {version}")
         if version > FORMAT_VERSION:
             raise DatasetError(
                 f"{path} has format version {version}, this sb3-distill reads up to {FORMAT_VERSION}: upgrade sb3-distill"
@@ -191,6 +197,11 @@ class SyntheticDataset(nn.Module):
         width, shape = n_outputs(info.action_space), preprocessed_shape(info.observation_space)
         labels = _take(tensors, "labels", (None, width))
         k = labels.shape[0]
+        if k < 1:
+            raise DatasetError("`labels` has no instances")
+        if ("log_std" in tensors) != isinstance(info.action_space, spaces.Box):
+            raise DatasetError("`log_std` must be there for a Box action space, and for no other")
+        _check_normalization(info)
         if isinstance(shape, dict):
             observations: Any = {key: _take(tensors, f"observations.{key}", (k, *shape[key])) for key in shape}
         else:
@@ -199,14 +210,20 @@ class SyntheticDataset(nn.Module):
         log_std = _take(tensors, "log_std", (width,)) if "log_std" in tensors else None
         prefix = "statistics."
         statistics = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        return cls(observations, labels, inner_loop, info, learned, log_std, statistics)
+        dataset = cls(observations, labels, inner_loop, info, learned, log_std, statistics)
+        expected = ("statistics.", "obs_mean", "obs_var")
+        unknown = [name for name in tensors if name not in dataset.state_dict() and not name.startswith(expected)]
+        if unknown:
+            raise DatasetError(f"unknown tensors {', '.join(sorted(unknown))}")
+        return dataset
 
 
 def shipped_sets() -> list[str]:
     """Names of the sets that come with the package."""
     folder = resources.files("sb3_distill.datasets")
     names = [entry.name for entry in folder.iterdir() if entry.name.endswith(".safetensors")]
-    return sorted(name.removesuffix(".safetensors").replace("--", "/") for name in names)
+    names = [name.removesuffix(".safetensors").replace("--", "/") for name in names]
+    return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
 
 
 def find(name_or_path: str | os.PathLike[str]) -> Path:
@@ -244,6 +261,21 @@ def _digest(tensors: Mapping[str, th.Tensor], info: str) -> str:
         sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         sha.update(value.contiguous().numpy().tobytes())
     return sha.hexdigest()
+
+
+def _check_normalization(info: DatasetInfo) -> None:
+    normalization, space = info.normalization, info.observation_space
+    if normalization is None:
+        return
+    if not isinstance(normalization, Normalization):
+        raise DatasetError("the metadata speak of a normalisation, but `obs_mean` or `obs_var` is missing")
+    for name, values in (("obs_mean", normalization.mean), ("obs_var", normalization.var)):
+        for key, array in values.items() if isinstance(values, dict) else [(None, values)]:
+            shape = space.shape if key is None else space[key].shape  # type: ignore[index]
+            if array.shape != shape:
+                raise DatasetError(f"`{name}` has shape {array.shape}, the observations have {shape}")
+            if name == "obs_var" and (array < 0).any():
+                raise DatasetError("`obs_var` has negative entries")
 
 
 def _take(tensors: Mapping[str, th.Tensor], name: str, shape: tuple[int | None, ...]) -> th.Tensor:

@@ -16,6 +16,7 @@ from torch import nn
 
 from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dataset import DatasetError, SyntheticDataset
+from sb3_distill.folding import fold
 from sb3_distill.inner_loop import train
 from sb3_distill.learners import Learners
 from sb3_distill.networks import actor_of, share_statistics, squashes
@@ -96,22 +97,33 @@ class DistilledPolicy(BasePolicy):
             observation = self.dataset.info.normalization(observation)
         return super().predict(observation, state, episode_start, deterministic)
 
-    def to_algorithm(self, algorithm: type[Algorithm], env: Any, **kwargs: Any) -> Algorithm:
+    def to_algorithm(self, algorithm: type[Algorithm], env: Any, fold_normalization: bool = False, **kwargs: Any) -> Algorithm:
         """
         An SB3 model that starts from this policy and can ``learn`` on, or ``save``.
 
         :param algorithm: an SB3 algorithm that uses this kind of policy, e.g. ``PPO``
         :param env: the environment, as the algorithm takes it; it is put into a ``VecNormalize`` with the stored
             statistics where the dataset was made with normalised observations
+        :param fold_normalization: put these statistics into the first linear layers instead (clipping is lost), so that
+            the model takes raw observations; only where ``folding.can_fold``
         :param kwargs: further arguments of the algorithm
         :return: the model
+        :raises ValueError: if the algorithm has another kind of policy
         """
         policy_class, policy_kwargs = self.origin
-        if self.dataset.info.normalization is not None:
+        normalization = self.dataset.info.normalization
+        if not any(issubclass(policy_class, known) for known in _bases(algorithm)):
+            raise ValueError(
+                f"{algorithm.__name__} does not use a {policy_class.__name__}: teach one of its own, "
+                f"from_dataset(..., policy={algorithm.__name__}.policy_aliases['MlpPolicy'])"
+            )
+        if normalization is not None and not fold_normalization:
             env = _normalized(algorithm, env, self.dataset)
         model = algorithm(policy_class, env, policy_kwargs=policy_kwargs, **kwargs)
         self.dataset.check_spaces(model.observation_space, model.action_space)
         model.policy.load_state_dict(self.state_dict())
+        if normalization is not None and fold_normalization:
+            fold(model.policy, normalization)
         return model
 
     def _check_shape(self, observation: Any) -> None:
@@ -188,6 +200,15 @@ def _build(
     with th.random.fork_rng(devices=[]):
         th.manual_seed(seed)
         return build()
+
+
+def _bases(algorithm: type[BaseAlgorithm]) -> set[type[BasePolicy]]:
+    """The classes that an algorithm's policies share: the most general one of each alias below SB3's base classes."""
+    general = (BasePolicy, object)
+    return {
+        next(base for base in reversed(policy.__mro__) if issubclass(base, BasePolicy) and base not in general)
+        for policy in algorithm.policy_aliases.values()
+    }
 
 
 def _normalized(algorithm: type[BaseAlgorithm], env: Any, dataset: SyntheticDataset) -> VecNormalize:

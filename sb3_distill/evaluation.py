@@ -19,7 +19,7 @@ from sb3_distill.action_distribution import ActionDistribution, to_env
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.learners import LearnerDistribution, Learners
 from sb3_distill.policies import resolve_policy
-from sb3_distill.vec_env import env_of_dataset
+from sb3_distill.vec_env import make_vec_env
 
 Returns = npt.NDArray[np.float64]
 
@@ -126,7 +126,7 @@ def evaluate_learners(
         policy_class, policy_kwargs, dataset.info.observation_space, dataset.info.action_space, statistics=dataset.statistics
     )
     per_learner = max(1, min(n_episodes, max_envs // n_learners))
-    make = env or partial(env_of_dataset, dataset)
+    make = env or partial(make_vec_env, dataset)
     venv = make(n_learners * per_learner)
     try:
         dataset.check_spaces(venv.observation_space, venv.action_space)

@@ -57,8 +57,8 @@ class GradientSteps:
     name: ClassVar[str] = "sgd"
 
     def __init__(self, n_steps: int = 1, learning_rate: float = 0.1) -> None:
-        if n_steps < 1:
-            raise ValueError(f"`n_inner_steps` must be at least 1, got {n_steps}")
+        if not isinstance(n_steps, int) or n_steps < 1:
+            raise ValueError(f"`n_inner_steps` must be at least 1 and whole, got {n_steps!r}")
         if not learning_rate > 0:
             raise ValueError(f"`inner_learning_rate` must be positive, got {learning_rate}")
         self.n_steps = n_steps

@@ -97,7 +97,7 @@ def gradient_step(
         respect to everything
     """
     names = [name for layer in layers for name in (layer.weight, layer.bias)]
-    stepped = _GradientStep.apply(layers, observations, labels, rates, *(params[name] for name in names))
+    stepped = _GradientStep.apply(layers, observations, labels, rates, *(params[name] for name in names))  # type: ignore[no-untyped-call]
     return dict(zip(names, stepped, strict=True))
 
 
@@ -111,7 +111,7 @@ def forward(layers: list[Layer], params: Mapping[str, th.Tensor], x: th.Tensor) 
     :return: outputs ``(M, b, n_outputs)``
     """
     flat = [params[name] for layer in layers for name in (layer.weight, layer.bias)]
-    outputs: th.Tensor = _Forward.apply(layers, x, *flat)
+    outputs: th.Tensor = _Forward.apply(layers, x, *flat)  # type: ignore[no-untyped-call]
     return outputs
 
 
@@ -129,7 +129,7 @@ def tanh_(x: th.Tensor) -> th.Tensor:
 
 class _Forward(th.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, layers: list[Layer], x: th.Tensor, *params: th.Tensor) -> th.Tensor:  # type: ignore[override]
+    def forward(ctx: Any, layers: list[Layer], x: th.Tensor, *params: th.Tensor) -> th.Tensor:
         weights, biases = params[::2], params[1::2]
         before: list[th.Tensor | None] = []  # inputs of activations, where their outputs do not tell the slope
         h = [x]

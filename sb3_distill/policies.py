@@ -30,6 +30,14 @@ def resolve_policy(
         raise ValueError(f"unknown `policy` {policy!r}; known are {', '.join(POLICIES)}, or pass a class")
     if policy is None and dataset.info.policy is None:
         raise DatasetError("the dataset was made with a custom policy: pass its class as `policy`")
+    if policy is None and dataset.info.policy not in POLICIES:
+        raise DatasetError(f"the dataset names an unknown policy {dataset.info.policy!r}; known are {', '.join(POLICIES)}")
+    if (
+        policy is not None
+        and not isinstance(policy, str)
+        and not (isinstance(policy, type) and issubclass(policy, BasePolicy))
+    ):
+        raise ValueError(f"`policy` must be an alias, a policy class or a policy, got {policy!r}")
     if policy_kwargs is None:
         policy_kwargs = policy_kwargs_from_json(dataset.info.policy_kwargs) if policy is None else {}
     name = policy or dataset.info.policy

@@ -104,7 +104,7 @@ def make_native(env_id: str, n_envs: int, env_kwargs: dict[str, Any] | None = No
 
 
 def make_vec_env(
-    env_id: str | Callable[..., "gym.Env[Any, Any]"],
+    env_id: "str | Callable[..., gym.Env[Any, Any]] | SyntheticDataset",
     n_envs: int = 1,
     seed: int | None = None,
     start_index: int = 0,
@@ -120,10 +120,18 @@ def make_vec_env(
     SB3's ``make_vec_env`` with the same arguments, and a native vector environment where one exists.
 
     The native way is taken for an id that is registered with a vector environment of its own, unless an argument asks
-    for something that only separate environments have (``wrapper_class``, ``vec_env_cls``, ``monitor_dir``).
+    for something that only separate environments have (``wrapper_class``, ``vec_env_cls``, ``monitor_dir``). Given a dataset,
+    its own environment is made.
 
     :return: a monitored ``VecEnv``
     """
+    if n_envs < 1:
+        raise ValueError(f"`n_envs` must be at least 1, got {n_envs}")
+    if isinstance(env_id, SyntheticDataset):
+        env_kwargs = {**env_id.info.env_kwargs, **(env_kwargs or {})}
+        if env_id.info.env_id is None:
+            raise ValueError("the dataset does not say for which environment it was made: pass one")
+        env_id = env_id.info.env_id
     per_env = (wrapper_class, vec_env_cls, monitor_dir, vec_env_kwargs, monitor_kwargs, wrapper_kwargs)
     if isinstance(env_id, str) and not any(per_env) and has_native_vector_env(env_id):
         native = VecMonitor(make_native(env_id, n_envs, env_kwargs))
@@ -142,18 +150,6 @@ def make_vec_env(
         monitor_kwargs,
         wrapper_kwargs,
     )
-
-
-def env_of_dataset(dataset: SyntheticDataset, n_envs: int) -> VecEnv:
-    """
-    :param dataset: names its environment
-    :param n_envs: number of environments
-    :return: the environment that the dataset was made for
-    :raises ValueError: if it names none
-    """
-    if dataset.info.env_id is None:
-        raise ValueError("the dataset does not say for which environment it was made: pass one")
-    return make_vec_env(dataset.info.env_id, n_envs, env_kwargs=dataset.info.env_kwargs)
 
 
 def normalization_of(env: VecNormalize) -> Normalization:

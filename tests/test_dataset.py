@@ -201,3 +201,31 @@ def test_shipped_sets_load_and_are_small(name):
     dataset = SyntheticDataset.load(name)
     assert name.startswith(dataset.info.env_id)
     assert dataset.info.scores["sampled"]["n_learners"] >= 20
+
+
+def test_statistics_must_fit_and_nothing_else_may_be_there(path):
+    rewrite(path, lambda tensors: tensors.update(obs_mean=th.zeros(3, dtype=th.float64), obs_var=th.ones(3, dtype=th.float64)))
+    with pytest.raises(DatasetError, match=r"malformed metadata|`obs_mean` has shape \(3,\)"):
+        SyntheticDataset.load(path)
+    simplex_dataset(2, 10.0).save(path)
+    rewrite(path, lambda tensors: tensors.update(stowaway=th.zeros(1)))
+    with pytest.raises(DatasetError, match="unknown tensors stowaway"):
+        SyntheticDataset.load(path)
+    simplex_dataset(2, 10.0).save(path)
+    rewrite(path, lambda tensors: tensors.update(log_std=th.zeros(4)))
+    with pytest.raises(DatasetError, match="`log_std` must be there for a Box"):
+        SyntheticDataset.load(path)
+    simplex_dataset(2, 10.0).save(path)
+    rewrite(path, lambda tensors: tensors.update(labels=th.zeros(0, 4), observations=th.zeros(0, 8)))
+    with pytest.raises(DatasetError, match="no instances"):
+        SyntheticDataset.load(path)
+
+
+def test_negative_variances_and_other_endings(tmp_path):
+    dataset = simplex_dataset(2, 10.0)
+    dataset.info.normalization = Normalization(np.zeros(8), -np.ones(8))
+    dataset.save(tmp_path / "set.safetensors")
+    with pytest.raises(DatasetError, match="negative"):
+        SyntheticDataset.load(tmp_path / "set.safetensors")
+    with pytest.raises(ValueError, match=r"must be called \*.safetensors"):
+        dataset.save(tmp_path / "set.bin")

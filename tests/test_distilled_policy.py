@@ -128,3 +128,27 @@ def test_recurrent_policies_are_refused():
     dataset = simplex_dataset(1, 10.0)
     with pytest.raises(TypeError, match="recurrent"):
         DistilledPolicy.from_dataset(dataset, RecurrentActorCriticPolicy)
+
+
+def test_normalisation_can_be_folded_into_a_plain_zip(tmp_path, monkeypatch, capsys):
+    from sb3_distill import cli
+
+    monkeypatch.chdir(tmp_path)
+    dataset = simplex_dataset(2, 10.0)
+    dataset.info.normalization = Normalization(np.full(8, 0.01), np.linspace(0.5, 2.0, 8))
+    dataset.save("set.safetensors")
+    assert cli.main(["teach", "set.safetensors", "-o", "agent.zip", "--seed", "0"]) == 0
+    assert "clipping is lost" in capsys.readouterr().out
+    policy, agent = DistilledPolicy.from_dataset("set.safetensors", seed=0), PPO.load("agent.zip")
+    raw = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
+    agree = agent.predict(raw, deterministic=True)[0] == policy.predict(raw, deterministic=True)[0]
+    assert agree.all()
+
+
+def test_algorithms_with_another_kind_of_policy_are_refused():
+    from stable_baselines3 import DQN
+
+    with pytest.raises(ValueError, match="DQN does not use a ActorCriticPolicy: teach one of its own"):
+        DistilledPolicy.from_dataset(simplex_dataset(1, 10.0)).to_algorithm(DQN, "CartPole-v1")
+    with pytest.raises(ValueError, match="`policy` must be an alias"):
+        DistilledPolicy.from_dataset(simplex_dataset(1, 10.0), policy=3)

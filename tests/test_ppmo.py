@@ -139,7 +139,7 @@ def test_numbers_of_instances():
     assert PPMO("MlpPolicy", small_env(), n_instances=512, **SMALL).dataset.n_instances == 512
     with pytest.warns(UserWarning, match="below the 3 that Eq. 3"):
         PPMO("MlpPolicy", small_env(), n_instances=2, **SMALL)
-    with pytest.raises(ValueError, match="`n_instances` must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="`n_instances` must be at least 1.*got 0"):
         PPMO("MlpPolicy", small_env(), n_instances=0, **SMALL)
 
 
@@ -379,3 +379,23 @@ def test_custom_networks_are_split_into_what_is_taught_and_what_is_trained():
     trained = {id(p) for group in model.policy.optimizer.param_groups for p in group["params"]}
     assert trained == {id(p) for name, p in model.policy.named_parameters() if "other" in name or "value_net" in name}
     assert evaluate_policy(model, small_env(2), 2)[0] > 0
+
+
+@pytest.mark.parametrize("end", ["rollout", "episode"])
+def test_the_last_observation_of_a_rollout_or_an_episode_is_checked_too(end):
+    # FaultyEnv cuts its episodes after 50 steps; a rollout has 16.
+    bad_step = 16 if end == "rollout" else 50
+    env = DummyVecEnv([lambda i=i: FaultyEnv(bad_step if i == 1 else 0, "observation") for i in range(4)])
+    model = PPMO("MlpPolicy", env, **{**SMALL, "n_steps": 16, "batch_size": 32})
+    with pytest.raises(FloatingPointError, match=f"observation.* at step {16 if end == 'rollout' else 49} of environment 1"):
+        model.learn(4 * 64)
+    assert all(parameter.isfinite().all() for parameter in model.policy.parameters())
+
+
+def test_arguments_out_of_range():
+    with pytest.raises(ValueError, match="`n_epochs`"):
+        PPMO("MlpPolicy", small_env(), **{**SMALL, "n_epochs": 0})
+    with pytest.raises(ValueError, match="`gamma` must be a number"):
+        PPMO("MlpPolicy", small_env(), gamma="lin_0.9", **SMALL)
+    with pytest.warns(UserWarning, match="n_instances=5 is not used"):
+        PPMO("MlpPolicy", small_env(), n_instances=5, initial_dataset=simplex_dataset(2, 10.0), **SMALL)

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -55,6 +56,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
     critic_learning_rate: float | Schedule | None
     weight_decay: float
     batch_size: int | None
+    n_epochs: int
     normalize_advantage: bool
     clip_range: Any
     clip_range_vf: Any
@@ -90,6 +92,8 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         for name in ("gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm", "weight_decay", "inner_learning_rate"):
             if not isinstance(value := getattr(self, name), (int, float)):
                 raise ValueError(f"`{name}` must be a number, got {value!r}; schedules are for learning rates and clip ranges")
+        if self.n_epochs < 1:
+            raise ValueError(f"`n_epochs` must be at least 1, got {self.n_epochs}")
         # A loaded model brings its generator along; what set-up draws from it is given back.
         loaded: th.Generator | None = getattr(self, "_generator", None)
         state = None if loaded is None else loaded.get_state()
@@ -171,6 +175,11 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         info: DatasetInfo | None = getattr(self, "dataset_info", None)  # a loaded model brings it along
         if info is None and self.initial_dataset is not None:
             self.dataset = self._take_initial_dataset()
+            if self.n_instances not in (None, self.dataset.n_instances):
+                warnings.warn(
+                    f"n_instances={self.n_instances} is not used: `initial_dataset` has {self.dataset.n_instances}",
+                    stacklevel=2,
+                )
         else:
             settings = {"name": self.inner_loop, "n_steps": self.n_inner_steps, "learning_rate": self.inner_learning_rate}
             loop = make_inner_loop(**(settings if info is None else info.inner_loop))

@@ -1,6 +1,6 @@
 """SB3's rollout buffers, read in minibatches in which every learner has an equal share."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,21 +69,41 @@ class DictLearnerRolloutBuffer(LearnerRolloutBuffer, DictRolloutBuffer):  # type
     """``LearnerRolloutBuffer`` for ``Dict`` observations."""
 
 
-def check_finite(buffer: RolloutBuffer, first_step: int) -> str | None:
+def check_finite(buffer: RolloutBuffer, first_step: int, last_obs: Any, final: Sequence[tuple[int, int, Any]]) -> str | None:
     """
     :param buffer: a full buffer, before it was read
     :param first_step: environment steps per environment before this rollout
+    :param last_obs: observations after the last step
+    :param final: step, environment and last observation of the episodes that were cut off
     :return: what is not finite, and where it was first seen; ``None`` if all is well
     """
-    named = {"reward": buffer.rewards}
-    if isinstance(buffer.observations, dict):
-        named |= {f"observation[{key!r}]": value for key, value in buffer.observations.items()}
-    else:
-        named["observation"] = buffer.observations
-    for name, values in named.items():
-        if values.dtype.kind != "f" or np.isfinite(values).all():
-            continue
-        bad = ~np.isfinite(values.reshape(*values.shape[:2], -1)).all(axis=-1)
-        step, env = np.argwhere(bad)[0]
-        return f"{name} is NaN or infinite at step {first_step + step} of environment {env}"
+    where = "is NaN or infinite at step {} of environment {}"
+    step_env = _first_bad(buffer.rewards)
+    if step_env is not None:
+        return "reward " + where.format(first_step + step_env[0], step_env[1])
+    for name, values in _named(buffer.observations):
+        if (step_env := _first_bad(values)) is not None:
+            return f"observation{name} " + where.format(first_step + step_env[0], step_env[1])
+    for step, env, observation in final:
+        for name, values in _named(observation):
+            if _first_bad(np.asarray(values)[None, None]) is not None:
+                return f"last observation{name} of an episode " + where.format(first_step + step, env)
+    for name, values in _named(last_obs):
+        if (step_env := _first_bad(values[None])) is not None:
+            return f"observation{name} " + where.format(first_step + buffer.buffer_size, step_env[1])
     return None
+
+
+def _named(observations: Any) -> list[tuple[str, Any]]:
+    if isinstance(observations, dict):
+        return [(f"[{key!r}]", value) for key, value in observations.items()]
+    return [("", observations)]
+
+
+def _first_bad(values: np.ndarray[Any, Any]) -> tuple[int, int] | None:
+    """Step and environment of the first entry ``(steps, envs, ...)`` that is not finite."""
+    if values.dtype.kind != "f" or np.isfinite(values).all():
+        return None
+    bad = ~np.isfinite(values.reshape(*values.shape[:2], -1)).all(axis=-1)
+    step, env = np.argwhere(bad)[0]
+    return int(step), int(env)

@@ -186,7 +186,8 @@ class PPMO(DistillationAlgorithm):
             self._last_obs = new_obs  # type: ignore[assignment]
             self._last_episode_starts = dones
 
-        trouble = check_finite(rollout_buffer, self.num_timesteps // env.num_envs - n_rollout_steps)
+        first_step = self.num_timesteps // env.num_envs - n_rollout_steps
+        trouble = check_finite(rollout_buffer, first_step, new_obs, bootstraps)
         if trouble is not None:
             raise FloatingPointError(f"{trouble}; `model.dataset` is as it was before this rollout{self._rescue()}")
         latent = None if latents[0] is None else th.cat(latents)  # type: ignore[arg-type]
@@ -269,11 +270,12 @@ class PPMO(DistillationAlgorithm):
                 self.policy.optimizer.zero_grad()
                 loss.backward()
                 grad_norm = th.nn.utils.clip_grad_norm_(dataset_parameters, self.max_grad_norm)
-                th.nn.utils.clip_grad_norm_(self._critic_parameters, self.max_grad_norm)
+                critic_norm = th.nn.utils.clip_grad_norm_(self._critic_parameters, self.max_grad_norm)
                 if grad_norm.isfinite():  # a step that cannot be computed is left out, and counted
                     self.dataset_optimizer.step()
                     self.dataset.clamp_()
-                self.policy.optimizer.step()
+                if critic_norm.isfinite():
+                    self.policy.optimizer.step()
 
                 for name, value in (
                     ("policy_gradient_loss", surrogate.loss), ("value_loss", critic_loss), ("entropy_loss", entropy_loss),

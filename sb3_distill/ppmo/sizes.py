@@ -76,8 +76,8 @@ def resolve_n_instances(n_instances: int | None, action_space: spaces.Space[Any]
     discrete = not isinstance(action_space, spaces.Box)
     if n_instances is None:
         return min_instances(action_space) if discrete else BOX_INSTANCES
-    if n_instances < 1:
-        raise ValueError(f"`n_instances` must be at least 1, got {n_instances}")
+    if isinstance(n_instances, bool) or not isinstance(n_instances, int) or n_instances < 1:
+        raise ValueError(f"`n_instances` must be at least 1 and whole, got {n_instances!r}")
     if discrete and n_instances < (k_min := min_instances(action_space)):
         warnings.warn(
             f"n_instances={n_instances} is below the {k_min} that Eq. 3 of the paper, ceil(c / 2) + 1, expects to be needed "
