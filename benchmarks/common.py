@@ -20,7 +20,7 @@ SETTINGS: dict[str, Any] = dict(n_steps=128, batch_size=2048, n_epochs=1, gamma=
 # Step sizes, all of which fall linearly to zero.
 RATES = dict(learning_rate=0.03, labels_learning_rate=0.075, rates_learning_rate=0.075, critic_learning_rate=0.0075)
 BY_AXES: dict[int, dict[str, Any]] = {
-    1: dict(steps=850_000, weight_decay=0.1, n_steps=64, batch_size=1024),
+    1: dict(steps=350_000, weight_decay=0.1, n_steps=32, batch_size=512, gamma=0.98),
     2: dict(steps=2_400_000, weight_decay=0.2),
     3: dict(steps=4_000_000, weight_decay=0.5, clip_range=0.3),
     4: dict(steps=5_500_000, weight_decay=0.5, clip_range=0.4),
