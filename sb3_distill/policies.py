@@ -7,13 +7,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from sb3_distill.dataset import DatasetError, SyntheticDataset
 from sb3_distill.dataset_info import policy_kwargs_from_json
-from sb3_distill.ppmo.policies import CnnPolicy, MlpPolicy, MultiInputPolicy
-
-POLICIES: dict[str, type[BasePolicy]] = {
-    "MlpPolicy": MlpPolicy,
-    "CnnPolicy": CnnPolicy,
-    "MultiInputPolicy": MultiInputPolicy,
-}
+from sb3_distill.ppmo.policies import POLICIES
 
 
 def resolve_policy(

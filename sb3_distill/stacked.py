@@ -31,9 +31,7 @@ class StackedNetwork:
     """
 
     def __init__(self, actor: Network) -> None:
-        # Parameters that a policy never trains (none in SB3) would still be taught, as the paper's learners are.
         self.template = actor
-        self.names = [name for name, _ in actor.named_parameters()]
         self.mlp = mlp_step.layers_of(actor.chain())
         layers = _batched_layers(actor)
         self.batched = layers is not None

@@ -25,7 +25,7 @@ from sb3_distill.inner_loop import InnerLoop, make_inner_loop
 from sb3_distill.learners import LearnerDistribution, Learners
 from sb3_distill.networks import actor_of, critic_of, parameters_in_use, statistics_of
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
-from sb3_distill.ppmo.policies import CnnPolicy, MlpPolicy, MultiInputPolicy
+from sb3_distill.ppmo.policies import POLICIES
 from sb3_distill.ppmo.sizes import resolve_batch_size, resolve_n_instances, resolve_n_learners
 from sb3_distill.spaces import preprocessed_shape
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
@@ -63,11 +63,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
     dataset: SyntheticDataset
     learners: Learners
 
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
-        "MlpPolicy": MlpPolicy,
-        "CnnPolicy": CnnPolicy,
-        "MultiInputPolicy": MultiInputPolicy,
-    }
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = POLICIES
 
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
@@ -192,7 +188,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         self.dataset.to(self.device)
         self.dataset.statistics = self._statistics
         groups = {
-            "learning": list(self.dataset.observation_parameters()),
+            "learning": self.dataset.observation_parameters(),
             "labels": [self.dataset.labels],
             "rates": list(self.dataset.learned.values()),
             "log_std": [] if self.dataset.log_std is None else [self.dataset.log_std],
