@@ -19,6 +19,7 @@ from sb3_distill.dataset_info import DatasetInfo, Normalization, Statistics
 from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
 from sb3_distill.learners import Learners
 from sb3_distill.spaces import Json, describe, n_outputs, preprocessed_shape, same_kind
+from sb3_distill.wrappers import hint
 
 FORMAT = "sb3-distill/dataset"
 FORMAT_VERSION = 1
@@ -98,10 +99,13 @@ class SyntheticDataset(nn.Module):
         """
         return train(self.inner_loop, learners, self.encode(), self.labels, self.learned)
 
-    def check_spaces(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
+    def check_spaces(
+        self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], holder: str = "environment"
+    ) -> None:
         """
-        :param observation_space: of an environment
-        :param action_space: of an environment
+        :param observation_space: of an environment or a policy
+        :param action_space: of an environment or a policy
+        :param holder: whose spaces they are, for the message
         :raises DatasetError: if the dataset was made for other spaces
         """
         for name, own, other in (
@@ -110,7 +114,8 @@ class SyntheticDataset(nn.Module):
         ):
             if not same_kind(own, other):
                 raise DatasetError(
-                    f"the dataset was made for {name} space {describe(own)}, the environment has {describe(other)}"
+                    f"the dataset was made for {name} space {describe(own)}, the {holder} has {describe(other)}"
+                    + (f"; {hint(self.info.wrappers)}" if name == "observation" and self.info.wrappers else "")
                 )
 
     @th.no_grad()

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from stable_baselines3.common import torch_layers
 from torch import nn
 
-from sb3_distill.spaces import Json, space_from_json, space_to_json
+from sb3_distill.spaces import Json, is_json, space_from_json, space_to_json
 
 Statistics = npt.NDArray[np.float64] | dict[str, npt.NDArray[np.float64]]
 
@@ -133,7 +133,7 @@ def policy_kwargs_to_json(policy_kwargs: Mapping[str, Any]) -> Json | None:
             if value not in (getattr(nn, name, None), getattr(torch_layers, name, None)):
                 return None
             value = {"class": name}
-        elif not _is_json(value):
+        elif not is_json(value):
             return None
         result[key] = value
     return result
@@ -154,11 +154,3 @@ def policy_kwargs_from_json(data: Json) -> dict[str, Any]:
         return found
 
     return {key: restore(value) for key, value in data.items()}
-
-
-def _is_json(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_json(entry) for key, entry in value.items())
-    if isinstance(value, (list, tuple)):
-        return all(_is_json(entry) for entry in value)
-    return value is None or isinstance(value, (bool, int, float, str))

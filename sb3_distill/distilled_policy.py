@@ -14,6 +14,7 @@ from stable_baselines3.common.utils import ConstantSchedule, get_device
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
+from sb3_distill import wrappers
 from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dataset import DatasetError, SyntheticDataset
 from sb3_distill.folding import fold
@@ -68,17 +69,30 @@ class DistilledPolicy(BasePolicy):
         if isinstance(policy, BasePolicy):
             if policy_kwargs is not None:
                 raise ValueError("`policy_kwargs` must not be given together with a policy instance")
-            dataset.check_spaces(policy.observation_space, policy.action_space)
+            dataset.check_spaces(policy.observation_space, policy.action_space, "policy")
             taught, kwargs = copy.deepcopy(policy).to(device), policy._get_constructor_parameters()
         else:
             policy_class, kwargs = resolve_policy(dataset, policy, policy_kwargs)
             taught = _build(policy_class, dataset, kwargs, seed).to(device)
         teach(taught, dataset)
-        original = type(taught)
-        # The object becomes a DistilledPolicy without being rebuilt: the new class adds methods only.
-        taught.__class__ = type(f"Distilled{original.__name__}", (cls, original), {})
-        taught.__dict__.update(origin=(original, kwargs), dataset=dataset)
-        return taught
+        taught.__dict__.update(origin=(type(taught), kwargs), dataset=dataset)
+        return _become(cls, taught)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickled and copied as an object of its SB3 class, since its own class is made on the fly."""
+        bare = object.__new__(self.origin[0])
+        bare.__dict__.update(self.__dict__)
+        return _become, (DistilledPolicy, bare)
+
+    @classmethod
+    def load(cls, path: Any, device: th.device | str = "auto") -> Any:
+        """
+        :raises TypeError: always
+        """
+        raise TypeError(
+            "a saved policy is loaded by its SB3 class, without the normalisation of the dataset: save the dataset instead, "
+            "and make the policy with DistilledPolicy.from_dataset(dataset, seed=...)"
+        )
 
     def predict(
         self,
@@ -127,15 +141,23 @@ class DistilledPolicy(BasePolicy):
         return model
 
     def _check_shape(self, observation: Any) -> None:
-        space = self.observation_space
-        if isinstance(space, spaces.Dict):
-            return
-        shape, found = space.shape or (), np.shape(observation)
-        if shape and found[-len(shape) :] != shape and found[-3:] != (*shape[1:], shape[0]):
-            raise ValueError(
-                f"the observation has shape {found}, the dataset was made for {describe(space)}; "
-                "is a wrapper of the environment missing?"
-            )
+        space, hint = self.observation_space, wrappers.hint(self.dataset.info.wrappers)
+        if isinstance(space, spaces.Dict) != isinstance(observation, Mapping):
+            found = "a dict" if isinstance(observation, Mapping) else f"of shape {np.shape(observation)}"
+            raise ValueError(f"the observation is {found}, the dataset was made for {describe(space)}; {hint}")
+        for key, sub in space.spaces.items() if isinstance(space, spaces.Dict) else [(None, space)]:
+            if key is not None and key not in observation:
+                raise ValueError(f"the observation has no {key!r}, the dataset was made for {describe(space)}; {hint}")
+            shape, found = sub.shape or (), np.shape(observation if key is None else observation[key])
+            if shape and found[-len(shape) :] != shape and found[-3:] != (*shape[1:], shape[0]):
+                name = "" if key is None else f" {key!r}"
+                raise ValueError(f"the observation{name} has shape {found}, the dataset was made for {describe(sub)}; {hint}")
+
+
+def _become(cls: type[DistilledPolicy], policy: Any) -> Any:
+    """A policy turns into a ``DistilledPolicy`` without being rebuilt: the new class adds methods only."""
+    policy.__class__ = type(f"Distilled{type(policy).__name__}", (cls, type(policy)), {})
+    return policy
 
 
 def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch as th
 from scipy import stats
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.utils import obs_as_tensor
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, is_vecenv_wrapped
 from tqdm.auto import tqdm
 
 from sb3_distill.action_distribution import ActionDistribution, to_env
@@ -113,7 +115,7 @@ def evaluate_learners(
     :param progress_bar: show one
     :return: returns per learner and episode
     :raises DatasetError: if the environment's spaces are not those of the dataset
-    :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1
+    :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1, or ``env`` is not a function
     """
     if n_learners < 1 or n_episodes < 1:
         raise ValueError(f"`n_learners` and `n_episodes` must be at least 1, got {n_learners} and {n_episodes}")
@@ -126,8 +128,10 @@ def evaluate_learners(
         policy_class, policy_kwargs, dataset.info.observation_space, dataset.info.action_space, statistics=dataset.statistics
     )
     per_learner = max(1, min(n_episodes, max_envs // n_learners))
+    if not (env is None or callable(env)):
+        raise ValueError(f"`env` must be a function from a number of environments to a VecEnv, got {env!r}")
     make = env or partial(make_vec_env, dataset)
-    venv = make(n_learners * per_learner)
+    venv = BaseAlgorithm._wrap_env(make(n_learners * per_learner), verbose=0, monitor_wrapper=False)
     try:
         dataset.check_spaces(venv.observation_space, venv.action_space)
         venv.seed(seed)
@@ -160,16 +164,10 @@ class _Player:
     def __call__(self, observations: Any) -> npt.NDArray[Any]:
         if self.dataset.info.normalization is not None:
             observations = self.dataset.info.normalization(observations)
-        inputs: Any = preprocess_obs(obs_as_tensor(observations, th.device("cpu")), self.dataset.info.observation_space)
-        split = (self.learners.n_learners, -1)
-        inputs = (
-            {k: v.unflatten(0, split) for k, v in inputs.items()} if isinstance(inputs, dict) else inputs.unflatten(0, split)
-        )
-        latent = None
-        if self.distribution.state_dependent:
-            outputs, latent = (x.flatten(0, 1) for x in self.learners.with_latent(inputs))
-        else:
-            outputs = self.learners(inputs).flatten(0, 1)
+        info = self.dataset.info
+        normalize_images = info.policy_kwargs.get("normalize_images", True)
+        inputs = preprocess_obs(obs_as_tensor(observations, th.device("cpu")), info.observation_space, normalize_images)
+        outputs, latent = self.learners.outputs(inputs, self.distribution.state_dependent)
         if not self.deterministic and (latent is None or self.noise is None):  # gSDE keeps its exploration matrices
             latent_dim = None if latent is None else latent.shape[1]
             self.noise = self.distribution.noise(len(outputs), self.generator, latent_dim)
@@ -187,6 +185,8 @@ def _play(venv: VecEnv, actor: _Player, n_learners: int, n_episodes: int, progre
     returns = np.zeros((n_learners, n_episodes))
     finished = np.zeros(n_learners, dtype=int)
     running = np.zeros(venv.num_envs)
+    # Where there is a monitor, it knows the true return, and where an episode ends (a lost life may only look like it).
+    monitored = is_vecenv_wrapped(venv, VecMonitor) or venv.env_is_wrapped(Monitor)[0]
     observations = venv.reset()
     with tqdm(total=n_learners * n_episodes, unit="episode", disable=not progress_bar) as bar:
         while quota.any():
@@ -194,10 +194,11 @@ def _play(venv: VecEnv, actor: _Player, n_learners: int, n_episodes: int, progre
             observations, rewards, dones, infos = venv.step(actions)
             running += rewards
             for i in np.flatnonzero(dones).tolist():
+                if monitored and "episode" not in infos[i]:
+                    continue
                 if quota[i]:
                     learner = i // per_learner
-                    # The monitor knows the true return where wrappers change the reward.
-                    returns[learner, finished[learner]] = infos[i].get("episode", {"r": running[i]})["r"]
+                    returns[learner, finished[learner]] = infos[i]["episode"]["r"] if monitored else running[i]
                     finished[learner] += 1
                     quota[i] -= 1
                     bar.update()

@@ -52,6 +52,24 @@ class Learners:
             raise ValueError("gSDE needs learners whose last hidden layers are equally wide: change `learner_distribution`")
         return th.cat(outputs), th.cat(latents)
 
+    def outputs(self, inputs: Any, with_latent: bool = False) -> tuple[th.Tensor, th.Tensor | None]:
+        """
+        Let each learner see its share of a flat batch.
+
+        :param inputs: preprocessed observations ``(M * b, ...)``, or a dict of such tensors, those of learner 0 first
+        :param with_latent: return the inputs of the last layer too, as gSDE needs them
+        :return: outputs ``(M * b, n_outputs)`` and the inputs of the last layer ``(M * b, h)`` or ``None``
+        """
+        split = (self.n_learners, -1)
+        if isinstance(inputs, Mapping):
+            inputs = {key: value.unflatten(0, split) for key, value in inputs.items()}
+        else:
+            inputs = inputs.unflatten(0, split)
+        if not with_latent:
+            return self(inputs).flatten(0, 1), None
+        outputs, latent = self.with_latent(inputs)
+        return outputs.flatten(0, 1), latent.flatten(0, 1)
+
     def _split(self, observations: Any) -> Sequence[Any]:
         if isinstance(observations, Mapping):
             split = {key: value.split(self._sizes) for key, value in observations.items()}

@@ -137,6 +137,15 @@ def space_from_json(data: Json) -> spaces.Space[Any]:
     raise ValueError(f"unknown kind of space {kind!r}")
 
 
+def is_json(value: Any) -> bool:
+    """Whether JSON can say a value (tuples become lists)."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_json(entry) for key, entry in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(is_json(entry) for entry in value)
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
 def _bound_to_json(bound: np.ndarray[Any, Any]) -> Any:
     # Images have one bound for all pixels; floats are written so that "inf" survives strict JSON readers.
     values = np.unique(bound)

@@ -7,10 +7,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
-from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecMonitor, VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
+from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
+from sb3_distill import wrappers
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import Normalization
 from sb3_distill.spaces import Json
@@ -121,9 +124,10 @@ def make_vec_env(
 
     The native way is taken for an id that is registered with a vector environment of its own, unless an argument asks
     for something that only separate environments have (``wrapper_class``, ``vec_env_cls``, ``monitor_dir``). Given a dataset,
-    its own environment is made.
+    its own environment is made, in the wrappers that the file records.
 
     :return: a monitored ``VecEnv``
+    :raises ValueError: if ``n_envs`` is below 1, or a dataset records no environment, or wrappers that a file cannot make
     """
     if n_envs < 1:
         raise ValueError(f"`n_envs` must be at least 1, got {n_envs}")
@@ -131,7 +135,14 @@ def make_vec_env(
         env_kwargs = {**env_id.info.env_kwargs, **(env_kwargs or {})}
         if env_id.info.env_id is None:
             raise ValueError("the dataset does not say for which environment it was made: pass one")
-        env_id = env_id.info.env_id
+        env = make_vec_env(
+            env_id.info.env_id, n_envs, seed, start_index, monitor_dir,
+            wrapper_class or wrappers.wrapper_class(env_id.info.wrappers),
+            env_kwargs, vec_env_cls, vec_env_kwargs, monitor_kwargs, wrapper_kwargs,
+        )  # fmt: skip
+        env = wrappers.wrap_vec_env(env, env_id.info.wrappers)
+        # Images are taught channels first, as SB3's algorithms turn them.
+        return BaseAlgorithm._wrap_env(env, verbose=0, monitor_wrapper=False)
     per_env = (wrapper_class, vec_env_cls, monitor_dir, vec_env_kwargs, monitor_kwargs, wrapper_kwargs)
     if isinstance(env_id, str) and not any(per_env) and has_native_vector_env(env_id):
         native = VecMonitor(make_native(env_id, n_envs, env_kwargs))
@@ -152,15 +163,35 @@ def make_vec_env(
     )
 
 
-def normalization_of(env: VecNormalize) -> Normalization:
-    """The statistics of observations that a ``VecNormalize`` has now."""
+def normalization_of(env: VecEnv) -> Normalization | None:
+    """
+    :param env: any ``VecEnv``
+    :return: the statistics that its ``VecNormalize`` has now, for observations as they leave ``env``; ``None`` if it does not
+        normalise observations
+    """
+    stacks: list[StackedObservations[Any]] = []
+    while isinstance(env, VecEnvWrapper) and not isinstance(env, VecNormalize):
+        if isinstance(env, VecFrameStack):
+            stacks.append(env.stacked_obs)
+        env = env.venv
+    if not (isinstance(env, VecNormalize) and env.norm_obs):
+        return None
     rms = env.obs_rms
     if isinstance(rms, dict):
-        mean: Any = {key: value.mean.copy() for key, value in rms.items()}
-        var: Any = {key: value.var.copy() for key, value in rms.items()}
+        mean: Any = {key: _stacked(value.mean, stacks, key) for key, value in rms.items()}
+        var: Any = {key: _stacked(value.var, stacks, key) for key, value in rms.items()}
     else:
-        mean, var = rms.mean.copy(), rms.var.copy()
+        mean, var = _stacked(rms.mean, stacks), _stacked(rms.var, stacks)
     return Normalization(mean, var, env.clip_obs, env.epsilon)
+
+
+def _stacked(statistic: Any, stacks: "Sequence[StackedObservations[Any]]", key: str | None = None) -> Any:
+    """A mean or variance, repeated as the frames of observations are; ``stacks`` from the outside in."""
+    statistic = np.array(statistic)
+    for stack in reversed(stacks):
+        part = stack if key is None else stack.sub_stacked_observations[key]
+        statistic = np.concatenate([statistic] * stack.n_stack, axis=part.repeat_axis)
+    return statistic
 
 
 def env_origin(env: VecEnv) -> tuple[str | None, Json]:

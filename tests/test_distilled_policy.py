@@ -108,7 +108,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="unknown `policy` 'Nonsense'.*MlpPolicy"):
         DistilledPolicy.from_dataset(dataset, "Nonsense")
     other = ActorCriticPolicy(spaces.Box(-1, 1, (3,)), spaces.Discrete(4), lambda _: 0.0)
-    with pytest.raises(DatasetError, match=r"observation space Box\(8,\), the environment has Box\(3,\)"):
+    with pytest.raises(DatasetError, match=r"observation space Box\(8,\), the policy has Box\(3,\)"):
         DistilledPolicy.from_dataset(dataset, other)
     other = ActorCriticPolicy(dataset.info.observation_space, spaces.Discrete(5), lambda _: 0.0)
     with pytest.raises(DatasetError, match=r"action space Discrete\(4\), the environment has Discrete\(5\)"):

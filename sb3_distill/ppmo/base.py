@@ -23,13 +23,14 @@ from sb3_distill.dataset_info import DatasetInfo, policy_kwargs_to_json
 from sb3_distill.dataset_init import draw_dataset
 from sb3_distill.inner_loop import InnerLoop, make_inner_loop
 from sb3_distill.learners import LearnerDistribution, Learners
-from sb3_distill.networks import actor_of, critic_of, parameters_in_use, statistics_of
+from sb3_distill.networks import actor_of, critic_of, parameters_in_use, share_statistics, statistics_of
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.ppmo.policies import POLICIES
 from sb3_distill.ppmo.sizes import resolve_batch_size, resolve_n_instances, resolve_n_learners
 from sb3_distill.spaces import preprocessed_shape
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
 from sb3_distill.vec_env import GymnasiumVecEnv, env_origin, normalization_of
+from sb3_distill.wrappers import recorded_wrappers
 
 CHUNK = 2_048  # observations per forward pass of the critic after a rollout: what stays in a core's cache
 FOLLOWING_RATES = {"labels": 10.0, "rates": 5.0, "log_std": 1.0, "critic": 0.5}
@@ -215,6 +216,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             self.action_space,
             env_id=env_id,
             env_kwargs=env_kwargs,
+            wrappers=[] if self.env is None else recorded_wrappers(self.env),
             policy=names[0] if names and policy_kwargs is not None else None,
             policy_kwargs=policy_kwargs or {},
             learner_distribution=LearnerDistribution.parse(self.learner_distribution).to_json(),
@@ -225,6 +227,8 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
     def _take_initial_dataset(self) -> SyntheticDataset:
         given = self.initial_dataset
         dataset = copy.deepcopy(given) if isinstance(given, SyntheticDataset) else SyntheticDataset.load(given)
+        share_statistics(self._policy_actor.template, dataset.statistics)
+        share_statistics(self.initial_actor, dataset.statistics)
         dataset.check_spaces(self.observation_space, self.action_space)
         return dataset
 
@@ -268,27 +272,13 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         """What the dataset says about itself changes as training goes on."""
         info = self.dataset.info
         info.timesteps = self.num_timesteps
-        if self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs:
-            info.normalization = normalization_of(self._vec_normalize_env)
-
-    def _inputs(self, observations: Any) -> Any:
-        """Observations of all environments, learner by learner, to the actors' inputs ``(M, b, *preprocessed shape)``."""
-        inputs = preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images)
-        if isinstance(inputs, dict):
-            return {key: value.unflatten(0, (self._n_learners, -1)) for key, value in inputs.items()}
-        return inputs.unflatten(0, (self._n_learners, -1))
+        if self._vec_normalize_env is not None and self.env is not None:
+            info.normalization = normalization_of(self.env)
 
     def _outputs(self, learners: Learners, observations: Any) -> tuple[th.Tensor, th.Tensor | None]:
-        """
-        :param learners: M of them
-        :param observations: of ``M * b`` environments or transitions, those of learner 0 first
-        :return: outputs ``(M * b, n_outputs)`` and, under gSDE, the inputs of the last layer ``(M * b, h)``
-        """
-        inputs = self._inputs(observations)
-        if not self._actions.state_dependent:
-            return learners(inputs).flatten(0, 1), None
-        outputs, latent = learners.with_latent(inputs)
-        return outputs.flatten(0, 1), latent.flatten(0, 1)
+        """``Learners.outputs`` for observations as they come from the environments or the buffer."""
+        inputs = preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images)
+        return learners.outputs(inputs, self._actions.state_dependent)
 
     def _values(self, observations: Any, n: int, rollout: bool = False) -> th.Tensor:
         # As in SB3, values of a rollout are those of `forward`, where a subclass has its own.

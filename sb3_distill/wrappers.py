@@ -1,0 +1,140 @@
+"""Which wrappers an environment wears, as a dataset file records them, and putting them on again."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium as gym
+from stable_baselines3.common import vec_env as sb3
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+
+from sb3_distill.spaces import Json, is_json
+
+TRUSTED = ("gymnasium.", "stable_baselines3.", "sb3_contrib.", "rl_zoo3.", "shimmy.")
+"""Packages whose wrappers are made from a file. A file must not be able to run code of its choice."""
+TRANSPARENT = (
+    "Monitor", "RecordVideo", "RecordEpisodeStatistics", "HumanRendering", "OrderEnforcing", "PassiveEnvChecker",
+    "AtariWrapper", "VecMonitor", "VecNormalize", "VecTransposeImage", "VecCheckNan", "VecVideoRecorder",
+)  # fmt: skip
+"""These change nothing that a policy sees, are recorded otherwise, or are the sum of others that are recorded."""
+ATTRIBUTES = {
+    "NoopResetEnv": {"noop_max": "noop_max"},
+    "MaxAndSkipEnv": {"skip": "_skip"},
+    "WarpFrame": {"width": "width", "height": "height"},
+    "StickyActionEnv": {"action_repeat_probability": "action_repeat_probability"},
+    "FireResetEnv": {},
+    "EpisodicLifeEnv": {},
+    "ClipRewardEnv": {},
+}
+"""SB3's wrappers do not record their arguments: which attribute holds each."""
+
+
+def recorded_wrappers(env: VecEnv) -> list[Json]:
+    """
+    :param env: any ``VecEnv``
+    :return: its wrappers from the inside out, those around each environment first: ``name``, ``entry_point`` and ``kwargs``,
+        which are ``None`` where a wrapper does not say what it was made with
+    """
+    records: list[Json] = []
+    try:
+        spec = env.get_attr("spec", [0])[0]
+    except AttributeError:
+        spec = None
+    for wrapper in getattr(spec, "additional_wrappers", ()):
+        if wrapper.name in TRANSPARENT:
+            continue
+        kwargs = wrapper.kwargs
+        if wrapper.name in ATTRIBUTES and wrapper.entry_point.startswith("stable_baselines3."):
+            kwargs = {key: env.get_attr(attribute, [0])[0] for key, attribute in ATTRIBUTES[wrapper.name].items()}
+        if kwargs is not None and not is_json(kwargs):
+            kwargs = None
+        records.append({"name": wrapper.name, "entry_point": wrapper.entry_point, "kwargs": kwargs})
+    around: list[Json] = []
+    while isinstance(env, VecEnvWrapper):
+        name = type(env).__name__
+        if name not in TRANSPARENT:
+            around.append({"name": name, "entry_point": "vec_env", "kwargs": _vec_arguments(env)})
+        env = env.venv
+    return records + around[::-1]
+
+
+def wrapper_class(records: Sequence[Json]) -> Callable[["gym.Env[Any, Any]"], "gym.Env[Any, Any]"] | None:
+    """
+    :param records: of a dataset
+    :return: what puts on the wrappers of each environment, if there are any
+    :raises ValueError: for a wrapper that a file cannot say how to make
+    """
+    inner = [(_resolve(record), record["kwargs"]) for record in records if record["entry_point"] != "vec_env"]
+
+    def wrap(env: "gym.Env[Any, Any]") -> "gym.Env[Any, Any]":
+        for cls, kwargs in inner:
+            env = cls(env, **kwargs)
+        return env
+
+    return wrap if inner else None
+
+
+def wrap_vec_env(env: VecEnv, records: Sequence[Json]) -> VecEnv:
+    """
+    :param env: without the wrappers
+    :param records: of a dataset
+    :return: ``env`` in the wrappers of the whole vector environment
+    :raises ValueError: for a wrapper that a file cannot say how to make
+    """
+    for record in records:
+        if record["entry_point"] == "vec_env":
+            env = _resolve(record)(env, **record["kwargs"])
+    return env
+
+
+def hint(records: Sequence[Json]) -> str:
+    """How to mend a wrong observation shape."""
+    if not records:
+        return "is a wrapper of the environment missing?"
+    return f"the environment must wear {described(records)}: make_vec_env(dataset, n_envs) builds it"
+
+
+def described(records: Sequence[Json]) -> str:
+    """The wrappers in the order in which one writes them down, e.g. ``"WarpFrame(width=84, height=84), VecFrameStack(4)"``."""
+    return ", ".join(
+        f"{record['name']}({', '.join(f'{key}={value!r}' for key, value in (record['kwargs'] or {}).items())})"
+        for record in records
+    )
+
+
+def _vec_arguments(env: Any) -> Json | None:
+    if isinstance(env, sb3.VecFrameStack):
+        stacked: Any = env.stacked_obs
+        parts = getattr(stacked, "sub_stacked_observations", None)
+        if parts is None:
+            return {"n_stack": stacked.n_stack, "channels_order": _channels_order(stacked)}
+        return {"n_stack": stacked.n_stack, "channels_order": {key: _channels_order(part) for key, part in parts.items()}}
+    if isinstance(env, sb3.VecExtractDictObs):
+        return {"key": env.key}
+    return None
+
+
+def _channels_order(stacked: Any) -> str | None:
+    return None if stacked.channels_first is None else ("first" if stacked.channels_first else "last")
+
+
+def _resolve(record: Json) -> Any:
+    name, entry_point = record["name"], record["entry_point"]
+    if record["kwargs"] is None:
+        raise ValueError(
+            f"the dataset was made with the wrapper {name}, which does not record its arguments: "
+            "build the environment yourself"
+        )
+    if entry_point == "vec_env":
+        return getattr(sb3, name)
+    module, _, attribute = entry_point.partition(":")
+    found = None
+    if module.startswith(TRUSTED):
+        found = getattr(importlib.import_module(module), attribute, None)
+    if not (inspect.isclass(found) and issubclass(found, gym.Wrapper)):
+        raise ValueError(
+            f"the dataset was made with the wrapper {name} of {module}, which is not made from a file: "
+            "build the environment yourself"
+        )
+    return found
