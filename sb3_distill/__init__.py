@@ -4,7 +4,8 @@ import nd_cartpole  # noqa: F401  (registers the environments)
 from sb3_distill.dataset import DatasetError, SyntheticDataset, shipped_sets
 from sb3_distill.distilled_policy import DistilledPolicy
 from sb3_distill.evaluation import Evaluation, evaluate_learners
-from sb3_distill.learners import LearnerComponent, LearnerDistribution
+from sb3_distill.learner_component import LearnerComponent
+from sb3_distill.learner_distribution import LearnerDistribution
 from sb3_distill.ppmo import PPMO
 from sb3_distill.spaces import min_instances
 from sb3_distill.vec_env import make_vec_env

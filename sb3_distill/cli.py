@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--episodes", type=int, default=100, help="episodes of each (default: 100)")
     command.add_argument("--deterministic", action="store_true", help="greedy actions only (default: sampled and greedy)")
     command.add_argument("--seed", type=int, default=0, help="of learners, actions and environments (default: 0)")
+    command.add_argument("--learner-distribution", help="which learners (default: the dataset's policy as SB3 starts it)")
+    command.add_argument(
+        "--grid", help="evaluate on each cell of a grid: table1, random64, or a JSON file of learner distributions by name"
+    )
+    command.add_argument("-o", "--output", type=Path, help="heat map of the grid (default: <name>-<grid>.png in this folder)")
 
     command = add("teach", _teach, "Teach one policy and save it as a plain Stable-Baselines3 zip.")
     command.add_argument("dataset", help=dataset_help)
@@ -153,15 +159,27 @@ def _show(options: argparse.Namespace) -> Any:
 
 def _evaluate(options: argparse.Namespace) -> Any:
     dataset = SyntheticDataset.load(options.dataset)
-    evaluations = {
-        "greedy" if deterministic else "sampled": evaluate_learners(
-            dataset, options.learners, options.episodes, deterministic, seed=options.seed, progress_bar=not options.json
-        )
-        for deterministic in ([True] if options.deterministic else [False, True])
-    }
+    evaluate: Any = partial(
+        evaluate_learners, dataset, options.learners, options.episodes, seed=options.seed, progress_bar=not options.json
+    )
+    picture = None
+    if options.grid is not None:
+        evaluations = evaluate(options.deterministic, grid=options.grid)
+        if options.output is not None or not options.json:
+            from sb3_distill.plotting import heat_map
+
+            picture = options.output or Path(f"{Path(options.dataset).stem}-{Path(options.grid).stem}.png")
+            heat_map(evaluations, picture, options.dataset)
+    else:
+        kinds = [True] if options.deterministic else [False, True]
+        names = {True: "greedy", False: "sampled"}
+        evaluations = {names[kind]: evaluate(kind, learner_distribution=options.learner_distribution) for kind in kinds}
     if not options.json:
-        title = f"{options.dataset}: {options.learners} fresh learners, {options.episodes} episodes each"
+        kind = f"{dataset.inner_loop.name}, " + ("greedy, " if options.deterministic and options.grid else "")
+        title = f"{options.dataset}: {kind}{options.learners} fresh learners, {options.episodes} episodes each"
         print_evaluations(title, evaluations)
+        if picture is not None:
+            print(f"picture: {picture}")
     return {name: evaluation.summary() for name, evaluation in evaluations.items()}
 
 

@@ -120,7 +120,9 @@ class SyntheticDataset(nn.Module):
 
     @th.no_grad()
     def clamp_(self) -> None:
-        """Put the log-std back into its bounds."""
+        """Put the log-std and the learned numbers of the inner loop back into their bounds."""
+        for name, bounds in self.inner_loop.bounds().items():
+            self.learned[name].clamp_(*bounds)
         if self.log_std is not None:
             self.log_std.clamp_(*LOG_STD_BOUNDS)
 

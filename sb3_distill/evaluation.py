@@ -1,10 +1,10 @@
 """The k-shot protocol of Table 1: teach fresh learners, let each play a number of episodes."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import torch as th
 from scipy import stats
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, is_vecenv_wrapped
@@ -19,7 +20,9 @@ from tqdm.auto import tqdm
 
 from sb3_distill.action_distribution import ActionDistribution, to_env
 from sb3_distill.dataset import SyntheticDataset
-from sb3_distill.learners import LearnerDistribution, Learners
+from sb3_distill.grids import load_grid
+from sb3_distill.learner_distribution import LearnerDistribution
+from sb3_distill.learners import Learners
 from sb3_distill.policies import resolve_policy
 from sb3_distill.vec_env import make_vec_env
 
@@ -86,8 +89,19 @@ class Evaluation:
         }
 
 
-def evaluate_learners(
-    dataset: SyntheticDataset | str | os.PathLike[str],
+Dataset = SyntheticDataset | str | os.PathLike[str]
+
+
+@overload
+def evaluate_learners(dataset: Dataset, *args: Any, grid: None = None, **kwargs: Any) -> Evaluation: ...
+
+
+@overload
+def evaluate_learners(dataset: Dataset, *args: Any, grid: Any, **kwargs: Any) -> dict[str, Evaluation]: ...
+
+
+def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kinds of result apart
+    dataset: Dataset,
     n_learners: int = 100,
     n_episodes: int = 100,
     deterministic: bool = False,
@@ -97,7 +111,10 @@ def evaluate_learners(
     max_envs: int = 10_000,
     seed: int | None = 0,
     progress_bar: bool = False,
-) -> Evaluation:
+    policy: str | type[BasePolicy] | None = None,
+    policy_kwargs: Mapping[str, Any] | None = None,
+    grid: Any = None,
+) -> Evaluation | dict[str, Evaluation]:
     """
     Draw learners, teach each the dataset, and let each play: the protocol of Table 1 of Wilhelm & Ventura (2025).
 
@@ -107,13 +124,16 @@ def evaluate_learners(
     :param n_learners: number of fresh learners
     :param n_episodes: number of episodes of each
     :param deterministic: take the most likely action instead of sampling
-    :param learner_distribution: what to draw; ``None`` for the policy that the dataset names, initialised its own way
+    :param learner_distribution: what to draw; ``None`` for the policy, initialised its own way
     :param env: makes a vector environment of a given number of environments; ``None`` for the dataset's own
     :param teach: leave the learners untaught if ``False``, for comparison
     :param max_envs: bound of the number of environments
     :param seed: of learners, actions and environments
     :param progress_bar: show one
-    :return: returns per learner and episode
+    :param policy: alias or class of the policy; ``None`` for the one that the dataset names
+    :param policy_kwargs: its arguments
+    :param grid: evaluate on each cell of a grid of learner distributions, see ``grids.load_grid``
+    :return: returns per learner and episode; with a ``grid`` one evaluation for each cell, by name
     :raises DatasetError: if the environment's spaces are not those of the dataset
     :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1, or ``env`` is not a function
     """
@@ -121,7 +141,17 @@ def evaluate_learners(
         raise ValueError(f"`n_learners` and `n_episodes` must be at least 1, got {n_learners} and {n_episodes}")
     if not isinstance(dataset, SyntheticDataset):
         dataset = SyntheticDataset.load(dataset)
-    policy_class, policy_kwargs = resolve_policy(dataset, None, None)
+    if grid is not None:
+        cells = load_grid(grid)
+        bar = tqdm(cells.items(), unit="cell", disable=not progress_bar)
+        return {
+            name: evaluate_learners(
+                dataset, n_learners, n_episodes, deterministic, cell, env, teach, max_envs, seed,
+                policy=policy, policy_kwargs=policy_kwargs,
+            )
+            for name, cell in bar
+        }  # fmt: skip
+    policy_class, policy_kwargs = resolve_policy(dataset, policy, policy_kwargs)
     generator = th.Generator()
     generator.manual_seed(int(th.randint(2**62, ())) if seed is None else seed)
     sampler = LearnerDistribution.parse(learner_distribution).bind(

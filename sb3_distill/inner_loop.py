@@ -1,18 +1,20 @@
 """
 Inner learning, ``Train(lambda, D)`` of the paper, as a pure differentiable function.
 
-Two kinds stand behind one protocol: gradient steps (the paper: one) and, later, a closed-form last layer. A kind owns the
-numbers that are learned with the dataset (its rates) and says how a population of one shape is trained; ``train`` applies
-it to all shapes. A new kind is one class and one entry in ``INNER_LOOPS``.
+Two kinds stand behind one protocol: gradient steps (the paper: one), and a closed-form solve of the last layer. A kind owns
+the numbers that are learned with the dataset (its rates) and says how a population of one shape is trained; ``train``
+applies it to all shapes. A new kind is one class and one entry in ``INNER_LOOPS``.
 """
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 import torch as th
+from torch import nn
 
 from sb3_distill.learners import Learners
 from sb3_distill.mlp_step import gradient_step
+from sb3_distill.networks import Network
 from sb3_distill.stacked import Params, StackedNetwork
 
 Observations = th.Tensor | Mapping[str, th.Tensor]
@@ -22,9 +24,14 @@ class InnerLoop(Protocol):
     """A kind of inner learning."""
 
     name: ClassVar[str]
+    arguments: ClassVar[dict[str, str]]
+    """Which arguments of ``PPMO`` it takes, and under which names of its own."""
 
     def initial_parameters(self) -> dict[str, th.Tensor]:
         """The numbers learned together with the dataset, by the name under which its file stores them."""
+
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """Where these numbers are kept."""
 
     def train(
         self, actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
@@ -36,10 +43,14 @@ class InnerLoop(Protocol):
         :param labels: ``(k, n_outputs)``
         :param learned: what ``initial_parameters`` became
         :return: trained parameters, differentiable with respect to all inputs
+        :raises TypeError: for a network that cannot be trained this way
         """
 
     def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:
         """The learned numbers in readable form, for the log."""
+
+    def caught(self) -> int:
+        """How many gradients of single learners were left out since the last call because they were not finite."""
 
     def settings(self) -> dict[str, Any]:
         """Arguments from which ``make_inner_loop`` makes it again, ``name`` included."""
@@ -50,54 +61,189 @@ class GradientSteps:
     Full-batch gradient descent on the mean squared error over all ``k * n_outputs`` entries (the paper: one step).
 
     :param n_steps: number of steps
-    :param learning_rate: initial value of the learned rate
+    :param learning_rate: initial value of the learned rates
+    :param per_role: learn one rate for each role of a parameter (weights and biases of hidden layers, of the last layer)
+        instead of one for all
     :raises ValueError: if ``n_steps`` is below 1 or the rate is not positive
     """
 
     name: ClassVar[str] = "sgd"
+    arguments: ClassVar[dict[str, str]] = {
+        "n_inner_steps": "n_steps", "inner_learning_rate": "learning_rate", "inner_rate_per_role": "per_role"
+    }  # fmt: skip
 
-    def __init__(self, n_steps: int = 1, learning_rate: float = 0.1) -> None:
+    def __init__(self, n_steps: int = 1, learning_rate: float = 0.1, per_role: bool = False) -> None:
         if not isinstance(n_steps, int) or n_steps < 1:
             raise ValueError(f"`n_inner_steps` must be at least 1 and whole, got {n_steps!r}")
         if not learning_rate > 0:
             raise ValueError(f"`inner_learning_rate` must be positive, got {learning_rate}")
         self.n_steps = n_steps
         self.learning_rate = learning_rate
+        self.per_role = per_role
+        self._caught = th.zeros((), dtype=th.long)
 
     def initial_parameters(self) -> dict[str, th.Tensor]:
-        return {"log_inner_learning_rates": th.full((self.n_steps, 1), self.learning_rate).log()}
+        shape = (self.n_steps, len(ROLES) if self.per_role else 1)
+        return {"log_inner_learning_rates": th.full(shape, self.learning_rate).log()}
+
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        return {"log_inner_learning_rates": (-12.0, 5.0)}
 
     def train(
         self, actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
     ) -> Params:
-        rates = learned["log_inner_learning_rates"].exp()
+        initial, m = params, next(iter(params.values())).shape[0]
+        labels = labels.expand(m, *labels.shape)
+        rates = learned["log_inner_learning_rates"].exp().expand(m, -1, -1)
+        if self.n_steps > 1 and th.is_grad_enabled():
+            # Several steps may diverge for some learner, which must not spoil the gradient of all.
+            observations, labels, rates = (self._isolate(given) for given in (observations, labels, rates))
         for step in range(self.n_steps):
-            if actor.mlp is not None and isinstance(observations, th.Tensor) and observations.dim() == 3:
-                per_parameter = rates[step].expand(2 * len(actor.mlp))
-                params = gradient_step(actor.mlp, params, observations, labels, per_parameter)
+            params = self._step(actor, params, observations, labels, rates[:, step])
+        return _finite_or(params, initial) if self.n_steps > 1 else params
+
+    def _step(self, actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, rates: th.Tensor) -> Params:
+        if actor.mlp is not None and isinstance(observations, th.Tensor) and observations.dim() == 3:
+            hidden = len(actor.mlp) - 1
+            if self.per_role:
+                per_parameter = th.cat([rates[:, :2].repeat(1, hidden), rates[:, 2:]], dim=1)
             else:
-                params = autograd_step(actor, params, observations, labels, rates[step, 0])
-        return params
+                per_parameter = rates.expand(-1, 2 * hidden + 2)
+            return gradient_step(actor.mlp, params, observations, labels, per_parameter)
+        roles = role_of_parameters(actor.template) if self.per_role else dict.fromkeys(params, 0)
+        return autograd_step(actor, params, observations, labels, {name: rates[:, role] for name, role in roles.items()})
+
+    def _isolate(self, given: Any) -> Any:
+        """The same ``(M, ...)``, but gradients of learners that are not finite are left out, and counted."""
+        if isinstance(given, Mapping):
+            return {key: self._isolate(value) for key, value in given.items()}
+        if not given.requires_grad:
+            return given
+
+        def leave_out(gradient: th.Tensor | None) -> th.Tensor | None:
+            if gradient is None:
+                return None
+            finite = gradient.flatten(1).isfinite().all(dim=1)
+            self._caught += (~finite).sum().cpu()
+            return th.where(finite.view(-1, *[1] * (gradient.dim() - 1)), gradient, 0.0)
+
+        given = given.view_as(given)  # the hook is this call's own
+        given.register_hook(leave_out)
+        return given
 
     def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:
-        values = learned["log_inner_learning_rates"].detach().exp().flatten().tolist()
-        if len(values) == 1:
-            return {"inner_learning_rate": values[0]}
-        return {f"inner_learning_rate_{i}": value for i, value in enumerate(values)}
+        values = learned["log_inner_learning_rates"].detach().exp()
+        names = [f"_{role}" for role in ROLES] if self.per_role else [""]
+        steps = [f"_{step}" for step in range(self.n_steps)] if self.n_steps > 1 else [""]
+        return {
+            f"inner_learning_rate{step}{name}": float(values[i, j])
+            for i, step in enumerate(steps)
+            for j, name in enumerate(names)
+        }
+
+    def caught(self) -> int:
+        count = int(self._caught)
+        self._caught.zero_()
+        return count
 
     def settings(self) -> dict[str, Any]:
-        return {"name": self.name, "n_steps": self.n_steps}
+        return {"name": self.name, "n_steps": self.n_steps, "per_role": self.per_role}
 
 
-def autograd_step(actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, rate: th.Tensor) -> Params:
+class RidgeHead:
+    """
+    One closed-form solve of the last linear layer; the layers before it stay as they were drawn.
+
+    With ``H`` the ``(k, h + 1)`` inputs of the last layer, a column of ones appended, and ``f`` its outputs,
+    ``dW = H^T (H H^T + lambda mean(diag(H H^T)) I)^-1 (Y - f)``: the smallest change of the layer that fits the labels
+    (``lambda -> 0``), whatever the initialisation. ``lambda`` is learned.
+
+    :param ridge: initial value of ``lambda``
+    :raises ValueError: if it is not positive
+    """
+
+    name: ClassVar[str] = "ridge"
+    arguments: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, ridge: float = 1e-2) -> None:
+        if not ridge > 0:
+            raise ValueError(f"`ridge` must be positive, got {ridge}")
+        self.ridge = ridge
+
+    def initial_parameters(self) -> dict[str, th.Tensor]:
+        return {"log_ridge": th.full((1,), self.ridge).log()}
+
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        # Below, single precision cannot tell the kernel of a few instances from a singular one.
+        return {"log_ridge": (-11.5, 2.3)}
+
+    def train(
+        self, actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
+    ) -> Params:
+        head = actor.template.head
+        if type(head) is not nn.Linear:
+            raise TypeError(f"the ridge head solves a linear last layer, this network ends in {type(head).__name__}")
+        features = actor.latent(params, observations)
+        error = labels - actor.head(params, features)
+        if head.bias is not None:
+            features = nn.functional.pad(features, (0, 1), value=1.0)
+        dual = features.shape[1] <= features.shape[2]  # solve the smaller of the two equivalent systems
+        gram = features @ features.mT if dual else features.mT @ features
+        scale = features.square().sum(dim=(1, 2)) / features.shape[1]
+        ridge = learned["log_ridge"].exp() * scale
+        system = gram + ridge[:, None, None] * th.eye(gram.shape[-1], device=gram.device, dtype=gram.dtype)
+        if dual:
+            change = features.mT @ th.linalg.solve(system, error)
+        else:
+            change = th.linalg.solve(system, features.mT @ error)
+        change = change.mT
+        if head.bias is None:
+            return {**params, "head.weight": params["head.weight"] + change}
+        solved = {"head.weight": params["head.weight"] + change[..., :-1], "head.bias": params["head.bias"] + change[..., -1]}
+        return {**params, **solved}
+
+    def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:
+        return {"ridge": float(learned["log_ridge"].detach().exp())}
+
+    def caught(self) -> int:
+        return 0
+
+    def settings(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+
+ROLES = ("hidden_weights", "hidden_biases", "output_weights", "output_biases")
+
+
+def role_of_parameters(network: Network) -> dict[str, int]:
+    """
+    :param network: an actor
+    :return: for each parameter by name, the index of its role in ``ROLES``
+    :raises TypeError: if a module has parameters of its own that are neither weights nor biases
+    """
+    roles = {}
+    for prefix, module in network.named_modules():
+        for name, _ in module.named_parameters(recurse=False):
+            if name not in ("weight", "bias"):
+                raise TypeError(
+                    f"the dataset has one rate per role (weight or bias), and the role of {name!r} in the module "
+                    f"{prefix} ({type(module).__name__}) cannot be told: use a dataset with a single rate"
+                )
+            roles[f"{prefix}.{name}"] = 2 * (module is network.head) + (name == "bias")
+    return roles
+
+
+def autograd_step(
+    actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, rates: Mapping[str, th.Tensor]
+) -> Params:
     """
     One gradient step of any network; ``mlp_step.gradient_step`` does the same for perceptrons, faster.
 
     :param actor: the shape of the learners
     :param params: stacked parameters ``(M, *shape)``
     :param observations: ``(M, k, *preprocessed shape)``, or a dict of such tensors
-    :param labels: ``(k, n_outputs)``
-    :param rate: step size, a scalar
+    :param labels: ``(M, k, n_outputs)``
+    :param rates: step sizes ``(M,)`` of each parameter by name
     :return: parameters after the step, differentiable unless gradients are switched off
     """
     differentiable = th.is_grad_enabled()
@@ -107,13 +253,19 @@ def autograd_step(actor: StackedNetwork, params: Params, observations: Any, labe
         loss = (actor.differentiable(params, observations) - labels).square().mean(dim=(1, 2)).sum()
         gradients = th.autograd.grad(loss, list(params.values()), create_graph=differentiable, allow_unused=True)
         params = {
-            name: value if gradient is None else value - rate * gradient
+            name: value if gradient is None else value - rates[name].view(-1, *[1] * (value.dim() - 1)) * gradient
             for (name, value), gradient in zip(params.items(), gradients, strict=True)
         }
     return params if differentiable else {name: value.detach() for name, value in params.items()}
 
 
-INNER_LOOPS: dict[str, type[GradientSteps]] = {GradientSteps.name: GradientSteps}
+def _finite_or(params: Params, initial: Params) -> Params:
+    """Trained parameters, or a learner's initial ones where its steps diverged."""
+    finite = th.stack([value.detach().flatten(1).isfinite().all(dim=1) for value in params.values()]).all(dim=0)
+    return {name: th.where(finite.view(-1, *[1] * (value.dim() - 1)), value, initial[name]) for name, value in params.items()}
+
+
+INNER_LOOPS: dict[str, type[GradientSteps] | type[RidgeHead]] = {kind.name: kind for kind in (GradientSteps, RidgeHead)}
 
 
 def make_inner_loop(name: str, **settings: Any) -> InnerLoop:
@@ -140,6 +292,7 @@ def train(
     :param learned: the learned numbers of ``inner_loop``
     :return: trained learners, differentiable with respect to observations, labels and learned numbers unless gradients
         are switched off
+    :raises TypeError: for a network that cannot be trained this way
     """
     groups = []
     for actor, params in learners.groups:

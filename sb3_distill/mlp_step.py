@@ -91,8 +91,8 @@ def gradient_step(
     :param layers: see ``layers_of``
     :param params: stacked parameters ``(M, *shape)``
     :param observations: ``(M, k, n)``
-    :param labels: ``(k, n_outputs)``
-    :param rates: the step size of each weight and bias in turn, first to last layer ``(2 L,)``
+    :param labels: ``(M, k, n_outputs)``
+    :param rates: the step size of each weight and bias in turn, first to last layer ``(M, 2 L)``, the same for all learners
     :return: parameters after one step on the mean squared error over ``k * n_outputs`` entries, differentiable once with
         respect to everything
     """
@@ -147,17 +147,20 @@ class _Forward(th.autograd.Function):
     def backward(ctx: Any, g: th.Tensor) -> tuple[Any, ...]:
         n = len(ctx.layers)
         weights, h = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
-        grads: list[th.Tensor] = []
-        for index in range(n - 1, -1, -1):
+        grads: list[Any] = [None] * (2 * n)
+        lowest = next((i for i, needed in enumerate(ctx.needs_input_grad[2:]) if needed), 2 * n) // 2
+        lowest = 0 if ctx.needs_input_grad[1] else lowest
+        for index in range(n - 1, lowest - 1, -1):
             activation, a = ctx.layers[index].activation, ctx.before[index]
             if a is None:
                 g = th.ops.aten.tanh_backward(g, h[index + 1])
             elif activation.first is not None:
                 g = g * activation.first(a, h[index + 1])
-            grads += [g.sum(dim=1), th.bmm(g.mT, h[index])]
-            if index or ctx.needs_input_grad[1]:
+            if ctx.needs_input_grad[2 + 2 * index]:
+                grads[2 * index : 2 * index + 2] = th.bmm(g.mT, h[index]), g.sum(dim=1)
+            if index > lowest or ctx.needs_input_grad[1]:
                 g = th.bmm(g, weights[index])
-        return None, g if ctx.needs_input_grad[1] else None, *grads[::-1]
+        return None, g if ctx.needs_input_grad[1] else None, *grads
 
 
 class _GradientStep(th.autograd.Function):
@@ -165,13 +168,13 @@ class _GradientStep(th.autograd.Function):
     def forward(
         ctx: Any, layers: list[Layer], x: th.Tensor, labels: th.Tensor, rates: th.Tensor, *params: th.Tensor
     ) -> tuple[th.Tensor, ...]:
-        weights, biases, sizes = params[::2], params[1::2], rates.tolist()
+        weights, biases, sizes = params[::2], params[1::2], rates[0].tolist()
         a, h = [], [x]  # a[l - 1] is a_l, h[l] is h_l
         for layer, weight, bias in zip(layers, weights, biases, strict=True):
             a.append(th.baddbmm(bias.unsqueeze(1), h[-1], weight.mT))
             h.append(layer.activation.value(a[-1]))
         first = [f.activation.first and f.activation.first(a_l, y) for f, a_l, y in zip(layers, a, h[1:], strict=True)]
-        error = (h[-1] - labels) * (2 / labels.numel())
+        error = (h[-1] - labels) * (2 / labels[0].numel())
         backward: list[th.Tensor] = []  # d_l W_l, last layer first
         d = [error if first[-1] is None else error * first[-1]]
         for weight, slope in zip(weights[:0:-1], first[-2::-1], strict=True):
@@ -182,7 +185,7 @@ class _GradientStep(th.autograd.Function):
         for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
             stepped.append(th.baddbmm(weight, d[index].mT, h[index], alpha=-sizes[2 * index]))
             stepped.append(th.add(bias, d[index].sum(dim=1), alpha=-sizes[2 * index + 1]))
-        ctx.layers, ctx.sizes, ctx.k_a = layers, sizes, labels.numel()
+        ctx.layers, ctx.sizes, ctx.k_a = layers, sizes, labels[0].numel()
         ctx.slopes = first
         ctx.save_for_backward(*weights, *a, *h, *d, *backward)
         ctx.error = error
@@ -201,7 +204,7 @@ class _GradientStep(th.autograd.Function):
         for index in range(n):
             along_w = th.bmm(h[index], grad_w[index].mT)
             along_b = grad_b[index].unsqueeze(1)
-            grad_rates += [-(d[index] * along_w).sum(), -(d[index] * along_b).sum()]
+            grad_rates += [(d[index] * along_w).sum(dim=(1, 2)), (d[index] * along_b).sum(dim=(1, 2))]
             directions.append(grad_w[index] * sizes[2 * index])
             tangent = th.add(along_w * sizes[2 * index], along_b, alpha=sizes[2 * index + 1])
             if index:
@@ -209,7 +212,6 @@ class _GradientStep(th.autograd.Function):
             da.append(tangent)
             dh.append(tangent if first[index] is None else tangent * first[index])
         change = dh[-1] * (2 / ctx.k_a)
-        grad_labels = change.sum(dim=0)
         bar_a = change if first[-1] is None else change * first[-1]
         bar_a = _add_curvature(bar_a, layers[-1], a[-1], h[-1], da[-1], ctx.error)
         grad_params: list[th.Tensor] = []
@@ -226,7 +228,7 @@ class _GradientStep(th.autograd.Function):
                 bar_a = bar_h if slope is None else bar_h * slope
                 bar_a = _add_curvature(bar_a, layers[index - 1], a[index - 1], h[index], da[index - 1], backward[index - 1])
         grads: list[Any] = grad_params[::-1] if needs_params else [None] * (2 * n)
-        return None, -bar_h, grad_labels, th.stack(grad_rates), *grads
+        return None, -bar_h, change, -th.stack(grad_rates, dim=1), *grads
 
 
 def _add_curvature(

@@ -2,12 +2,15 @@
 
 import math
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
 from sb3_distill.dataset import SyntheticDataset
+from sb3_distill.evaluation import Evaluation
 
 
 def show(dataset: SyntheticDataset, path: str | os.PathLike[str]) -> None:
@@ -70,6 +73,36 @@ def _action_names(dataset: SyntheticDataset, n: int) -> list[str]:
     if (dataset.info.env_id or "").startswith("NDCartPole"):
         return [f"{'+' if i % 2 else '-'}{'xyzuvwabcd'[i // 2] if n <= 20 else i // 2}" for i in range(n)]
     return [str(i) for i in range(n)]
+
+
+def heat_map(evaluations: Mapping[str, Evaluation], path: str | os.PathLike[str], title: str = "") -> None:
+    """
+    Draw the mean returns of the cells of a grid.
+
+    :param evaluations: by name of the cell
+    :param path: of the PNG
+    :param title: of the picture
+    :raises ImportError: without matplotlib
+    """
+    plt = _pyplot()
+    columns = math.ceil(math.sqrt(len(evaluations))) if len(evaluations) > 8 else len(evaluations)
+    rows = math.ceil(len(evaluations) / columns)
+    means = np.full(rows * columns, np.nan)
+    means[: len(evaluations)] = [evaluation.mean for evaluation in evaluations.values()]
+    figure, axis = plt.subplots(figsize=(1.6 * columns + 1.5, 0.9 * rows + 0.8), layout="constrained")
+    image = axis.imshow(means.reshape(rows, columns), cmap="viridis", aspect="auto")
+    figure.colorbar(image, label="mean return")
+    low, high = np.nanmin(means), np.nanmax(means)
+    for i, name in enumerate(evaluations):
+        color = "black" if means[i] > (low + high) / 2 or low == high else "white"
+        label = "\n".join(name.split(" ", 1)) if " " in name else name
+        axis.text(i % columns, i // columns, f"{label}\n{means[i]:.1f}", ha="center", va="center", fontsize=6, color=color)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.set_title(title)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
 
 
 def _draw_poles(axis: Any, observation: Any) -> None:

@@ -10,7 +10,8 @@ from torch import nn
 
 from sb3_distill import initialization
 from sb3_distill.inner_loop import GradientSteps, autograd_step, make_inner_loop, train
-from sb3_distill.learners import LearnerDistribution, Learners
+from sb3_distill.learner_distribution import LearnerDistribution
+from sb3_distill.learners import Learners
 from sb3_distill.mlp_step import gradient_step
 from sb3_distill.networks import Network, actor_of
 from sb3_distill.stacked import StackedNetwork, stack_parameters
@@ -60,8 +61,8 @@ def test_the_written_out_step_is_autograds(activation, depth):
     outer = {name: th.randn_like(value) for name, value in params.items()}
     results = []
     for step in (
-        lambda p: autograd_step(stacked, p, x.expand(4, 6, 5), y, rate),
-        lambda p: gradient_step(stacked.mlp, p, x.expand(4, 6, 5), y, rate.expand(2 * len(stacked.mlp))),
+        lambda p: autograd_step(stacked, p, x.expand(4, 6, 5), y.expand(4, 6, 3), dict.fromkeys(p, rate.expand(4))),
+        lambda p: gradient_step(stacked.mlp, p, x.expand(4, 6, 5), y.expand(4, 6, 3), rate.expand(4, 2 * len(stacked.mlp))),
     ):
         taught = step(step(params))  # two steps, so that the derivative with respect to the parameters matters
         loss = sum((outer[name] * value**2).sum() for name, value in taught.items())

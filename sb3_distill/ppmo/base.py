@@ -21,8 +21,9 @@ from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import DatasetInfo, policy_kwargs_to_json
 from sb3_distill.dataset_init import draw_dataset
-from sb3_distill.inner_loop import InnerLoop, make_inner_loop
-from sb3_distill.learners import LearnerDistribution, Learners
+from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop
+from sb3_distill.learner_distribution import LearnerDistribution
+from sb3_distill.learners import Learners
 from sb3_distill.networks import actor_of, critic_of, parameters_in_use, share_statistics, statistics_of
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.ppmo.policies import POLICIES
@@ -50,6 +51,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
     inner_loop: str
     inner_learning_rate: float
     n_inner_steps: int
+    inner_rate_per_role: bool
     initial_dataset: Any
     labels_learning_rate: float | Schedule | None
     rates_learning_rate: float | Schedule | None
@@ -178,8 +180,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
                     stacklevel=2,
                 )
         else:
-            settings = {"name": self.inner_loop, "n_steps": self.n_inner_steps, "learning_rate": self.inner_learning_rate}
-            loop = make_inner_loop(**(settings if info is None else info.inner_loop))
+            loop = self._configured_inner_loop() if info is None else make_inner_loop(**info.inner_loop)
             log_std_init = getattr(self.policy, "log_std_init", 0.0)
             info = self._describe(loop) if info is None else info
             self.dataset = draw_dataset(
@@ -206,6 +207,14 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             fused=True,
         )
         self._teach_policy()
+
+    def _configured_inner_loop(self) -> InnerLoop:
+        kind = INNER_LOOPS.get(self.inner_loop)
+        settings = {} if kind is None else {own: getattr(self, given) for given, own in kind.arguments.items()}
+        loop = make_inner_loop(self.inner_loop, **settings)
+        if self.n_inner_steps != 1 and "n_inner_steps" not in loop.arguments:
+            raise ValueError(f"`n_inner_steps` must be 1 for the inner loop {self.inner_loop!r}, got {self.n_inner_steps}")
+        return loop
 
     def _describe(self, loop: InnerLoop) -> DatasetInfo:
         env_id, env_kwargs = (None, {}) if self.env is None else env_origin(self.env)

@@ -37,8 +37,11 @@ class PPMO(DistillationAlgorithm):
         ``None``: the largest divisor up to 8
     :param learner_distribution: The networks that the dataset shall teach: a ``LearnerDistribution``, or what its ``parse``
         takes. ``None``: the given policy with SB3's own initialisation
-    :param inner_loop: How learners are trained on the dataset: ``"sgd"``, gradient steps
+    :param inner_loop: How learners are trained on the dataset: ``"sgd"``, gradient steps, or ``"ridge"``, a closed-form solve
+        of the last layer
     :param inner_learning_rate: Initial value of the learned rate of the gradient steps
+    :param inner_rate_per_role: Learn one rate for each role of a parameter (weights, biases; hidden layers, last layer)
+        instead of one for all, so that a set carries over to other depths
     :param n_inner_steps: Number of gradient steps (the paper: 1)
     :param initial_dataset: A dataset, file or shipped set to continue from
     :param learning_rate: Step size of Adam on the synthetic observations
@@ -62,6 +65,7 @@ class PPMO(DistillationAlgorithm):
         learner_distribution: Any = None,
         inner_loop: str = "sgd",
         inner_learning_rate: float = 1.0,
+        inner_rate_per_role: bool = False,
         n_inner_steps: int = 1,
         initial_dataset: Any = None,
         learning_rate: float | Schedule = 0.005,
@@ -123,6 +127,7 @@ class PPMO(DistillationAlgorithm):
         self.inner_loop = inner_loop
         self.inner_learning_rate = inner_learning_rate
         self.n_inner_steps = n_inner_steps
+        self.inner_rate_per_role = inner_rate_per_role
         self.initial_dataset = initial_dataset
         self.labels_learning_rate = labels_learning_rate
         self.rates_learning_rate = rates_learning_rate
@@ -305,6 +310,7 @@ class PPMO(DistillationAlgorithm):
             self.logger.record(f"train/{name}", th.stack(values).nanmean().item())
         norms = log.get("dataset_grad_norm", [])
         self.logger.record("train/skipped_steps", sum(not bool(norm.isfinite()) for norm in norms))
+        self.logger.record("train/caught_learners", self.dataset.inner_loop.caught())
         for name, rate in self.dataset.inner_loop.rates(self.dataset.learned).items():
             self.logger.record(f"train/{name}", rate)
         self.logger.record("train/explained_variance", explained)
