@@ -24,6 +24,7 @@ from sb3_distill.networks import actor_of, share_statistics, squashes
 from sb3_distill.policies import resolve_policy
 from sb3_distill.spaces import describe
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
+from sb3_distill.vec_env import continue_statistics
 
 Algorithm = TypeVar("Algorithm", bound=BaseAlgorithm)
 
@@ -108,8 +109,21 @@ class DistilledPolicy(BasePolicy):
         """
         self._check_shape(observation)
         if self.dataset.info.normalization is not None:
-            observation = self.dataset.info.normalization(observation)
+            observation = self.dataset.info.normalization(self._channels_first(observation))
         return super().predict(observation, state, episode_start, deterministic)
+
+    def _channels_first(self, observation: Any) -> Any:
+        """Images turned as SB3's ``predict`` would, which is before they are normalised."""
+
+        def turn(image: Any, shape: tuple[int, ...]) -> Any:
+            image = np.asarray(image)
+            turned = len(shape) == 3 and image.shape[-3:] != shape and image.shape[-3:] == (*shape[1:], shape[0])
+            return np.moveaxis(image, -1, -3) if turned else image
+
+        space = self.observation_space
+        if isinstance(space, spaces.Dict):
+            return {key: turn(observation[key], sub.shape or ()) for key, sub in space.spaces.items()}
+        return turn(observation, space.shape or ())
 
     def to_algorithm(self, algorithm: type[Algorithm], env: Any, fold_normalization: bool = False, **kwargs: Any) -> Algorithm:
         """
@@ -243,11 +257,5 @@ def _normalized(algorithm: type[BaseAlgorithm], env: Any, dataset: SyntheticData
         epsilon=normalization.epsilon,
         norm_obs_keys=list(normalization.mean) if isinstance(normalization.mean, dict) else None,
     )
-    if isinstance(normalization.mean, dict):
-        assert isinstance(normalization.var, dict) and isinstance(venv.obs_rms, dict)
-        for key, rms in venv.obs_rms.items():
-            rms.mean, rms.var, rms.count = normalization.mean[key].copy(), normalization.var[key].copy(), 1e6
-    else:
-        assert not isinstance(venv.obs_rms, dict) and not isinstance(normalization.var, dict)
-        venv.obs_rms.mean, venv.obs_rms.var, venv.obs_rms.count = normalization.mean.copy(), normalization.var.copy(), 1e6
+    continue_statistics(venv, normalization)
     return venv

@@ -6,7 +6,7 @@ the numbers that are learned with the dataset (its rates) and says how a populat
 applies it to all shapes. A new kind is one class and one entry in ``INNER_LOOPS``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import torch as th
@@ -18,6 +18,9 @@ from sb3_distill.networks import Network
 from sb3_distill.stacked import Params, StackedNetwork
 
 Observations = th.Tensor | Mapping[str, th.Tensor]
+
+ROLES = ("hidden_weights", "hidden_biases", "output_weights", "output_biases")
+"""Roles of parameters that may have learned rates of their own."""
 
 
 class InnerLoop(Protocol):
@@ -61,7 +64,7 @@ class GradientSteps:
     Full-batch gradient descent on the mean squared error over all ``k * n_outputs`` entries (the paper: one step).
 
     :param n_steps: number of steps
-    :param learning_rate: initial value of the learned rates
+    :param learning_rate: initial value of the learned rates; with ``per_role`` also one for each of ``ROLES``
     :param per_role: learn one rate for each role of a parameter (weights and biases of hidden layers, of the last layer)
         instead of one for all
     :raises ValueError: if ``n_steps`` is below 1 or the rate is not positive
@@ -72,19 +75,22 @@ class GradientSteps:
         "n_inner_steps": "n_steps", "inner_learning_rate": "learning_rate", "inner_rate_per_role": "per_role"
     }  # fmt: skip
 
-    def __init__(self, n_steps: int = 1, learning_rate: float = 0.1, per_role: bool = False) -> None:
+    def __init__(self, n_steps: int = 1, learning_rate: float | Sequence[float] = 0.1, per_role: bool = False) -> None:
         if not isinstance(n_steps, int) or n_steps < 1:
             raise ValueError(f"`n_inner_steps` must be at least 1 and whole, got {n_steps!r}")
-        if not learning_rate > 0:
-            raise ValueError(f"`inner_learning_rate` must be positive, got {learning_rate}")
+        rates = list(learning_rate) if isinstance(learning_rate, Sequence) else [learning_rate]
+        if len(rates) not in (1, len(ROLES) if per_role else 1):
+            raise ValueError(f"`inner_learning_rate` must be a number, or with a rate per role {len(ROLES)}, got {rates}")
+        if not all(isinstance(rate, (int, float)) and rate > 0 for rate in rates):
+            raise ValueError(f"`inner_learning_rate` must be positive and no schedule, it is learned; got {learning_rate!r}")
         self.n_steps = n_steps
-        self.learning_rate = learning_rate
+        self.learning_rate = rates
         self.per_role = per_role
         self._caught = th.zeros((), dtype=th.long)
 
     def initial_parameters(self) -> dict[str, th.Tensor]:
-        shape = (self.n_steps, len(ROLES) if self.per_role else 1)
-        return {"log_inner_learning_rates": th.full(shape, self.learning_rate).log()}
+        initial = th.tensor(self.learning_rate, dtype=th.float32).log()
+        return {"log_inner_learning_rates": initial.expand(self.n_steps, len(ROLES) if self.per_role else 1).clone()}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         return {"log_inner_learning_rates": (-12.0, 5.0)}
@@ -210,9 +216,6 @@ class RidgeHead:
 
     def settings(self) -> dict[str, Any]:
         return {"name": self.name}
-
-
-ROLES = ("hidden_weights", "hidden_biases", "output_weights", "output_biases")
 
 
 def role_of_parameters(network: Network) -> dict[str, int]:

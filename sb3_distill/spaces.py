@@ -11,6 +11,37 @@ Json = dict[str, Any]
 SUPPORTED_ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
+def check_observation_space(space: spaces.Space[Any]) -> None:
+    """
+    :raises ValueError: for a space that SB3's policies do not take, or take silently wrong
+    """
+    for part in space.spaces.values() if isinstance(space, spaces.Dict) else [space]:
+        nested = isinstance(part, (spaces.Dict, spaces.Tuple))  # SB3 has its own message for these
+        known = isinstance(part, (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary))
+        if not (nested or known) or _counts_oddly(part):
+            raise ValueError(f"observation space {' '.join(str(part).split())} is not supported{_advice(part)}")
+
+
+def check_action_space(space: spaces.Space[Any]) -> None:
+    """
+    :raises ValueError: for a space that SB3's policies take silently wrong
+    """
+    if _counts_oddly(space):
+        raise ValueError(f"action space is not supported: {' '.join(str(space).split())}{_advice(space)}")
+
+
+def _counts_oddly(space: spaces.Space[Any]) -> bool:
+    if isinstance(space, spaces.MultiDiscrete):
+        return space.nvec.ndim != 1 or bool(np.any(space.start != 0))
+    return isinstance(space, spaces.Discrete) and space.start != 0
+
+
+def _advice(space: spaces.Space[Any]) -> str:
+    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim != 1:
+        return ": flatten it with a wrapper"
+    return ": shift it to start at 0 with a wrapper" if _counts_oddly(space) else ""
+
+
 def n_classes(action_space: spaces.Space[Any]) -> int:
     """
     The ``c`` of Eq. 3: values that the labels must tell apart.

@@ -185,6 +185,24 @@ def normalization_of(env: VecEnv) -> Normalization | None:
     return Normalization(mean, var, env.clip_obs, env.epsilon)
 
 
+def continue_statistics(env: VecNormalize, normalization: Normalization) -> None:
+    """
+    Let a ``VecNormalize`` that has not seen anything yet go on from stored statistics.
+
+    :param env: changed in place, unless it has statistics of its own
+    :param normalization: of observations as they enter ``env``
+    :raises ValueError: if they are of another shape
+    """
+    own: Any = env.obs_rms if isinstance(env.obs_rms, dict) else {None: env.obs_rms}
+    mean: Any = normalization.mean if isinstance(normalization.mean, dict) else {None: normalization.mean}
+    var: Any = normalization.var if isinstance(normalization.var, dict) else {None: normalization.var}
+    for key, rms in own.items():
+        if key not in mean or rms.mean.shape != mean[key].shape:
+            raise ValueError("the statistics of the dataset are not of the observations that enter this VecNormalize")
+        if rms.count < 1:
+            rms.mean, rms.var, rms.count = mean[key].copy(), var[key].copy(), 1e6
+
+
 def _stacked(statistic: Any, stacks: "Sequence[StackedObservations[Any]]", key: str | None = None) -> Any:
     """A mean or variance, repeated as the frames of observations are; ``stacks`` from the outside in."""
     statistic = np.array(statistic)
@@ -199,10 +217,7 @@ def env_origin(env: VecEnv) -> tuple[str | None, Json]:
     :param env: any ``VecEnv``
     :return: the Gymnasium id and the keyword arguments (those that JSON can hold) it was made with, as far as known
     """
-    try:
-        spec = env.get_attr("spec", [0])[0]
-    except AttributeError:
-        return None, {}
+    spec = wrappers.spec_of(env)
     if spec is None:
         return None, {}
     plain = (bool, int, float, str)

@@ -30,6 +30,14 @@ ATTRIBUTES = {
 """SB3's wrappers do not record their arguments: which attribute holds each."""
 
 
+def spec_of(env: VecEnv) -> Any:
+    """What Gymnasium knows of an environment; ``None`` where a vector environment does not tell."""
+    try:
+        return env.get_attr("spec", [0])[0]
+    except (AttributeError, NotImplementedError):
+        return None
+
+
 def recorded_wrappers(env: VecEnv) -> list[Json]:
     """
     :param env: any ``VecEnv``
@@ -37,10 +45,7 @@ def recorded_wrappers(env: VecEnv) -> list[Json]:
         which are ``None`` where a wrapper does not say what it was made with
     """
     records: list[Json] = []
-    try:
-        spec = env.get_attr("spec", [0])[0]
-    except AttributeError:
-        spec = None
+    spec = spec_of(env)
     for wrapper in getattr(spec, "additional_wrappers", ()):
         if wrapper.name in TRANSPARENT:
             continue

@@ -111,7 +111,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(DatasetError, match=r"observation space Box\(8,\), the policy has Box\(3,\)"):
         DistilledPolicy.from_dataset(dataset, other)
     other = ActorCriticPolicy(dataset.info.observation_space, spaces.Discrete(5), lambda _: 0.0)
-    with pytest.raises(DatasetError, match=r"action space Discrete\(4\), the environment has Discrete\(5\)"):
+    with pytest.raises(DatasetError, match=r"action space Discrete\(4\), the policy has Discrete\(5\)"):
         DistilledPolicy.from_dataset(dataset, other)
     with pytest.raises(ValueError, match="policy_kwargs"):
         DistilledPolicy.from_dataset(dataset, other, policy_kwargs={})

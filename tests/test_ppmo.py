@@ -399,3 +399,16 @@ def test_arguments_out_of_range():
         PPMO("MlpPolicy", small_env(), gamma="lin_0.9", **SMALL)
     with pytest.warns(UserWarning, match="n_instances=5 is not used"):
         PPMO("MlpPolicy", small_env(), n_instances=5, initial_dataset=simplex_dataset(2, 10.0), **SMALL)
+
+
+def test_an_initial_dataset_brings_its_normalisation_and_sheds_its_scores():
+    env = VecNormalize(make_vec_env("NDCartPole1D-v0", 4))
+    first = PPMO("MlpPolicy", env, n_steps=8, seed=0).learn(64).dataset
+    first.info.scores = {"sampled": {"mean": 500.0, "std": 0.0}}
+    fresh = VecNormalize(make_vec_env("NDCartPole1D-v0", 4))
+    model = PPMO("MlpPolicy", fresh, n_steps=8, seed=5, initial_dataset=first)
+    assert (fresh.obs_rms.mean == first.info.normalization.mean).all()
+    model.learn(32)
+    assert (model.dataset.info.seed, model.dataset.info.timesteps, model.dataset.info.scores) == (5, 96, {})
+    with pytest.raises(ValueError, match="put the environment into a VecNormalize"):
+        PPMO("MlpPolicy", make_vec_env("NDCartPole1D-v0", 4), initial_dataset=first)

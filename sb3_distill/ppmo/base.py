@@ -1,7 +1,6 @@
 """What PPMO holds and how it is set up, saved and loaded; what it does is in ``ppmo.py``."""
 
 import copy
-import inspect
 import warnings
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
-from stable_baselines3.common.utils import FloatSchedule, LinearSchedule, obs_as_tensor
+from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from sb3_distill.action_distribution import ActionDistribution
@@ -25,12 +24,13 @@ from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop
 from sb3_distill.learner_distribution import LearnerDistribution
 from sb3_distill.learners import Learners
 from sb3_distill.networks import actor_of, critic_of, parameters_in_use, share_statistics, statistics_of
+from sb3_distill.ppmo.arguments import check_arguments, schedule, takes_argument
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.ppmo.policies import POLICIES
 from sb3_distill.ppmo.sizes import resolve_batch_size, resolve_n_instances, resolve_n_learners
-from sb3_distill.spaces import preprocessed_shape
+from sb3_distill.spaces import check_action_space, check_observation_space, preprocessed_shape
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
-from sb3_distill.vec_env import GymnasiumVecEnv, env_origin, normalization_of
+from sb3_distill.vec_env import GymnasiumVecEnv, continue_statistics, env_origin, normalization_of
 from sb3_distill.wrappers import recorded_wrappers
 
 CHUNK = 2_048  # observations per forward pass of the critic after a rollout: what stays in a core's cache
@@ -72,10 +72,24 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
         if isinstance(env, VectorEnv):
             env = VecMonitor(GymnasiumVecEnv(env))
+        check_observation_space(env.observation_space)
         return OnPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
+    def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:
+        if policy_name not in self.policy_aliases:
+            known = ", ".join(self.policy_aliases)
+            raise ValueError(f"Policy {policy_name} unknown; `policy` must be one of {known}, or an SB3 policy class")
+        return super()._get_policy_from_name(policy_name)
+
+    def _setup_lr_schedule(self) -> None:
+        self.lr_schedule = schedule(self.learning_rate)
+
     def _setup_model(self) -> None:
-        n_envs = None if self.env is None else self.n_envs
+        check_arguments(self)
+        check_action_space(self.action_space)
+        # A loaded model brings its generator along; what set-up draws from it is given back.
+        loaded: th.Generator | None = getattr(self, "_generator", None)
+        n_envs = None if self.env is None and loaded is None else self.n_envs
         self._n_learners = resolve_n_learners(self.n_learners, n_envs)
         self._batch_size = resolve_batch_size(
             self.batch_size, n_envs, self.n_steps, self._n_learners, self.normalize_advantage
@@ -83,21 +97,9 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         if self.rollout_buffer_class is None:
             is_dict = isinstance(self.observation_space, spaces.Dict)
             self.rollout_buffer_class = DictLearnerRolloutBuffer if is_dict else LearnerRolloutBuffer
-        elif not issubclass(self.rollout_buffer_class, LearnerRolloutBuffer):
-            raise ValueError(
-                f"`rollout_buffer_class` must derive from LearnerRolloutBuffer, which keeps the transitions of each learner "
-                f"together; {self.rollout_buffer_class.__name__} does not"
-            )
-        for name in ("gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm", "weight_decay", "inner_learning_rate"):
-            if not isinstance(value := getattr(self, name), (int, float)):
-                raise ValueError(f"`{name}` must be a number, got {value!r}; schedules are for learning rates and clip ranges")
-        if self.n_epochs < 1:
-            raise ValueError(f"`n_epochs` must be at least 1, got {self.n_epochs}")
-        # A loaded model brings its generator along; what set-up draws from it is given back.
-        loaded: th.Generator | None = getattr(self, "_generator", None)
         state = None if loaded is None else loaded.get_state()
         policy_kwargs = self.policy_kwargs
-        if _takes_argument(self.policy_class, "share_features_extractor"):
+        if takes_argument(self.policy_class, "share_features_extractor"):
             # The actor's part is taught, the critic's is trained.
             self.policy_kwargs = {**policy_kwargs, "share_features_extractor": False}
         super()._setup_model()
@@ -108,11 +110,9 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
 
         self.rollout_buffer.n_learners = self._n_learners  # type: ignore[attr-defined]
         self.rollout_buffer.generator = self._generator  # type: ignore[attr-defined]
-        self.clip_range = FloatSchedule(self.clip_range)
+        self.clip_range = schedule(self.clip_range)
         if self.clip_range_vf is not None:
-            if isinstance(self.clip_range_vf, (float, int)):
-                assert self.clip_range_vf > 0, "`clip_range_vf` must be positive, pass `None` to deactivate vf clipping"
-            self.clip_range_vf = FloatSchedule(self.clip_range_vf)
+            self.clip_range_vf = schedule(self.clip_range_vf)
 
         self._actions = ActionDistribution(self.action_space, self.policy.action_dist)
         self._setup_learners()
@@ -239,15 +239,27 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         share_statistics(self._policy_actor.template, dataset.statistics)
         share_statistics(self.initial_actor, dataset.statistics)
         dataset.check_spaces(self.observation_space, self.action_space)
+        # It goes on from there under this run's conditions; its scores are no longer true.
+        before, dataset.info = dataset.info, self._describe(dataset.inner_loop)
+        dataset.info.timesteps = before.timesteps
+        if before.normalization is not None:
+            if self._vec_normalize_env is None:
+                raise ValueError(
+                    "`initial_dataset` was made with normalised observations: put the environment into a VecNormalize"
+                )
+            continue_statistics(self._vec_normalize_env, before.normalization)
         return dataset
 
     def _rates(self) -> dict[str, float]:
         """Step sizes now; those that are not given follow ``learning_rate``."""
-        main = float(self.lr_schedule(self._current_progress_remaining))
+        progress = max(0.0, self._current_progress_remaining)  # the last rollout may overshoot
+        main = float(self.lr_schedule(progress))
         rates = {"learning": main}
         for name, factor in FOLLOWING_RATES.items():
             given = getattr(self, f"{name}_learning_rate")
-            rates[name] = factor * main if given is None else float(_schedule(given)(self._current_progress_remaining))
+            rates[name] = factor * main if given is None else float(schedule(given)(progress))
+        if wrong := [name for name, rate in rates.items() if rate < 0]:
+            raise ValueError(f"learning rates must not be negative, but that of {wrong[0]} is {rates[wrong[0]]}")
         return rates
 
     def _teach_policy(self) -> None:
@@ -278,9 +290,9 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             norm.eval()
 
     def _update_info(self) -> None:
-        """What the dataset says about itself changes as training goes on."""
+        """What the dataset says about itself changes as training goes on: a rollout more."""
         info = self.dataset.info
-        info.timesteps = self.num_timesteps
+        info.timesteps += self.n_steps * self.n_envs
         if self._vec_normalize_env is not None and self.env is not None:
             info.normalization = normalization_of(self.env)
 
@@ -328,18 +340,3 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer", "dataset", "dataset_optimizer", "initial_actor"], []
-
-
-def _schedule(rate: float | str | Schedule) -> Schedule:
-    """A number, a function of the remaining progress, or ``"lin_x"``: from x to zero, as rl-zoo writes it."""
-    if isinstance(rate, str):
-        kind, _, start = rate.partition("_")
-        if kind != "lin":
-            raise ValueError(f"a schedule must be written 'lin_<number>', got {rate!r}")
-        return LinearSchedule(float(start), 0.0, 1.0)
-    return FloatSchedule(rate)
-
-
-def _takes_argument(function: Any, name: str) -> bool:
-    parameters = inspect.signature(function).parameters
-    return name in parameters or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())

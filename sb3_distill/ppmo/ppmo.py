@@ -170,7 +170,7 @@ class PPMO(DistillationAlgorithm):
             with th.no_grad():
                 output, latent = self._outputs(taught, obs_as_tensor(self._last_obs, self.device))  # type: ignore[arg-type]
                 sampled = self._actions.act(output, noise[n_steps].to(self.device), self.dataset.log_std, latent)
-                actions = sampled.cpu().numpy()
+                actions = sampled.cpu().numpy().reshape(-1, *(self.action_space.shape or ()))
             outputs.append(output)
             latents.append(latent)
             new_obs, rewards, dones, infos = env.step(to_env(actions, self.action_space, self._actions.squashes))
@@ -242,6 +242,7 @@ class PPMO(DistillationAlgorithm):
         rates = self._rates()
         for group in self.dataset_optimizer.param_groups:
             group["lr"] = rates[group["name"]]
+            group["weight_decay"] = self.weight_decay if group["name"] == "learning" else 0.0
         for group in self.policy.optimizer.param_groups:
             group["lr"] = rates["critic"]
         clip_range = self.clip_range(self._current_progress_remaining)
@@ -331,4 +332,9 @@ class PPMO(DistillationAlgorithm):
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> SelfPPMO:
+        """
+        :raises ValueError: if there is no environment
+        """
+        if self.env is None:
+            raise ValueError("there is no environment to learn from: call `set_env(env)`, or load with `PPMO.load(path, env)`")
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
