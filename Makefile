@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint format type bench conformance clean
+.PHONY: demo test lint format type docs bench conformance clean
 
 # Every target installs what it needs, in the versions of requirements.lock. PyTorch goes first and pinned: left to itself,
 # pip takes a build with several gigabytes of CUDA.
@@ -36,6 +36,13 @@ format: $(VENV)/.dev
 type: $(VENV)/.dev
 	$(BIN)/mypy
 
+$(VENV)/.docs: $(BIN)/python requirements.lock pyproject.toml
+	$(PIP) --constraint requirements.lock --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/table1.py
 	$(BIN)/python benchmarks/speed.py
@@ -49,4 +56,4 @@ conformance: $(VENV)/.conformance
 	$(BIN)/python tests/conformance/run.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info

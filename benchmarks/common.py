@@ -45,7 +45,7 @@ def distil(n_dims: int, seed: int, steps: int | None = None, progress_bar: bool 
     """
     settings = {**SETTINGS, **BY_AXES[n_dims], **changes}
     tuned_steps = settings.pop("steps")
-    settings |= {name: annealed(rate) for name, rate in RATES.items()}
+    settings |= {name: annealed(rate) for name, rate in RATES.items() if name not in changes}
     env = make_vec_env(f"NDCartPole{n_dims}D-v0", N_ENVS, seed=seed)
     start = time.perf_counter()
     model = PPMO("MlpPolicy", env, seed=seed, **settings)

@@ -32,8 +32,7 @@ class PerAxis(BaseFeaturesExtractor):
 DATASET = "NDCartPole2D-v0"
 NETWORKS = {
     "64-64, tanh (the set's own)": {},
-    "one layer of 32": dict(net_arch=[32]),
-    "256-256": dict(net_arch=[256, 256]),
+    "one layer of 256": dict(net_arch=[256]),
     "four layers of 64": dict(net_arch=[64, 64, 64, 64]),
     "64-64, ELU": dict(activation_fn=nn.ELU),
     "own features extractor": dict(features_extractor_class=PerAxis),

@@ -14,6 +14,7 @@ import torch as th
 from gymnasium import spaces
 from safetensors.torch import save
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from sb3_distill.dataset_info import DatasetInfo, Normalization, Statistics
 from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
@@ -98,6 +99,16 @@ class SyntheticDataset(nn.Module):
         :return: trained learners, differentiable with respect to this dataset unless gradients are switched off
         """
         return train(self.inner_loop, learners, self.encode(), self.labels, self.learned)
+
+    def to_torch(self) -> TensorDataset:
+        """
+        For a training loop of one's own, with the mean squared error as its loss.
+
+        :return: ``(observations, labels)`` of each instance, copied; the parts of a ``Dict`` observation in the order of its
+            keys. They live where the network sees them, see ``DatasetInfo.normalization``
+        """
+        parts = [value.detach().clone() for value in self.observation_parameters()]
+        return TensorDataset(*parts, self.labels.detach().clone())
 
     def check_spaces(
         self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], holder: str = "environment"

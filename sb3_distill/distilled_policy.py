@@ -60,7 +60,8 @@ class DistilledPolicy(BasePolicy):
         :param seed: of the initialisation; ``None`` draws from torch's global generator
         :param device: of the policy
         :return: the policy, both a ``DistilledPolicy`` and of its SB3 class, in evaluation mode
-        :raises FileNotFoundError, DatasetError: if the dataset cannot be loaded, or does not fit the policy
+        :raises FileNotFoundError: if there is no such dataset
+        :raises DatasetError: if the dataset cannot be loaded, or does not fit the policy
         :raises ValueError: for an unknown alias, or arguments together with an instance
         :raises TypeError: for a policy that cannot be taught (recurrent, unknown kind)
         """

@@ -107,7 +107,7 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
     deterministic: bool = False,
     learner_distribution: Any = None,
     env: Callable[[int], VecEnv] | None = None,
-    teach: bool = True,
+    teach: bool | Callable[[Learners], Learners] = True,
     max_envs: int = 10_000,
     seed: int | None = 0,
     progress_bar: bool = False,
@@ -126,7 +126,8 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
     :param deterministic: take the most likely action instead of sampling
     :param learner_distribution: what to draw; ``None`` for the policy, initialised its own way
     :param env: makes a vector environment of a given number of environments; ``None`` for the dataset's own
-    :param teach: leave the learners untaught if ``False``, for comparison
+    :param teach: leave the learners untaught if ``False``, for comparison; or another way of teaching: a function from
+        initial learners to taught ones
     :param max_envs: bound of the number of environments
     :param seed: of learners, actions and environments
     :param progress_bar: show one
@@ -165,9 +166,11 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
     try:
         dataset.check_spaces(venv.observation_space, venv.action_space)
         venv.seed(seed)
+        learners = sampler.sample(n_learners, generator)
+        if callable(teach):
+            learners = teach(learners)
         with th.no_grad():
-            learners = sampler.sample(n_learners, generator)
-            if teach:
+            if teach is True:
                 learners = dataset.teach(learners)
             actor = _Player(dataset, learners, sampler.action_distribution(), generator, deterministic)
             returns = _play(venv, actor, n_learners, n_episodes, progress_bar)

@@ -160,9 +160,10 @@ class RidgeHead:
     """
     One closed-form solve of the last linear layer; the layers before it stay as they were drawn.
 
-    With ``H`` the ``(k, h + 1)`` inputs of the last layer, a column of ones appended, and ``f`` its outputs,
-    ``dW = H^T (H H^T + lambda mean(diag(H H^T)) I)^-1 (Y - f)``: the smallest change of the layer that fits the labels
-    (``lambda -> 0``), whatever the initialisation. ``lambda`` is learned.
+    With ``H`` the ``(k, h)`` inputs of the last layer, centred, and ``f`` its outputs, the weights change by
+    ``H^T (H H^T + lambda mean(diag(H H^T)) I)^-1 (Y - f)`` and the bias takes the mean of what is left: the smallest change of
+    the layer that fits the labels (``lambda -> 0``), whatever the initialisation. ``lambda`` is learned. Since features are
+    centred, neither their scale nor their offset matters: deep networks, whose features hardly vary, are taught too.
 
     :param ridge: initial value of ``lambda``
     :raises ValueError: if it is not positive
@@ -191,8 +192,9 @@ class RidgeHead:
             raise TypeError(f"the ridge head solves a linear last layer, this network ends in {type(head).__name__}")
         features = actor.latent(params, observations)
         error = labels - actor.head(params, features)
+        center = features.mean(dim=1, keepdim=True)
         if head.bias is not None:
-            features = nn.functional.pad(features, (0, 1), value=1.0)
+            features = features - center
         dual = features.shape[1] <= features.shape[2]  # solve the smaller of the two equivalent systems
         gram = features @ features.mT if dual else features.mT @ features
         scale = features.square().sum(dim=(1, 2)) / features.shape[1]
@@ -202,10 +204,9 @@ class RidgeHead:
             change = features.mT @ th.linalg.solve(system, error)
         else:
             change = th.linalg.solve(system, features.mT @ error)
-        change = change.mT
-        if head.bias is None:
-            return {**params, "head.weight": params["head.weight"] + change}
-        solved = {"head.weight": params["head.weight"] + change[..., :-1], "head.bias": params["head.bias"] + change[..., -1]}
+        solved = {"head.weight": params["head.weight"] + change.mT}
+        if head.bias is not None:
+            solved["head.bias"] = params["head.bias"] + (error.mean(dim=1, keepdim=True) - center @ change).squeeze(1)
         return {**params, **solved}
 
     def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:

@@ -87,6 +87,8 @@ class GymnasiumVecEnv(VecEnv):
 
 def has_native_vector_env(env_id: str) -> bool:
     """Whether an id is registered with a vector environment of its own that can reset in the same step."""
+    if env_id.startswith("ALE/"):  # ALE's is another task than its single environments: 84x84, clipped rewards
+        return False
     creator: Any = gym.spec(env_id).vector_entry_point
     if creator is None:
         return False

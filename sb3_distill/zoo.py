@@ -19,6 +19,7 @@ import gymnasium as gym
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 
 from sb3_distill.ppmo import PPMO
+from sb3_distill.ppmo.base import FOLLOWING_RATES
 from sb3_distill.vec_env import has_native_vector_env, make_native
 
 ALGORITHM = "ppmo"
@@ -50,8 +51,6 @@ def register() -> None:
         import rl_zoo3.utils
     except ImportError as error:
         raise ImportError(f'this command needs rl-zoo: pip install "sb3-distill[zoo]" ({error})') from error
-    with contextlib.suppress(ImportError):
-        import shimmy  # noqa: F401  (registers dm_control's environments)
     rl_zoo3.utils.ALGOS[ALGORITHM] = PPMO
     rl_zoo3.hyperparams_opt.HYPERPARAMS_SAMPLER[ALGORITHM] = sample_hyperparameters
     rl_zoo3.hyperparams_opt.HYPERPARAMS_CONVERTER[ALGORITHM] = convert_hyperparameters  # type: ignore[assignment]
@@ -71,6 +70,9 @@ def run(command: str, arguments: Sequence[str]) -> None:
     module, _ = COMMANDS[command]
     arguments = list(arguments)
     env_id = _value(arguments, "--env")
+    if env_id is not None and env_id.startswith("dm_control/"):
+        with contextlib.suppress(ImportError):
+            import shimmy  # noqa: F401  (registers dm_control's environments)
     if command in ("train", "enjoy") and env_id is not None and not _given(arguments, "--gym-packages"):
         check_environment(env_id)
     if command in ("train", "enjoy") and not _given(arguments, "--algo"):
@@ -82,6 +84,7 @@ def run(command: str, arguments: Sequence[str]) -> None:
         if command in ("train", "enjoy"):
             getattr(importlib.import_module(module), command)()
         else:
+            sys.modules.pop(module, None)  # it is run anew, as a program
             runpy.run_module(module, run_name="__main__")
     finally:
         sys.argv = before
@@ -120,7 +123,8 @@ def convert_hyperparameters(sampled: dict[str, Any]) -> dict[str, Any]:
     result["gamma"] = 1 - result.pop("one_minus_gamma")
     result["gae_lambda"] = 1 - result.pop("one_minus_gae_lambda")
     result["n_steps"] = 2 ** result.pop("n_steps_pow")
-    return result
+    # The other step sizes follow the sampled one, whatever the configuration says.
+    return {**result, **{f"{name}_learning_rate": None for name in FOLLOWING_RATES}}
 
 
 def _with_native_envs(exp_manager: Any) -> Any:
@@ -179,7 +183,9 @@ def check_hyperparameters(hyperparameters: Mapping[str, Any], source: str) -> No
     for name in hyperparameters:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            raise ValueError(f"unknown key {name!r} in {source}" + (f", did you mean {near[0]!r}?" if near else ""))
+            raise ValueError(
+                f"unknown key {name!r} in {source} or in -params" + (f", did you mean {near[0]!r}?" if near else "")
+            )
 
 
 def check_environment(env_id: str) -> None:

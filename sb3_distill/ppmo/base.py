@@ -10,10 +10,9 @@ import torch as th
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
-from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from sb3_distill.action_distribution import ActionDistribution
@@ -23,9 +22,10 @@ from sb3_distill.dataset_init import draw_dataset
 from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop
 from sb3_distill.learner_distribution import LearnerDistribution
 from sb3_distill.learners import Learners
-from sb3_distill.networks import actor_of, critic_of, parameters_in_use, share_statistics, statistics_of
+from sb3_distill.networks import actor_of, parameters_in_use, share_statistics, statistics_of
 from sb3_distill.ppmo.arguments import check_arguments, schedule, takes_argument
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
+from sb3_distill.ppmo.critic import Critic
 from sb3_distill.ppmo.policies import POLICIES
 from sb3_distill.ppmo.sizes import resolve_batch_size, resolve_n_instances, resolve_n_learners
 from sb3_distill.spaces import check_action_space, check_observation_space, preprocessed_shape
@@ -33,7 +33,6 @@ from sb3_distill.stacked import StackedNetwork, stack_parameters, write_paramete
 from sb3_distill.vec_env import GymnasiumVecEnv, continue_statistics, env_origin, normalization_of
 from sb3_distill.wrappers import recorded_wrappers
 
-CHUNK = 2_048  # observations per forward pass of the critic after a rollout: what stays in a core's cache
 FOLLOWING_RATES = {"labels": 10.0, "rates": 5.0, "log_std": 1.0, "critic": 0.5}
 """Step sizes that are not given, in units of ``learning_rate``."""
 
@@ -141,21 +140,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         example: Any = {k: zeros(1, *s) for k, s in shape.items()} if isinstance(shape, dict) else zeros(1, *shape)
         self._taught_names = parameters_in_use(actor, example)
         taught = {id(actor.get_parameter(name)) for name in self._taught_names}
-        critic = [
-            parameter
-            for name, parameter in self.policy.named_parameters()
-            if id(parameter) not in taught and name != "log_std"
-        ]
-        optimizer_kwargs = dict(self.policy.optimizer_kwargs)
-        if self.policy.optimizer_class is th.optim.Adam:
-            optimizer_kwargs.setdefault("fused", True)
-        optimizer_class: Any = self.policy.optimizer_class
-        self.policy.optimizer = optimizer_class(critic, lr=self._rates()["critic"], **optimizer_kwargs)
-        self._critic_parameters = critic
-        # A subclass with its own idea of values is asked; SB3's critic is evaluated the fast way.
-        plain = type(self.policy).predict_values is ActorCriticPolicy.predict_values
-        network = StackedNetwork(critic_of(self.policy)) if plain else None
-        self._critic = network if network is not None and network.batched else None
+        self._critic = Critic(self.policy, taught, self._rates()["critic"])
         self._latent_dim = int(self.policy.action_net.in_features) if self._actions.state_dependent else None  # type: ignore[arg-type]
         self._statistics = statistics_of(actor)
         self._sampler = LearnerDistribution.parse(self.learner_distribution).bind(
@@ -301,30 +286,6 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         inputs = preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images)
         return learners.outputs(inputs, self._actions.state_dependent)
 
-    def _values(self, observations: Any, n: int, rollout: bool = False) -> th.Tensor:
-        # As in SB3, values of a rollout are those of `forward`, where a subclass has its own.
-        by_forward = rollout and type(self.policy).forward is not ActorCriticPolicy.forward
-        chunks = []
-        for start in range(0, n, CHUNK):
-            part = slice(start, start + CHUNK)
-            obs = (
-                {key: value[part] for key, value in observations.items()}
-                if isinstance(observations, dict)
-                else observations[part]
-            )
-            tensors = obs_as_tensor(obs, self.device)
-            chunks.append(self.policy(tensors)[1].flatten() if by_forward else self._predict_values(tensors))
-        return th.cat(chunks)
-
-    def _predict_values(self, observations: Any) -> th.Tensor:
-        """Values ``(n,)`` of observations ``(n, *obs)``."""
-        if self._critic is None:
-            return self.policy.predict_values(observations).flatten()
-        inputs: Any = preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images)
-        inputs = {key: value[None] for key, value in inputs.items()} if isinstance(inputs, dict) else inputs[None]
-        params = {name: value[None] for name, value in self._critic.template.named_parameters()}
-        return self._critic(params, inputs).flatten()
-
     def _rescue(self) -> str:
         folder = self.logger.get_dir()
         if folder is None:
@@ -334,7 +295,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         return f" and was written to {path}"
 
     def _excluded_save_params(self) -> list[str]:
-        derived = ("learners", "_sampler", "_policy_actor", "_critic", "_critic_parameters", "_actions", "_statistics")
+        derived = ("learners", "_sampler", "_policy_actor", "_critic", "_actions", "_statistics")
         numbers = ("_taught_names", "_n_learners", "_batch_size", "_latent_dim")
         return [*super()._excluded_save_params(), *derived, *numbers]
 

@@ -221,7 +221,7 @@ class PPMO(DistillationAlgorithm):
             if isinstance(buffer.observations, dict)
             else buffer.observations.reshape(-1, *buffer.observations.shape[2:])
         )
-        buffer.values[:] = self._values(flat, shape[0] * shape[1], rollout=True).reshape(shape).cpu().numpy()
+        buffer.values[:] = self._critic.of_arrays(flat, shape[0] * shape[1], rollout=True).reshape(shape).cpu().numpy()
         if bootstraps:
             # An episode cut by its time limit would have gone on, see SB3's issue 633.
             steps, envs, final = zip(*bootstraps, strict=True)
@@ -230,8 +230,8 @@ class PPMO(DistillationAlgorithm):
                 if isinstance(final[0], dict)
                 else np.stack(final)
             )
-            buffer.rewards[list(steps), list(envs)] += self.gamma * self._values(stacked, len(final)).cpu().numpy()
-        buffer.compute_returns_and_advantage(self._values(last_obs, shape[1]), dones)
+            buffer.rewards[list(steps), list(envs)] += self.gamma * self._critic.of_arrays(stacked, len(final)).cpu().numpy()
+        buffer.compute_returns_and_advantage(self._critic.of_arrays(last_obs, shape[1]), dones)
 
     def train(self) -> None:
         """
@@ -262,7 +262,7 @@ class PPMO(DistillationAlgorithm):
                 advantages = normalize(batch.advantages) if self.normalize_advantage else batch.advantages
                 surrogate = policy_loss(log_prob, batch.old_log_prob, advantages, clip_range)
                 entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
-                values = self._predict_values(batch.observations)
+                values = self._critic(batch.observations)
                 critic_loss = value_loss(values, batch.returns, batch.old_values, clip_range_vf)
                 loss = surrogate.loss + self.ent_coef * entropy_loss + self.vf_coef * critic_loss
 
@@ -276,7 +276,7 @@ class PPMO(DistillationAlgorithm):
                 self.policy.optimizer.zero_grad()
                 loss.backward()
                 grad_norm = th.nn.utils.clip_grad_norm_(dataset_parameters, self.max_grad_norm)
-                critic_norm = th.nn.utils.clip_grad_norm_(self._critic_parameters, self.max_grad_norm)
+                critic_norm = th.nn.utils.clip_grad_norm_(self._critic.parameters, self.max_grad_norm)
                 if grad_norm.isfinite():  # a step that cannot be computed is left out, and counted
                     self.dataset_optimizer.step()
                     self.dataset.clamp_()

@@ -1,0 +1,64 @@
+"""The persistent critic: that of ``policy``, trained by its own loss, and sharing nothing with the dataset."""
+
+from collections.abc import Set
+from typing import Any
+
+import torch as th
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.preprocessing import preprocess_obs
+from stable_baselines3.common.utils import obs_as_tensor
+
+from sb3_distill.networks import critic_of
+from sb3_distill.stacked import StackedNetwork
+
+CHUNK = 2_048  # observations per forward pass after a rollout: what stays in a core's cache
+
+
+class Critic:
+    """
+    :param policy: whose critic it is; its optimizer is made anew, for the critic's parameters only
+    :param taught: identities of the parameters that the dataset teaches
+    :param learning_rate: of the optimizer
+    """
+
+    def __init__(self, policy: ActorCriticPolicy, taught: Set[int], learning_rate: float) -> None:
+        self.policy = policy
+        self.parameters = [
+            parameter for name, parameter in policy.named_parameters() if id(parameter) not in taught and name != "log_std"
+        ]
+        optimizer_kwargs = dict(policy.optimizer_kwargs)
+        if policy.optimizer_class is th.optim.Adam:
+            optimizer_kwargs.setdefault("fused", True)
+        optimizer_class: Any = policy.optimizer_class
+        policy.optimizer = optimizer_class(self.parameters, lr=learning_rate, **optimizer_kwargs)
+        # A subclass with its own idea of values is asked; SB3's critic is evaluated the fast way.
+        plain = type(policy).predict_values is ActorCriticPolicy.predict_values
+        network = StackedNetwork(critic_of(policy)) if plain else None
+        self._network = network if network is not None and network.batched else None
+
+    def __call__(self, observations: Any) -> th.Tensor:
+        """Values ``(n,)`` of observations ``(n, *obs)`` (tensors, not yet preprocessed)."""
+        if self._network is None:
+            return self.policy.predict_values(observations).flatten()
+        space = self.policy.observation_space
+        inputs: Any = preprocess_obs(observations, space, normalize_images=self.policy.normalize_images)
+        inputs = {key: value[None] for key, value in inputs.items()} if isinstance(inputs, dict) else inputs[None]
+        params = {name: value[None] for name, value in self._network.template.named_parameters()}
+        return self._network(params, inputs).flatten()
+
+    def of_arrays(self, observations: Any, n: int, rollout: bool = False) -> th.Tensor:
+        """
+        :param observations: arrays ``(n, *obs)``, any number of them
+        :param n: how many
+        :param rollout: these are the observations of a rollout, whose values in SB3 are those of ``policy.forward``
+        :return: values ``(n,)``
+        """
+        by_forward = rollout and type(self.policy).forward is not ActorCriticPolicy.forward
+        chunks = []
+        for start in range(0, n, CHUNK):
+            part = slice(start, start + CHUNK)
+            is_dict = isinstance(observations, dict)
+            obs = {key: value[part] for key, value in observations.items()} if is_dict else observations[part]
+            tensors = obs_as_tensor(obs, self.policy.device)
+            chunks.append(self.policy(tensors)[1].flatten() if by_forward else self(tensors))
+        return th.cat(chunks)
