@@ -37,6 +37,13 @@ RIDGE: dict[str, Any] = dict(
 SGD: dict[str, Any] = dict(
     RATES, inner_rate_per_role=True, learner_distribution=SGD_MIXTURE, n_instances=16, n_learners=64, clip_range=0.3
 )
+
+
+def STEP_RATES(n_steps: int) -> list[list[float]]:
+    """Initial rates of several steps: hidden layers nearly stay, the output layer takes ever larger steps."""
+    return [[1e-3, 1e-3, 6.0 / 2 ** (n_steps - 1 - step), 0.1] for step in range(n_steps)]
+
+
 STEPS: dict[str, Any] = dict(SGD, n_inner_steps=5, inner_learning_rate=[0.01, 0.01, 3.0, 0.1], learner_distribution="table1")
 KINDS: dict[str, tuple[str, dict[str, Any], dict[int, float]]] = {
     # name of the set, settings, environment steps by number of axes

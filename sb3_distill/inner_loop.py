@@ -6,7 +6,7 @@ the numbers that are learned with the dataset (its rates) and says how a populat
 applies it to all shapes. A new kind is one class and one entry in ``INNER_LOOPS``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 import torch as th
@@ -21,6 +21,8 @@ Observations = th.Tensor | Mapping[str, th.Tensor]
 
 ROLES = ("hidden_weights", "hidden_biases", "output_weights", "output_biases")
 """Roles of parameters that may have learned rates of their own."""
+MAX_INFLUENCE = 30.0
+"""Bound of a learner's gradient through several steps, in medians of all learners' norms."""
 
 
 class InnerLoop(Protocol):
@@ -64,7 +66,8 @@ class GradientSteps:
     Full-batch gradient descent on the mean squared error over all ``k * n_outputs`` entries (the paper: one step).
 
     :param n_steps: number of steps
-    :param learning_rate: initial value of the learned rates; with ``per_role`` also one for each of ``ROLES``
+    :param learning_rate: initial value of the learned rates; also one for each of ``ROLES`` (with ``per_role``), or a list of
+        these or of numbers in lists for each step
     :param per_role: learn one rate for each role of a parameter (weights and biases of hidden layers, of the last layer)
         instead of one for all
     :raises ValueError: if ``n_steps`` is below 1 or the rate is not positive
@@ -75,22 +78,26 @@ class GradientSteps:
         "n_inner_steps": "n_steps", "inner_learning_rate": "learning_rate", "inner_rate_per_role": "per_role"
     }  # fmt: skip
 
-    def __init__(self, n_steps: int = 1, learning_rate: float | Sequence[float] = 0.1, per_role: bool = False) -> None:
+    def __init__(self, n_steps: int = 1, learning_rate: Any = 0.1, per_role: bool = False) -> None:
         if not isinstance(n_steps, int) or n_steps < 1:
             raise ValueError(f"`n_inner_steps` must be at least 1 and whole, got {n_steps!r}")
-        rates = list(learning_rate) if isinstance(learning_rate, Sequence) else [learning_rate]
-        if len(rates) not in (1, len(ROLES) if per_role else 1):
-            raise ValueError(f"`inner_learning_rate` must be a number, or with a rate per role {len(ROLES)}, got {rates}")
-        if not all(isinstance(rate, (int, float)) and rate > 0 for rate in rates):
-            raise ValueError(f"`inner_learning_rate` must be positive and no schedule, it is learned; got {learning_rate!r}")
+        shape = (n_steps, len(ROLES) if per_role else 1)
+        try:
+            rates = th.as_tensor(learning_rate, dtype=th.float32).broadcast_to(shape)
+        except (TypeError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"`inner_learning_rate` must be a number (it is learned, and takes no schedule), or numbers that fit "
+                f"{shape[0]} steps x {shape[1]} rates, got {learning_rate!r}"
+            ) from error
+        if not bool((rates > 0).all()):
+            raise ValueError(f"`inner_learning_rate` must be positive, got {learning_rate!r}")
         self.n_steps = n_steps
-        self.learning_rate = rates
+        self._initial = rates.log()
         self.per_role = per_role
         self._caught = th.zeros((), dtype=th.long)
 
     def initial_parameters(self) -> dict[str, th.Tensor]:
-        initial = th.tensor(self.learning_rate, dtype=th.float32).log()
-        return {"log_inner_learning_rates": initial.expand(self.n_steps, len(ROLES) if self.per_role else 1).clone()}
+        return {"log_inner_learning_rates": self._initial.clone()}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         return {"log_inner_learning_rates": (-12.0, 5.0)}
@@ -120,21 +127,28 @@ class GradientSteps:
         return autograd_step(actor, params, observations, labels, {name: rates[:, role] for name, role in roles.items()})
 
     def _isolate(self, given: Any) -> Any:
-        """The same ``(M, ...)``, but gradients of learners that are not finite are left out, and counted."""
+        """
+        The same ``(M, ...)``, but no learner outweighs the others: its gradient is left out where it is not finite (these
+        are counted), and bounded by a multiple of the median norm.
+        """
         if isinstance(given, Mapping):
             return {key: self._isolate(value) for key, value in given.items()}
         if not given.requires_grad:
             return given
 
-        def leave_out(gradient: th.Tensor | None) -> th.Tensor | None:
+        def balance(gradient: th.Tensor | None) -> th.Tensor | None:
             if gradient is None:
                 return None
-            finite = gradient.flatten(1).isfinite().all(dim=1)
+            norm = gradient.flatten(1).norm(dim=1)
+            finite = norm.isfinite()
             self._caught += (~finite).sum().cpu()
-            return th.where(finite.view(-1, *[1] * (gradient.dim() - 1)), gradient, 0.0)
+            bound = MAX_INFLUENCE * th.where(finite, norm, 0.0).median()
+            scale = th.where(finite & (norm > bound), bound / norm, 1.0)
+            ones = [1] * (gradient.dim() - 1)
+            return th.where(finite.view(-1, *ones), gradient * scale.view(-1, *ones), 0.0)
 
         given = given.view_as(given)  # the hook is this call's own
-        given.register_hook(leave_out)
+        given.register_hook(balance)
         return given
 
     def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:

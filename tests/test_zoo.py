@@ -47,7 +47,7 @@ def test_optimize_with_a_storage_then_train_a_trial(tmp_path):
 
 
 def test_an_unknown_environment_falls_back_to_default(capsys):
-    assert cli.main(["train", "--env", "MountainCar-v0", "--eval-freq", "-1", *QUICK]) == 0
+    assert cli.main(["train", "--env", "MountainCarContinuous-v0", "--eval-freq", "-1", *QUICK]) == 0
     assert "Using 'default' hyperparameters" in capsys.readouterr().out
 
 

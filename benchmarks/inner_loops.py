@@ -1,0 +1,89 @@
+"""
+Kinds of inner learning compared on 2-D cart-pole: for each kind and number of instances, one set is distilled for the mixture
+of Table 1's columns (2 M steps, one seed) and evaluated on each of them (50 learners x 20 episodes, sampled).
+
+    python benchmarks/inner_loops.py             # runs what is missing in results/inner_loops.json, then draws
+    python benchmarks/inner_loops.py --draw      # draws results/inner_steps.png and results/inner_loops.png
+"""
+
+import argparse
+from typing import Any
+
+import numpy as np
+from common import RESULTS, distil, one_thread, read, write
+from make_wide_sets import RATES, STEP_RATES
+
+from sb3_distill import evaluate_learners
+
+K = (2, 3, 4, 6, 9, 12, 16, 32)
+KINDS: dict[str, dict[str, Any]] = {
+    "ridge": dict(inner_loop="ridge"),
+    "1 step": dict(),
+    "1 step, rate per role": dict(inner_rate_per_role=True),
+    **{f"{n} steps": dict(n_inner_steps=n, inner_rate_per_role=True, inner_learning_rate=STEP_RATES(n)) for n in (2, 5, 10)},
+}
+RUNS = [(kind, k) for kind in ("ridge", "1 step", "1 step, rate per role") for k in K]
+RUNS += [(kind, 16) for kind in ("2 steps", "5 steps", "10 steps")]
+STEPS = 2_000_000
+
+
+def run(kind: str, k: int) -> dict[str, Any]:
+    """Distil and evaluate one set."""
+    settings = dict(RATES, learner_distribution="table1", n_learners=32, clip_range=0.3, n_instances=k, **KINDS[kind])
+    model, seconds = distil(2, 0, STEPS, **settings)
+    cells = evaluate_learners(model.dataset, 50, 20, seed=1, grid="table1")
+    return {"seconds": seconds, "cells": {name: evaluation.mean for name, evaluation in cells.items()}}
+
+
+def draw(results: dict[str, Any]) -> None:
+    """The trade between inner steps and return, and that between instances and return, over the columns of Table 1."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    kinds = ["1 step, rate per role", "2 steps", "5 steps", "10 steps", "ridge"]
+    labels = ["1", "2", "5", "10", "ridge"]
+    figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    entries = [results[f"{kind}, k=16"] for kind in kinds]
+    for name in entries[0]["cells"]:
+        axis.plot(labels, [entry["cells"][name] for entry in entries], marker="o", label=name)
+    axis.plot(labels, [np.mean(list(entry["cells"].values())) for entry in entries], color="black", lw=3, label="mean")
+    axis.set(xlabel="gradient steps of the inner loop", ylabel="return", title="2-D cart-pole, k = 16", ylim=(0, 510))
+    axis.legend(fontsize=7)
+    figure.savefig(RESULTS / "inner_steps.png", dpi=150)
+
+    figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    for kind in ("ridge", "1 step", "1 step, rate per role"):
+        found = [(k, results[f"{kind}, k={k}"]["cells"]) for k in K if f"{kind}, k={k}" in results]
+        values = np.array([list(cells.values()) for _, cells in found])
+        ks = [k for k, _ in found]
+        line = axis.plot(ks, values.mean(axis=1), marker="o", label=kind)[0]
+        axis.fill_between(ks, values.min(axis=1), values.max(axis=1), alpha=0.15, color=line.get_color())
+    axis.axvline(9, color="grey", ls=":", label="4N + 1")
+    axis.set(
+        xlabel="instances k", ylabel="return: mean, worst and best column", title="2-D cart-pole, Table 1", xscale="log",
+        ylim=(0, 510),
+    )  # fmt: skip
+    axis.set_xticks(K, [str(k) for k in K])
+    axis.legend(fontsize=7)
+    figure.savefig(RESULTS / "inner_loops.png", dpi=150)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--draw", action="store_true", help="draw what is there, run nothing")
+    options = parser.parse_args()
+    one_thread()
+    if not options.draw:
+        for kind, k in RUNS:
+            name = f"{kind}, k={k}"
+            if name not in read("inner_loops"):
+                entry = run(kind, k)
+                print(name, f"{entry['seconds']:.0f} s", {n: round(v) for n, v in entry["cells"].items()}, flush=True)
+                write("inner_loops", {**read("inner_loops"), name: entry})
+    draw(read("inner_loops"))
+
+
+if __name__ == "__main__":
+    main()
