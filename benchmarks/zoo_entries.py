@@ -29,7 +29,7 @@ def main() -> None:
             train = ["train", "--env", env_id, "--eval-freq", "-1", "-f", folder, "--seed", str(options.seed)]
             assert cli.main([*train, "--num-threads", "1", "--verbose", "0"]) == 0
             seconds = time.perf_counter() - start
-            dataset = PPMO.load(next(Path(folder).rglob(f"{env_id.split('/')[-1]}.zip"))).dataset
+            dataset = PPMO.load(next(Path(folder).rglob(f"{env_id.replace('/', '-')}.zip"))).dataset
         sampled, greedy = (evaluate_learners(dataset, 100, 20, deterministic, seed=1) for deterministic in (False, True))
         scores = {"sampled": sampled.summary(), "greedy": greedy.summary()}
         print(

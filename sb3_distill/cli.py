@@ -203,7 +203,7 @@ def _teach(options: argparse.Namespace) -> Any:
         statistics = options.output.with_name("vecnormalize.pkl")
         model.get_vec_normalize_env().save(statistics)
         notes.append(f"the agent needs the normalisation in {statistics}: VecNormalize.load")
-    if not actor_critic:
+    if not actor_critic and dataset.inner_loop.name == "sgd":
         notes.append(f"the set was distilled for another network than that of {options.algo}: evaluate before use")
     if not options.json:
         print("\n".join([f"{options.output}: {options.algo.upper()}.load opens it", *notes]))

@@ -1,5 +1,7 @@
 """Vector environments: Gymnasium's behind SB3's interface, and the fastest way to make one."""
 
+import contextlib
+import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -85,6 +87,19 @@ class GymnasiumVecEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
 
+def import_plugin(env_id: str) -> None:
+    """
+    Import the package that registers an environment with Gymnasium, where it is known and installed.
+
+    :param env_id: a Gymnasium id
+    """
+    plugins = {"dm_control": "shimmy", "ALE": "ale_py"}
+    plugin = plugins.get(env_id.split("/")[0]) if "/" in env_id else None
+    if plugin is not None:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(plugin)
+
+
 def has_native_vector_env(env_id: str) -> bool:
     """Whether an id is registered with a vector environment of its own that can reset in the same step."""
     if env_id.startswith("ALE/"):  # ALE's is another task than its single environments: 84x84, clipped rewards
@@ -145,6 +160,8 @@ def make_vec_env(
         env = wrappers.wrap_vec_env(env, env_id.info.wrappers)
         # Images are taught channels first, as SB3's algorithms turn them.
         return BaseAlgorithm._wrap_env(env, verbose=0, monitor_wrapper=False)
+    if isinstance(env_id, str):
+        import_plugin(env_id)
     per_env = (wrapper_class, vec_env_cls, monitor_dir, vec_env_kwargs, monitor_kwargs, wrapper_kwargs)
     if isinstance(env_id, str) and not any(per_env) and has_native_vector_env(env_id):
         native = VecMonitor(make_native(env_id, n_envs, env_kwargs))

@@ -5,7 +5,6 @@ The zoo's own programs run unchanged, with their own arguments. What is added: P
 converter of its hyperparameter search, the configuration that comes with this package, and native vector environments.
 """
 
-import contextlib
 import difflib
 import importlib
 import inspect
@@ -20,7 +19,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 
 from sb3_distill.ppmo import PPMO
 from sb3_distill.ppmo.base import FOLLOWING_RATES
-from sb3_distill.vec_env import has_native_vector_env, make_native
+from sb3_distill.vec_env import has_native_vector_env, import_plugin, make_native
 
 ALGORITHM = "ppmo"
 COMMANDS = {
@@ -70,9 +69,8 @@ def run(command: str, arguments: Sequence[str]) -> None:
     module, _ = COMMANDS[command]
     arguments = list(arguments)
     env_id = _value(arguments, "--env")
-    if env_id is not None and env_id.startswith("dm_control/"):
-        with contextlib.suppress(ImportError):
-            import shimmy  # noqa: F401  (registers dm_control's environments)
+    if env_id is not None:
+        import_plugin(env_id)
     if command in ("train", "enjoy") and env_id is not None and not _given(arguments, "--gym-packages"):
         check_environment(env_id)
     if command in ("train", "enjoy") and not _given(arguments, "--algo"):
