@@ -70,15 +70,18 @@ class GradientSteps:
         these or of numbers in lists for each step
     :param per_role: learn one rate for each role of a parameter (weights and biases of hidden layers, of the last layer)
         instead of one for all
+    :param relative: measure the rates of a learner in units of ``1 / mean |h|^2``, with ``h`` the inputs of its last layer on
+        the synthetic observations: networks with large features take smaller steps, so that several steps converge for all
     :raises ValueError: if ``n_steps`` is below 1 or the rate is not positive
     """
 
     name: ClassVar[str] = "sgd"
     arguments: ClassVar[dict[str, str]] = {
-        "n_inner_steps": "n_steps", "inner_learning_rate": "learning_rate", "inner_rate_per_role": "per_role"
+        "n_inner_steps": "n_steps", "inner_learning_rate": "learning_rate", "inner_rate_per_role": "per_role",
+        "inner_rate_relative": "relative",
     }  # fmt: skip
 
-    def __init__(self, n_steps: int = 1, learning_rate: Any = 0.1, per_role: bool = False) -> None:
+    def __init__(self, n_steps: int = 1, learning_rate: Any = 0.1, per_role: bool = False, relative: bool = False) -> None:
         if not isinstance(n_steps, int) or n_steps < 1:
             raise ValueError(f"`n_inner_steps` must be at least 1 and whole, got {n_steps!r}")
         shape = (n_steps, len(ROLES) if per_role else 1)
@@ -94,6 +97,7 @@ class GradientSteps:
         self.n_steps = n_steps
         self._initial = rates.log()
         self.per_role = per_role
+        self.relative = relative
         self._caught = th.zeros((), dtype=th.long)
 
     def initial_parameters(self) -> dict[str, th.Tensor]:
@@ -111,18 +115,30 @@ class GradientSteps:
         if self.n_steps > 1 and th.is_grad_enabled():
             # Several steps may diverge for some learner, which must not spoil the gradient of all.
             observations, labels, rates = (self._isolate(given) for given in (observations, labels, rates))
+        factor = None
+        if self.relative:
+            factor = 1 / (1 + actor.latent(params, observations).square().sum(dim=2).mean(dim=1))
         for step in range(self.n_steps):
-            params = self._step(actor, params, observations, labels, rates[:, step])
+            params = self._step(actor, params, observations, labels, rates[:, step], factor)
         return _finite_or(params, initial) if self.n_steps > 1 else params
 
-    def _step(self, actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, rates: th.Tensor) -> Params:
+    def _step(
+        self,
+        actor: StackedNetwork,
+        params: Params,
+        observations: Any,
+        labels: th.Tensor,
+        rates: th.Tensor,
+        factor: th.Tensor | None,
+    ) -> Params:
         if actor.mlp is not None and isinstance(observations, th.Tensor) and observations.dim() == 3:
             hidden = len(actor.mlp) - 1
             if self.per_role:
                 per_parameter = th.cat([rates[:, :2].repeat(1, hidden), rates[:, 2:]], dim=1)
             else:
                 per_parameter = rates.expand(-1, 2 * hidden + 2)
-            return gradient_step(actor.mlp, params, observations, labels, per_parameter)
+            return gradient_step(actor.mlp, params, observations, labels, per_parameter, factor)
+        rates = rates if factor is None else rates * factor.unsqueeze(1)
         roles = role_of_parameters(actor.template) if self.per_role else dict.fromkeys(params, 0)
         return autograd_step(actor, params, observations, labels, {name: rates[:, role] for name, role in roles.items()})
 
@@ -167,7 +183,7 @@ class GradientSteps:
         return count
 
     def settings(self) -> dict[str, Any]:
-        return {"name": self.name, "n_steps": self.n_steps, "per_role": self.per_role}
+        return {"name": self.name, "n_steps": self.n_steps, "per_role": self.per_role, "relative": self.relative}
 
 
 class RidgeHead:

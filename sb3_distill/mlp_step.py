@@ -85,7 +85,12 @@ def layers_of(chain: list[tuple[str, nn.Module]] | None) -> list[Layer] | None:
 
 
 def gradient_step(
-    layers: list[Layer], params: dict[str, th.Tensor], observations: th.Tensor, labels: th.Tensor, rates: th.Tensor
+    layers: list[Layer],
+    params: dict[str, th.Tensor],
+    observations: th.Tensor,
+    labels: th.Tensor,
+    rates: th.Tensor,
+    factor: th.Tensor | None = None,
 ) -> dict[str, th.Tensor]:
     """
     :param layers: see ``layers_of``
@@ -93,11 +98,13 @@ def gradient_step(
     :param observations: ``(M, k, n)``
     :param labels: ``(M, k, n_outputs)``
     :param rates: the step size of each weight and bias in turn, first to last layer ``(M, 2 L)``, the same for all learners
+    :param factor: by which all rates of a learner are multiplied ``(M,)``
     :return: parameters after one step on the mean squared error over ``k * n_outputs`` entries, differentiable once with
         respect to everything
     """
     names = [name for layer in layers for name in (layer.weight, layer.bias)]
-    stepped = _GradientStep.apply(layers, observations, labels, rates, *(params[name] for name in names))  # type: ignore[no-untyped-call]
+    values = [params[name] for name in names]
+    stepped = _GradientStep.apply(layers, observations, labels, rates, factor, *values)  # type: ignore[no-untyped-call]
     return dict(zip(names, stepped, strict=True))
 
 
@@ -166,7 +173,13 @@ class _Forward(th.autograd.Function):
 class _GradientStep(th.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, layers: list[Layer], x: th.Tensor, labels: th.Tensor, rates: th.Tensor, *params: th.Tensor
+        ctx: Any,
+        layers: list[Layer],
+        x: th.Tensor,
+        labels: th.Tensor,
+        rates: th.Tensor,
+        factor: th.Tensor | None,
+        *params: th.Tensor,
     ) -> tuple[th.Tensor, ...]:
         weights, biases, sizes = params[::2], params[1::2], rates[0].tolist()
         a, h = [], [x]  # a[l - 1] is a_l, h[l] is h_l
@@ -174,7 +187,9 @@ class _GradientStep(th.autograd.Function):
             a.append(th.baddbmm(bias.unsqueeze(1), h[-1], weight.mT))
             h.append(layer.activation.value(a[-1]))
         first = [f.activation.first and f.activation.first(a_l, y) for f, a_l, y in zip(layers, a, h[1:], strict=True)]
-        error = (h[-1] - labels) * (2 / labels[0].numel())
+        # A factor of a learner's rates is one of its loss.
+        scale: Any = 2 / labels[0].numel() if factor is None else factor.view(-1, 1, 1) * (2 / labels[0].numel())
+        error = (h[-1] - labels) * scale
         backward: list[th.Tensor] = []  # d_l W_l, last layer first
         d = [error if first[-1] is None else error * first[-1]]
         for weight, slope in zip(weights[:0:-1], first[-2::-1], strict=True):
@@ -185,7 +200,7 @@ class _GradientStep(th.autograd.Function):
         for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
             stepped.append(th.baddbmm(weight, d[index].mT, h[index], alpha=-sizes[2 * index]))
             stepped.append(th.add(bias, d[index].sum(dim=1), alpha=-sizes[2 * index + 1]))
-        ctx.layers, ctx.sizes, ctx.k_a = layers, sizes, labels[0].numel()
+        ctx.layers, ctx.sizes, ctx.scale, ctx.factor = layers, sizes, scale, factor
         ctx.slopes = first
         ctx.save_for_backward(*weights, *a, *h, *d, *backward)
         ctx.error = error
@@ -211,11 +226,11 @@ class _GradientStep(th.autograd.Function):
                 tangent = th.baddbmm(tangent, dh[-1], weights[index].mT)
             da.append(tangent)
             dh.append(tangent if first[index] is None else tangent * first[index])
-        change = dh[-1] * (2 / ctx.k_a)
+        change = dh[-1] * ctx.scale
         bar_a = change if first[-1] is None else change * first[-1]
         bar_a = _add_curvature(bar_a, layers[-1], a[-1], h[-1], da[-1], ctx.error)
         grad_params: list[th.Tensor] = []
-        needs_params = any(ctx.needs_input_grad[4:])
+        needs_params = any(ctx.needs_input_grad[5:])
         for index in range(n - 1, -1, -1):
             if needs_params:
                 curved = th.bmm(bar_a.mT, h[index])
@@ -228,7 +243,9 @@ class _GradientStep(th.autograd.Function):
                 bar_a = bar_h if slope is None else bar_h * slope
                 bar_a = _add_curvature(bar_a, layers[index - 1], a[index - 1], h[index], da[index - 1], backward[index - 1])
         grads: list[Any] = grad_params[::-1] if needs_params else [None] * (2 * n)
-        return None, -bar_h, change, -th.stack(grad_rates, dim=1), *grads
+        rates = -th.stack(grad_rates, dim=1)
+        factor = None if ctx.factor is None else rates @ rates.new_tensor(sizes) / ctx.factor
+        return None, -bar_h, change, rates, factor, *grads
 
 
 def _add_curvature(

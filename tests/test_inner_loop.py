@@ -71,16 +71,17 @@ def test_the_written_out_step_is_autograds(activation, depth):
         th.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("relative", [False, True])
 @pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("n_steps", [1, 2])
-def test_meta_gradient_against_finite_differences(n_steps, layer_norm):
+def test_meta_gradient_against_finite_differences(n_steps, layer_norm, relative):
     stacked = StackedNetwork(perceptron(2, nn.Tanh, layer_norm))
     params = draw(stacked.template, 2)
     states, actions = th.randn(2, 8, 5, dtype=th.double), th.randint(3, (2, 8))
 
     def outer_loss(x: th.Tensor, y: th.Tensor, log_rates: th.Tensor) -> th.Tensor:
         learned = {"log_inner_learning_rates": log_rates}
-        taught = train(GradientSteps(n_steps), Learners([(stacked, params)]), x, y, learned)
+        taught = train(GradientSteps(n_steps, relative=relative), Learners([(stacked, params)]), x, y, learned)
         return taught(states).log_softmax(-1).gather(-1, actions.unsqueeze(-1)).mean()
 
     inputs = (
@@ -260,6 +261,23 @@ def test_rates_per_role_move_their_parameters_only(layer_norm):
         for key, value in taught.items():
             own = ("output" if key.startswith("head") else "hidden") + ("_biases" if key.endswith("bias") else "_weights")
             th.testing.assert_close(value, plain[key] if own == name else params[key])
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_relative_rates_are_divided_by_the_size_of_the_features(layer_norm):
+    network = perceptron(1, nn.ReLU, layer_norm)
+    stacked, params = StackedNetwork(network), draw(network, 3)
+    params["latent.0.weight"] *= th.tensor([1.0, 2.0, 4.0], dtype=th.double).view(3, 1, 1)
+    x, y = th.randn(4, 5, dtype=th.double), th.randn(4, 3, dtype=th.double)
+    learned = {"log_inner_learning_rates": th.zeros((1, 1), dtype=th.double)}
+    taught = train(GradientSteps(relative=True), Learners([(stacked, params)]), x, y, learned).groups[0][1]
+    for i in range(3):
+        size = stacked.latent(params, x.expand(3, 4, 5))[i].square().sum(dim=1).mean()
+        one = {name: value[i : i + 1] for name, value in params.items()}
+        rate = {"log_inner_learning_rates": -(1 + size).log().view(1, 1)}
+        alone = train(GradientSteps(), Learners([(stacked, one)]), x, y, rate).groups[0][1]
+        for name, value in alone.items():
+            th.testing.assert_close(taught[name][i], value[0])
 
 
 def test_a_role_that_cannot_be_told_is_refused():

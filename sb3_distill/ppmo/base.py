@@ -51,6 +51,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
     inner_learning_rate: float
     n_inner_steps: int
     inner_rate_per_role: bool
+    inner_rate_relative: bool
     initial_dataset: Any
     labels_learning_rate: float | Schedule | None
     rates_learning_rate: float | Schedule | None

@@ -42,6 +42,8 @@ class PPMO(DistillationAlgorithm):
     :param inner_learning_rate: Initial value of the learned rate of the gradient steps
     :param inner_rate_per_role: Learn one rate for each role of a parameter (weights, biases; hidden layers, last layer)
         instead of one for all, so that a set carries over to other depths
+    :param inner_rate_relative: Measure rates relative to the size of a learner's features, so that several steps converge
+        for networks of any scale
     :param n_inner_steps: Number of gradient steps (the paper: 1)
     :param initial_dataset: A dataset, file or shipped set to continue from
     :param learning_rate: Step size of Adam on the synthetic observations
@@ -66,6 +68,7 @@ class PPMO(DistillationAlgorithm):
         inner_loop: str = "sgd",
         inner_learning_rate: float = 1.0,
         inner_rate_per_role: bool = False,
+        inner_rate_relative: bool = False,
         n_inner_steps: int = 1,
         initial_dataset: Any = None,
         learning_rate: float | Schedule = 0.005,
@@ -128,6 +131,7 @@ class PPMO(DistillationAlgorithm):
         self.inner_learning_rate = inner_learning_rate
         self.n_inner_steps = n_inner_steps
         self.inner_rate_per_role = inner_rate_per_role
+        self.inner_rate_relative = inner_rate_relative
         self.initial_dataset = initial_dataset
         self.labels_learning_rate = labels_learning_rate
         self.rates_learning_rate = rates_learning_rate
