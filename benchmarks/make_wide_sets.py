@@ -1,14 +1,16 @@
 """
-Make the shipped sets that teach any learner (``NDCartPole<N>D-v0/wide``, ridge head, and ``/wide-sgd``, gradient steps) and
+Make the shipped sets that teach any learner (``NDCartPole<N>D-v0/wide``, ridge head, ``/wide-sgd``, one gradient
+step, and ``/wide-steps``, five) and
 evaluate them on the columns of Table 1: 100 learners x 100 episodes each, sampled actions.
 
     python benchmarks/make_wide_sets.py ridge 1 2 3 4 5
     python benchmarks/make_wide_sets.py sgd 1 2 3
-    python benchmarks/make_wide_sets.py steps 1 2 3          # five gradient steps; not shipped, but evaluated
+    python benchmarks/make_wide_sets.py steps 1 2 3          # five gradient steps
     python benchmarks/make_wide_sets.py ridge 2 --evaluate   # the shipped set, as it is
 """
 
 import argparse
+import math
 from typing import Any
 
 from common import DATASETS, distil, one_thread, read, write
@@ -21,25 +23,25 @@ RATES = dict(
     rates_learning_rate="lin_0.1",
     critic_learning_rate="lin_0.0075",
 )
-RIDGE: dict[str, Any] = dict(
-    RATES, inner_loop="ridge", learner_distribution="wide", n_instances=64, n_learners=32, clip_range=0.3
-)
-SGD: dict[str, Any] = dict(
-    RATES, inner_rate_per_role=True, learner_distribution="table1", n_instances=16, n_learners=32, clip_range=0.3
-)
+RIDGE: dict[str, Any] = dict(RATES, inner_loop="ridge", learner_distribution="wide", n_instances=64, n_learners=32)
+SGD: dict[str, Any] = dict(RATES, inner_rate_per_role=True, learner_distribution="table1", n_instances=16, n_learners=32)
 
 
 def STEP_RATES(n_steps: int) -> list[list[float]]:
-    """Initial rates of several steps: hidden layers nearly stay, the output layer takes ever larger steps."""
-    return [[1e-3, 1e-3, 6.0 / 2 ** (n_steps - 1 - step), 0.1] for step in range(n_steps)]
+    """
+    Initial relative rates: hidden layers nearly stay; those of the last layer's weights are the inverse Chebyshev nodes of the
+    spectrum that random features have, so that the steps together nearly solve the last layer.
+    """
+    nodes = [1.6 + 1.4 * math.cos((step + 0.5) * math.pi / n_steps) for step in range(n_steps)]
+    return [[1e-3, 1e-3, 16 / node, 2.0] for node in nodes]
 
 
-STEPS: dict[str, Any] = dict(SGD, n_inner_steps=5, inner_learning_rate=[0.01, 0.01, 3.0, 0.1])
+STEPS: dict[str, Any] = dict(SGD, n_inner_steps=5, inner_rate_relative=True, inner_learning_rate=STEP_RATES(5))
 KINDS: dict[str, tuple[str, dict[str, Any], dict[int, float]]] = {
     # name of the set, settings, environment steps by number of axes
-    "ridge": ("wide", RIDGE, {1: 2e6, 2: 3e6, 3: 6e6, 4: 9e6, 5: 12e6}),
+    "ridge": ("wide", RIDGE, {1: 2e6, 2: 3e6, 3: 10e6, 4: 24e6, 5: 32e6}),
     "sgd": ("wide-sgd", SGD, {1: 2e6, 2: 5e6, 3: 10e6}),
-    "steps": ("wide-steps", STEPS, {1: 2e6, 2: 4e6, 3: 8e6}),
+    "steps": ("wide-steps", STEPS, {1: 2e6, 2: 3e6, 3: 8e6}),
 }
 
 
@@ -59,15 +61,15 @@ def main() -> None:
         if options.evaluate:
             dataset = SyntheticDataset.load(path)
         else:
-            model, seconds = distil(n_dims, options.seed, int(steps[n_dims]), **settings)
+            clip_range = 0.3 if n_dims < 4 else 0.4
+            model, seconds = distil(n_dims, options.seed, int(steps[n_dims]), **settings, clip_range=clip_range)
             dataset, entry = model.dataset, {"seconds": seconds, "steps": model.num_timesteps, "seed": options.seed}
         evaluations = evaluate_learners(dataset, 100, 100, seed=1, grid="table1")
         cells = {name: {"mean": e.mean, "std": e.std} for name, e in evaluations.items()}
         entry |= {"k": dataset.n_instances, "inner_loop": dataset.info.inner_loop, "cells": cells}
         print(f"{n_dims}-D {variant}: {entry.get('seconds', 0):.0f} s", {n: round(c["mean"], 1) for n, c in cells.items()})
-        if variant != "wide-steps":
-            dataset.info.scores = {"sampled": evaluations["lambda"].summary(), "table1": cells}
-            dataset.save(path)
+        dataset.info.scores = {"sampled": evaluations["lambda"].summary(), "table1": cells}
+        dataset.save(path)
         write("wide", {**read("wide"), f"{n_dims}-D/{variant}": entry})
 
 

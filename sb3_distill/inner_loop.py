@@ -110,16 +110,16 @@ class GradientSteps:
         self, actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
     ) -> Params:
         initial, m = params, next(iter(params.values())).shape[0]
-        labels = labels.expand(m, *labels.shape)
-        rates = learned["log_inner_learning_rates"].exp().expand(m, -1, -1)
+        rates = learned["log_inner_learning_rates"].exp()
         if self.n_steps > 1 and th.is_grad_enabled():
             # Several steps may diverge for some learner, which must not spoil the gradient of all.
+            labels, rates = labels.expand(m, *labels.shape), rates.expand(m, *rates.shape)
             observations, labels, rates = (self._isolate(given) for given in (observations, labels, rates))
         factor = None
         if self.relative:
             factor = 1 / (1 + actor.latent(params, observations).square().sum(dim=2).mean(dim=1))
         for step in range(self.n_steps):
-            params = self._step(actor, params, observations, labels, rates[:, step], factor)
+            params = self._step(actor, params, observations, labels, rates[..., step, :], factor)
         return _finite_or(params, initial) if self.n_steps > 1 else params
 
     def _step(
@@ -134,13 +134,13 @@ class GradientSteps:
         if actor.mlp is not None and isinstance(observations, th.Tensor) and observations.dim() == 3:
             hidden = len(actor.mlp) - 1
             if self.per_role:
-                per_parameter = th.cat([rates[:, :2].repeat(1, hidden), rates[:, 2:]], dim=1)
+                per_parameter = th.cat([rates[..., :2]] * hidden + [rates[..., 2:]], dim=-1)
             else:
-                per_parameter = rates.expand(-1, 2 * hidden + 2)
+                per_parameter = rates.expand(*rates.shape[:-1], 2 * hidden + 2)
             return gradient_step(actor.mlp, params, observations, labels, per_parameter, factor)
-        rates = rates if factor is None else rates * factor.unsqueeze(1)
+        rates = rates if factor is None else rates * factor.unsqueeze(1)  # (M, roles), or (roles,)
         roles = role_of_parameters(actor.template) if self.per_role else dict.fromkeys(params, 0)
-        return autograd_step(actor, params, observations, labels, {name: rates[:, role] for name, role in roles.items()})
+        return autograd_step(actor, params, observations, labels, {name: rates[..., role] for name, role in roles.items()})
 
     def _isolate(self, given: Any) -> Any:
         """
@@ -276,8 +276,8 @@ def autograd_step(
     :param actor: the shape of the learners
     :param params: stacked parameters ``(M, *shape)``
     :param observations: ``(M, k, *preprocessed shape)``, or a dict of such tensors
-    :param labels: ``(M, k, n_outputs)``
-    :param rates: step sizes ``(M,)`` of each parameter by name
+    :param labels: ``(k, n_outputs)``, or ``(M, k, n_outputs)``
+    :param rates: step sizes of each parameter by name: a scalar, or ``(M,)``
     :return: parameters after the step, differentiable unless gradients are switched off
     """
     differentiable = th.is_grad_enabled()

@@ -96,8 +96,9 @@ def gradient_step(
     :param layers: see ``layers_of``
     :param params: stacked parameters ``(M, *shape)``
     :param observations: ``(M, k, n)``
-    :param labels: ``(M, k, n_outputs)``
-    :param rates: the step size of each weight and bias in turn, first to last layer ``(M, 2 L)``, the same for all learners
+    :param labels: ``(k, n_outputs)``, or ``(M, k, n_outputs)`` to have the gradient of each learner apart
+    :param rates: the step size of each weight and bias in turn, first to last layer ``(2 L,)``; or ``(M, 2 L)``, the same for
+        all learners, to have the gradient of each apart
     :param factor: by which all rates of a learner are multiplied ``(M,)``
     :return: parameters after one step on the mean squared error over ``k * n_outputs`` entries, differentiable once with
         respect to everything
@@ -181,14 +182,16 @@ class _GradientStep(th.autograd.Function):
         factor: th.Tensor | None,
         *params: th.Tensor,
     ) -> tuple[th.Tensor, ...]:
-        weights, biases, sizes = params[::2], params[1::2], rates[0].tolist()
+        weights, biases, sizes = params[::2], params[1::2], rates.flatten()[: len(params)].tolist()
         a, h = [], [x]  # a[l - 1] is a_l, h[l] is h_l
         for layer, weight, bias in zip(layers, weights, biases, strict=True):
             a.append(th.baddbmm(bias.unsqueeze(1), h[-1], weight.mT))
             h.append(layer.activation.value(a[-1]))
         first = [f.activation.first and f.activation.first(a_l, y) for f, a_l, y in zip(layers, a, h[1:], strict=True)]
         # A factor of a learner's rates is one of its loss.
-        scale: Any = 2 / labels[0].numel() if factor is None else factor.view(-1, 1, 1) * (2 / labels[0].numel())
+        scale: Any = 2 / h[-1][0].numel()
+        if factor is not None:
+            scale = factor.view(-1, 1, 1) * scale
         error = (h[-1] - labels) * scale
         backward: list[th.Tensor] = []  # d_l W_l, last layer first
         d = [error if first[-1] is None else error * first[-1]]
@@ -201,7 +204,7 @@ class _GradientStep(th.autograd.Function):
             stepped.append(th.baddbmm(weight, d[index].mT, h[index], alpha=-sizes[2 * index]))
             stepped.append(th.add(bias, d[index].sum(dim=1), alpha=-sizes[2 * index + 1]))
         ctx.layers, ctx.sizes, ctx.scale, ctx.factor = layers, sizes, scale, factor
-        ctx.slopes = first
+        ctx.slopes, ctx.apart = first, (labels.dim() == 3, rates.dim() == 2)
         ctx.save_for_backward(*weights, *a, *h, *d, *backward)
         ctx.error = error
         return tuple(stepped)
@@ -245,6 +248,10 @@ class _GradientStep(th.autograd.Function):
         grads: list[Any] = grad_params[::-1] if needs_params else [None] * (2 * n)
         rates = -th.stack(grad_rates, dim=1)
         factor = None if ctx.factor is None else rates @ rates.new_tensor(sizes) / ctx.factor
+        if not ctx.apart[0]:
+            change = change.sum(dim=0)
+        if not ctx.apart[1]:
+            rates = rates.sum(dim=0)
         return None, -bar_h, change, rates, factor, *grads
 
 
