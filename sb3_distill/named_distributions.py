@@ -32,5 +32,25 @@ WIDE: list[dict[str, Any]] = [
     ),
 ]
 """All columns of Table 1, and networks of any usual kind."""
-NAMED: dict[str, Any] = {**TABLE_1, "table1": list(TABLE_1.values()), "wide": WIDE}
+ANY_INIT = ["orthogonal", "xavier_normal", "xavier_uniform", "kaiming_normal", "pytorch"]
+WIDER: list[dict[str, Any]] = [
+    {"init": "orthogonal"},
+    {"init": "xavier_normal", "weight": 0.5},
+    {"init": "xavier_normal", "hidden_gain": 1.0, "last_gain": 1.0, "weight": 0.5},
+    {"init": "orthogonal", "depth": [1, 6], "activation": "tanh", "weight": 0.5},
+    *(
+        {
+            "init": ANY_INIT,
+            "last_gain": last_gain,
+            "width": width,
+            "depth": [1, 8],
+            "activation": list(ACTIVATIONS),
+            "layer_norm": 0.25,
+            "weight": weight,
+        }
+        for width, last_gain, weight in (([16, 64], 0.01, 4.0), ([64, 256], 1.0, 3.0))
+    ),
+]
+"""Mostly small and deep networks, which are the hardest to teach."""
+NAMED: dict[str, Any] = {**TABLE_1, "table1": list(TABLE_1.values()), "wide": WIDE, "wider": WIDER}
 """Distributions by name."""
