@@ -1,6 +1,6 @@
 """
-Make the shipped sets that teach any learner (``NDCartPole<N>D-v0/wide``, ridge head, ``/wide-sgd``, one gradient
-step, and ``/wide-steps``, five) and evaluate them on the columns of Table 1: 100 learners x 100 episodes each, sampled actions.
+Make the shipped sets that teach any learner (``NDCartPole<N>D-v0/wide``, ridge head, ``/wide-sgd``, one gradient step, and
+``/wide-steps``, five) and evaluate them on the columns of Table 1: 100 learners x 100 episodes each, sampled actions.
 
     python benchmarks/make_wide_sets.py ridge 1 2 3 4 5
     python benchmarks/make_wide_sets.py sgd 1 2 3
@@ -38,13 +38,15 @@ def STEP_RATES(n_steps: int) -> list[list[float]]:
 STEPS: dict[str, Any] = dict(SGD, n_inner_steps=5, inner_rate_relative=True, inner_learning_rate=STEP_RATES(5))
 KINDS: dict[str, tuple[str, dict[str, Any], dict[int, float]]] = {
     # name of the set, settings, environment steps by number of axes
-    "ridge": ("wide", RIDGE, {1: 2e6, 2: 4e6, 3: 10e6, 4: 24e6, 5: 32e6}),
+    "ridge": ("wide", RIDGE, {1: 2e6, 2: 4e6, 3: 8e6, 4: 16e6, 5: 20e6}),
     "sgd": ("wide-sgd", SGD, {1: 2e6, 2: 5e6, 3: 10e6}),
     "steps": ("wide-steps", STEPS, {1: 2e6, 2: 3e6, 3: 8e6}),
 }
+MORE = dict(n_instances=128, n_learners=64, weight_decay=0.2)
 CHANGES: dict[tuple[str, int], dict[str, Any]] = {
     # The set that is also evaluated on the grid of 64 random networks.
-    ("ridge", 2): dict(learner_distribution="wider", n_instances=128, n_learners=64),
+    ("ridge", 2): dict(MORE, learner_distribution="wider"),
+    **{("ridge", n_dims): MORE for n_dims in (3, 4, 5)},
 }
 
 

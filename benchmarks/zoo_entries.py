@@ -30,7 +30,9 @@ def main() -> None:
             assert cli.main([*train, "--num-threads", "1", "--verbose", "0"]) == 0
             seconds = time.perf_counter() - start
             dataset = PPMO.load(next(Path(folder).rglob(f"{env_id.replace('/', '-')}.zip"))).dataset
-        sampled, greedy = (evaluate_learners(dataset, 100, 20, deterministic, seed=1) for deterministic in (False, True))
+        sampled, greedy = (
+            evaluate_learners(dataset, 100, 20, deterministic, max_envs=100, seed=1) for deterministic in (False, True)
+        )
         scores = {"sampled": sampled.summary(), "greedy": greedy.summary()}
         print(
             f"{env_id}: {seconds:.0f} s, sampled {sampled.mean:.1f} +- {sampled.std:.1f}, "

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -13,22 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from sb3_distill import zoo
-from sb3_distill.dataset import DatasetError, SyntheticDataset, find, shipped_sets
+from sb3_distill.dataset import SyntheticDataset, find, shipped_sets
 from sb3_distill.distilled_policy import DistilledPolicy
 from sb3_distill.evaluation import Evaluation, evaluate_learners
 from sb3_distill.folding import can_fold
-from sb3_distill.vec_env import make_vec_env
 
-EXPECTED_ERRORS = (
-    DatasetError,
-    FileNotFoundError,
-    ValueError,
-    TypeError,
-    ImportError,
-    NotImplementedError,
-    AssertionError,
-    gym.error.Error,
-)
+EXPECTED_ERRORS = (ValueError, TypeError, ImportError, NotImplementedError, AssertionError, OSError, gym.error.Error)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,8 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         options = _parser().parse_args(arguments)
         result = options.run(options)
-    except EXPECTED_ERRORS as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    except Exception as error:
+        if os.environ.get("SB3_DISTILL_TRACEBACK"):
+            raise
+        text = " ".join(str(error).split())
+        if not isinstance(error, EXPECTED_ERRORS) or not text:
+            text = f"{type(error).__name__}: {text} (SB3_DISTILL_TRACEBACK=1 shows where)"
+        print(f"error: {text}", file=sys.stderr)
         return 1
     if result is not None and options.json:
         print(json.dumps(result, indent=2))
@@ -183,6 +179,13 @@ def _evaluate(options: argparse.Namespace) -> Any:
     return {name: evaluation.summary() for name, evaluation in evaluations.items()}
 
 
+class _Spaces(gym.Env[Any, Any]):
+    """An environment that is never stepped: a zip holds no more of it than its spaces."""
+
+    def __init__(self, dataset: SyntheticDataset) -> None:
+        self.observation_space, self.action_space = dataset.info.observation_space, dataset.info.action_space
+
+
 def _teach(options: argparse.Namespace) -> Any:
     import stable_baselines3
 
@@ -195,7 +198,7 @@ def _teach(options: argparse.Namespace) -> Any:
     notes = []
     normalization = dataset.info.normalization
     folded = normalization is not None and can_fold(policy, normalization)
-    model = policy.to_algorithm(algorithm, make_vec_env(dataset), fold_normalization=folded)
+    model = policy.to_algorithm(algorithm, _Spaces(dataset), fold_normalization=folded)
     model.save(options.output)
     if folded:
         notes.append("the normalisation is part of the first layer; its clipping is lost")

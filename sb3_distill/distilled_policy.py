@@ -3,20 +3,22 @@
 import copy
 import os
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import gymnasium as gym
 import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import ConstantSchedule, get_device
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 from torch import nn
 
 from sb3_distill import wrappers
 from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dataset import DatasetError, SyntheticDataset
+from sb3_distill.dataset_info import Normalization
 from sb3_distill.folding import fold
 from sb3_distill.inner_loop import train
 from sb3_distill.learners import Learners
@@ -26,6 +28,7 @@ from sb3_distill.spaces import describe
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
 from sb3_distill.vec_env import continue_statistics
 
+GIVEN_BY_ALGORITHMS = ("observation_space", "action_space", "lr_schedule", "use_sde")
 Algorithm = TypeVar("Algorithm", bound=BaseAlgorithm)
 
 
@@ -66,12 +69,15 @@ class DistilledPolicy(BasePolicy):
         :raises TypeError: for a policy that cannot be taught (recurrent, unknown kind)
         """
         device = get_device(device)
-        if not isinstance(dataset, SyntheticDataset):
-            dataset = SyntheticDataset.load(dataset)
+        # A copy, since a dataset that is still being learned changes.
+        dataset = copy.deepcopy(dataset) if isinstance(dataset, SyntheticDataset) else SyntheticDataset.load(dataset)
         if isinstance(policy, BasePolicy):
             if policy_kwargs is not None:
                 raise ValueError("`policy_kwargs` must not be given together with a policy instance")
             dataset.check_spaces(policy.observation_space, policy.action_space, "policy")
+            if getattr(policy, "use_sde", False):
+                with th.no_grad():  # noise with a gradient cannot be copied
+                    cast(Any, policy).reset_noise()
             taught, kwargs = copy.deepcopy(policy).to(device), policy._get_constructor_parameters()
         else:
             policy_class, kwargs = resolve_policy(dataset, policy, policy_kwargs)
@@ -147,10 +153,16 @@ class DistilledPolicy(BasePolicy):
                 f"from_dataset(..., policy={algorithm.__name__}.policy_aliases['MlpPolicy'])"
             )
         if normalization is not None and not fold_normalization:
-            env = _normalized(algorithm, env, self.dataset)
+            env = _normalized(algorithm, env, normalization)
+        # What the algorithm gives to its policy itself; and a copy, since some write into it.
+        policy_kwargs = copy.deepcopy({key: value for key, value in policy_kwargs.items() if key not in GIVEN_BY_ALGORITHMS})
+        if self.origin[1].get("use_sde"):
+            kwargs.setdefault("use_sde", True)
         model = algorithm(policy_class, env, policy_kwargs=policy_kwargs, **kwargs)
         self.dataset.check_spaces(model.observation_space, model.action_space)
-        model.policy.load_state_dict(self.state_dict())
+        # An algorithm may have another number of critics (DDPG: one), which were not taught anyway.
+        own, taught = model.policy.state_dict(), self.state_dict()
+        model.policy.load_state_dict({**own, **{key: value for key, value in taught.items() if key in own}})
         if normalization is not None and fold_normalization:
             fold(model.policy, normalization)
         return model
@@ -197,7 +209,8 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
     initial = Learners([(StackedNetwork(actor), {k: v.to(labels.device) for k, v in stack_parameters([actor]).items()})])
     with th.no_grad():
         half_width = th.ones(labels.shape[1])
-        if squashes(policy) and isinstance(policy.action_space, spaces.Box):
+        made_squashed = dataset.info.policy_kwargs.get("squash_output", False)  # then labels are before a tanh already
+        if squashes(policy) and isinstance(policy.action_space, spaces.Box) and not made_squashed:
             low, high = (th.as_tensor(end.flatten()) for end in (policy.action_space.low, policy.action_space.high))
             half_width = (high - low) / 2
             labels = (labels - (low + high) / 2) / half_width
@@ -248,11 +261,16 @@ def _bases(algorithm: type[BaseAlgorithm]) -> set[type[BasePolicy]]:
     }
 
 
-def _normalized(algorithm: type[BaseAlgorithm], env: Any, dataset: SyntheticDataset) -> VecNormalize:
-    normalization = dataset.info.normalization
-    assert normalization is not None
+def _normalized(algorithm: type[BaseAlgorithm], env: Any, normalization: Normalization) -> VecEnv:
+    if isinstance(env, str):
+        env = gym.make(env)
+    wrapped = algorithm._wrap_env(env, verbose=0)
+    own = unwrap_vec_normalize(wrapped)
+    if own is not None:
+        continue_statistics(own, normalization)
+        return wrapped
     venv = VecNormalize(
-        algorithm._wrap_env(env, verbose=0),
+        wrapped,
         norm_reward=False,
         clip_obs=normalization.clip,
         epsilon=normalization.epsilon,

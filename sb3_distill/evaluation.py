@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, overload
 
@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import torch as th
 from scipy import stats
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import preprocess_obs
@@ -24,7 +23,7 @@ from sb3_distill.grids import load_grid
 from sb3_distill.learner_distribution import LearnerDistribution
 from sb3_distill.learners import Learners
 from sb3_distill.policies import resolve_policy
-from sb3_distill.vec_env import make_vec_env
+from sb3_distill.vec_env import as_vec_env, make_vec_env
 
 Returns = npt.NDArray[np.float64]
 
@@ -155,14 +154,16 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
     policy_class, policy_kwargs = resolve_policy(dataset, policy, policy_kwargs)
     generator = th.Generator()
     generator.manual_seed(int(th.randint(2**62, ())) if seed is None else seed)
-    sampler = LearnerDistribution.parse(learner_distribution).bind(
+    # Every learner may be of another shape; the bound is for training.
+    distribution = replace(LearnerDistribution.parse(learner_distribution), n_shapes=n_learners)
+    sampler = distribution.bind(
         policy_class, policy_kwargs, dataset.info.observation_space, dataset.info.action_space, statistics=dataset.statistics
     )
     per_learner = max(1, min(n_episodes, max_envs // n_learners))
     if not (env is None or callable(env)):
         raise ValueError(f"`env` must be a function from a number of environments to a VecEnv, got {env!r}")
     make = env or partial(make_vec_env, dataset)
-    venv = BaseAlgorithm._wrap_env(make(n_learners * per_learner), verbose=0, monitor_wrapper=False)
+    venv = as_vec_env(make(n_learners * per_learner))
     try:
         dataset.check_spaces(venv.observation_space, venv.action_space)
         venv.seed(seed)

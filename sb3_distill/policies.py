@@ -34,5 +34,7 @@ def resolve_policy(
         raise ValueError(f"`policy` must be an alias, a policy class or a policy, got {policy!r}")
     if policy_kwargs is None:
         policy_kwargs = policy_kwargs_from_json(dataset.info.policy_kwargs) if policy is None else {}
+    if "normalize_images" in dataset.info.policy_kwargs:  # what enters a network is a matter of the set
+        policy_kwargs = {"normalize_images": dataset.info.policy_kwargs["normalize_images"], **policy_kwargs}
     name = policy or dataset.info.policy
     return POLICIES[name] if isinstance(name, str) else name, dict(policy_kwargs)  # type: ignore[return-value]

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from stable_baselines3.common.vec_env.stacked_observations import StackedObserva
 from sb3_distill import wrappers
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import Normalization
-from sb3_distill.spaces import Json
+from sb3_distill.spaces import Json, is_json
 
 NOT_THE_TASK = ("render_mode", "autoreset_mode", "num_envs", "max_episode_steps", "vectorization_mode", "vector_kwargs")
 """Keyword arguments that say how an environment is run, not what it is."""
@@ -57,10 +58,12 @@ class GymnasiumVecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         observations, rewards, terminated, truncated, info = self.env.step(self._actions)
         dones = terminated | truncated
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        own = {key: value for key, value in info.items() if not key.lstrip("_").startswith("final_")}
+        infos: list[dict[str, Any]] = [_info_of(own, i) if own else {} for i in range(self.num_envs)]
         if dones.any():
-            final = info["final_obs"]
+            final, final_info = info["final_obs"], info.get("final_info", {})
             for i in np.flatnonzero(dones).tolist():
+                infos[i].update(_info_of(final_info, i))
                 last = {key: value[i] for key, value in final.items()} if isinstance(final, dict) else final[i]
                 infos[i]["terminal_observation"] = last
                 infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
@@ -87,12 +90,24 @@ class GymnasiumVecEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
 
+def _info_of(info: dict[str, Any], i: int) -> dict[str, Any]:
+    """What a Gymnasium vector environment tells about environment ``i``: a mask ``_key`` says for whom ``key`` is given."""
+    return {
+        key: _info_of(value, i) if isinstance(value, dict) else value[i]
+        for key, value in info.items()
+        if not key.startswith("_") and (f"_{key}" not in info or info[f"_{key}"][i])
+    }
+
+
 def import_plugin(env_id: str) -> None:
     """
     Import the package that registers an environment with Gymnasium, where it is known and installed.
 
     :param env_id: a Gymnasium id
     """
+    module, _, _ = env_id.rpartition(":")  # Gymnasium's "module:id"
+    if module:
+        importlib.import_module(module)
     plugins = {"dm_control": "shimmy", "ALE": "ale_py"}
     plugin = plugins.get(env_id.split("/")[0]) if "/" in env_id else None
     if plugin is not None:
@@ -100,11 +115,21 @@ def import_plugin(env_id: str) -> None:
             importlib.import_module(plugin)
 
 
+def as_vec_env(env: Any) -> VecEnv:
+    """
+    :param env: a Gymnasium environment or vector environment, or a ``VecEnv``
+    :return: a ``VecEnv``, with images turned to channels first, as SB3's algorithms see it
+    """
+    if isinstance(env, VectorEnv):
+        env = VecMonitor(GymnasiumVecEnv(env))
+    return BaseAlgorithm._wrap_env(env, verbose=0, monitor_wrapper=False)
+
+
 def has_native_vector_env(env_id: str) -> bool:
     """Whether an id is registered with a vector environment of its own that can reset in the same step."""
     if env_id.startswith("ALE/"):  # ALE's is another task than its single environments: 84x84, clipped rewards
         return False
-    creator: Any = gym.spec(env_id).vector_entry_point
+    creator: Any = gym.spec(env_id.rpartition(":")[2]).vector_entry_point
     if creator is None:
         return False
     if isinstance(creator, str):
@@ -124,7 +149,7 @@ def make_native(env_id: str, n_envs: int, env_kwargs: dict[str, Any] | None = No
 
 
 def make_vec_env(
-    env_id: "str | Callable[..., gym.Env[Any, Any]] | SyntheticDataset",
+    env_id: "str | Callable[..., gym.Env[Any, Any]] | SyntheticDataset | os.PathLike[str]",
     n_envs: int = 1,
     seed: int | None = None,
     start_index: int = 0,
@@ -140,14 +165,16 @@ def make_vec_env(
     SB3's ``make_vec_env`` with the same arguments, and a native vector environment where one exists.
 
     The native way is taken for an id that is registered with a vector environment of its own, unless an argument asks
-    for something that only separate environments have (``wrapper_class``, ``vec_env_cls``, ``monitor_dir``). Given a dataset,
-    its own environment is made, in the wrappers that the file records.
+    for something that only separate environments have (``wrapper_class``, ``vec_env_cls``, ``monitor_dir``). Given a
+    dataset or the path of one, its own environment is made, in the wrappers that the file records.
 
     :return: a monitored ``VecEnv``
     :raises ValueError: if ``n_envs`` is below 1, or a dataset records no environment, or wrappers that a file cannot make
     """
     if n_envs < 1:
         raise ValueError(f"`n_envs` must be at least 1, got {n_envs}")
+    if isinstance(env_id, os.PathLike) or (isinstance(env_id, str) and env_id.endswith(".safetensors")):
+        env_id = SyntheticDataset.load(env_id)
     if isinstance(env_id, SyntheticDataset):
         env_kwargs = {**env_id.info.env_kwargs, **(env_kwargs or {})}
         if env_id.info.env_id is None:
@@ -159,7 +186,7 @@ def make_vec_env(
         )  # fmt: skip
         env = wrappers.wrap_vec_env(env, env_id.info.wrappers)
         # Images are taught channels first, as SB3's algorithms turn them.
-        return BaseAlgorithm._wrap_env(env, verbose=0, monitor_wrapper=False)
+        return as_vec_env(env)
     if isinstance(env_id, str):
         import_plugin(env_id)
     per_env = (wrapper_class, vec_env_cls, monitor_dir, vec_env_kwargs, monitor_kwargs, wrapper_kwargs)
@@ -216,10 +243,12 @@ def continue_statistics(env: VecNormalize, normalization: Normalization) -> None
     mean: Any = normalization.mean if isinstance(normalization.mean, dict) else {None: normalization.mean}
     var: Any = normalization.var if isinstance(normalization.var, dict) else {None: normalization.var}
     for key, rms in own.items():
-        if key not in mean or rms.mean.shape != mean[key].shape:
+        if rms.count >= 1:
+            continue
+        if key not in mean or rms.mean.shape[:-1] != mean[key].shape[:-1] or rms.mean.shape[-1] > mean[key].shape[-1]:
             raise ValueError("the statistics of the dataset are not of the observations that enter this VecNormalize")
-        if rms.count < 1:
-            rms.mean, rms.var, rms.count = mean[key].copy(), var[key].copy(), 1e6
+        last_frame = (..., slice(mean[key].shape[-1] - rms.mean.shape[-1], None))  # where frames are stacked afterwards
+        rms.mean, rms.var, rms.count = mean[key][last_frame].copy(), var[key][last_frame].copy(), 1e6
 
 
 def _stacked(statistic: Any, stacks: "Sequence[StackedObservations[Any]]", key: str | None = None) -> Any:
@@ -239,10 +268,14 @@ def env_origin(env: VecEnv) -> tuple[str | None, Json]:
     spec = wrappers.spec_of(env)
     if spec is None:
         return None, {}
-    plain = (bool, int, float, str)
-    registered = gym.spec(spec.id).kwargs if spec.id in gym.registry else {}
-    return spec.id, {
+    registered = gym.registry.get(spec.id)
+    defaults = {} if registered is None else registered.kwargs
+    kwargs = {
         key: value
         for key, value in spec.kwargs.items()
-        if isinstance(value, plain) and key not in NOT_THE_TASK and registered.get(key) != value
+        if is_json(value) and key not in NOT_THE_TASK and defaults.get(key) != value
     }
+    limit = spec.kwargs.get("max_episode_steps", spec.max_episode_steps)
+    if limit is not None and (registered is None or limit != registered.max_episode_steps):
+        kwargs["max_episode_steps"] = limit
+    return spec.id, kwargs

@@ -1,7 +1,9 @@
 """Which wrappers an environment wears, as a dataset file records them, and putting them on again."""
 
+import copy
 import importlib
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,9 +35,30 @@ ATTRIBUTES = {
 def spec_of(env: VecEnv) -> Any:
     """What Gymnasium knows of an environment; ``None`` where a vector environment does not tell."""
     try:
+        if isinstance(env.unwrapped, sb3.SubprocVecEnv):
+            return _spec_by_name(env.env_method("__str__", indices=[0])[0], env)
         return env.get_attr("spec", [0])[0]
     except (AttributeError, NotImplementedError):
         return None
+
+
+def _spec_by_name(description: str, env: VecEnv) -> Any:
+    """
+    The spec of an environment in another process. A spec that cannot be pickled would end that process, so it is asked for
+    only where all its parts are known to be harmless; else its wrappers are told by name.
+
+    :param description: nested names, ``<Outer<Inner<id>>>``
+    """
+    *names, env_id = description.strip("<>").split("<")
+    registered = gym.registry.get(env_id)
+    if registered is None or not isinstance(registered.entry_point, str):
+        return None
+    if set(names[:-1]) <= {*TRANSPARENT, *ATTRIBUTES, "TimeLimit"}:
+        return env.get_attr("spec", [0])[0]
+    wrappers = [name for name in reversed(names[:-1]) if name not in (*TRANSPARENT, "TimeLimit")]
+    spec = copy.copy(registered)
+    spec.additional_wrappers = tuple(gym.envs.registration.WrapperSpec(name, "", None) for name in wrappers)
+    return spec
 
 
 def recorded_wrappers(env: VecEnv) -> list[Json]:
@@ -54,6 +77,9 @@ def recorded_wrappers(env: VecEnv) -> list[Json]:
             kwargs = {key: env.get_attr(attribute, [0])[0] for key, attribute in ATTRIBUTES[wrapper.name].items()}
         if kwargs is not None and not is_json(kwargs):
             kwargs = None
+        if wrapper.name in ("NormalizeObservation", "NormalizeReward"):
+            kwargs = None
+            warnings.warn(f"statistics of {wrapper.name} do not travel in the dataset: use a VecNormalize", stacklevel=3)
         records.append({"name": wrapper.name, "entry_point": wrapper.entry_point, "kwargs": kwargs})
     around: list[Json] = []
     while isinstance(env, VecEnvWrapper):
@@ -74,7 +100,7 @@ def wrapper_class(records: Sequence[Json]) -> Callable[["gym.Env[Any, Any]"], "g
 
     def wrap(env: "gym.Env[Any, Any]") -> "gym.Env[Any, Any]":
         for cls, kwargs in inner:
-            env = cls(env, **kwargs)
+            env = cls(env, **{key: tuple(value) if isinstance(value, list) else value for key, value in kwargs.items()})
         return env
 
     return wrap if inner else None
@@ -97,7 +123,8 @@ def hint(records: Sequence[Json]) -> str:
     """How to mend a wrong observation shape."""
     if not records:
         return "is a wrapper of the environment missing?"
-    return f"the environment must wear {described(records)}: make_vec_env(dataset, n_envs) builds it"
+    told = all(record["kwargs"] is not None for record in records)
+    return f"the environment must wear {described(records)}" + (": make_vec_env(dataset, n_envs) builds it" if told else "")
 
 
 def described(records: Sequence[Json]) -> str:

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dataset import SyntheticDataset
-from sb3_distill.dataset_info import DatasetInfo, policy_kwargs_to_json
+from sb3_distill.dataset_info import DatasetInfo, Normalization, policy_kwargs_to_json
 from sb3_distill.dataset_init import draw_dataset
 from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop
 from sb3_distill.learner_distribution import LearnerDistribution
@@ -45,6 +45,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
     """
 
     n_instances: int | None
+    _n_saved: int
     n_learners: int | None
     learner_distribution: Any
     inner_loop: str
@@ -126,7 +127,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         parameters = self.policy._get_constructor_parameters()
         if "share_features_extractor" in self.policy_kwargs:
             parameters["share_features_extractor"] = False
-        object.__setattr__(self.policy, "_get_constructor_parameters", lambda: parameters)
+        object.__setattr__(self.policy, "_get_constructor_parameters", partial(dict, parameters))
 
     def _setup_learners(self) -> None:
         if hasattr(self.policy, "lstm_actor"):
@@ -160,6 +161,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         info: DatasetInfo | None = getattr(self, "dataset_info", None)  # a loaded model brings it along
         if info is None and self.initial_dataset is not None:
             self.dataset = self._take_initial_dataset()
+            info = self.dataset.info
             if self.n_instances not in (None, self.dataset.n_instances):
                 warnings.warn(
                     f"n_instances={self.n_instances} is not used: `initial_dataset` has {self.dataset.n_instances}",
@@ -168,11 +170,16 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         else:
             loop = self._configured_inner_loop() if info is None else make_inner_loop(**info.inner_loop)
             log_std_init = getattr(self.policy, "log_std_init", 0.0)
-            info = self._describe(loop) if info is None else info
+            if info is None:
+                info = self._describe(loop)
+            else:
+                self._check_loaded(info)
             self.dataset = draw_dataset(
                 resolve_n_instances(self.n_instances, self.action_space), loop, info, self._generator, log_std_init
             )
-        self.dataset_info, self.n_instances = self.dataset.info, self.dataset.n_instances
+        if info.normalization is not None:
+            self._continue_normalization(info.normalization)
+        self.dataset_info, self.n_instances, self._n_saved = info, self.dataset.n_instances, self.dataset.n_instances
         self.dataset.to(self.device)
         self.dataset.statistics = self._statistics
         groups = {
@@ -193,6 +200,20 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             fused=True,
         )
         self._teach_policy()
+
+    def _check_loaded(self, info: DatasetInfo) -> None:
+        """A loaded dataset is what it is, and is told where it is learned now."""
+        if self.n_instances != self._n_saved:
+            raise ValueError(
+                f"`n_instances` cannot change from {self._n_saved} to {self.n_instances} when a model is loaded: "
+                "start a new one"
+            )
+        if self.initial_dataset is None and self._configured_inner_loop().settings() != info.inner_loop:
+            raise ValueError("the inner loop cannot change when a model is loaded: start a new one")
+        info.learner_distribution = LearnerDistribution.parse(self.learner_distribution).to_json()
+        if self.env is not None:
+            info.env_id, info.env_kwargs = env_origin(self.env)
+            info.wrappers = recorded_wrappers(self.env)
 
     def _configured_inner_loop(self) -> InnerLoop:
         kind = INNER_LOOPS.get(self.inner_loop)
@@ -227,14 +248,14 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         dataset.check_spaces(self.observation_space, self.action_space)
         # It goes on from there under this run's conditions; its scores are no longer true.
         before, dataset.info = dataset.info, self._describe(dataset.inner_loop)
-        dataset.info.timesteps = before.timesteps
-        if before.normalization is not None:
-            if self._vec_normalize_env is None:
-                raise ValueError(
-                    "`initial_dataset` was made with normalised observations: put the environment into a VecNormalize"
-                )
-            continue_statistics(self._vec_normalize_env, before.normalization)
+        dataset.info.timesteps, dataset.info.normalization = before.timesteps, before.normalization
         return dataset
+
+    def _continue_normalization(self, normalization: Normalization) -> None:
+        if self.env is not None and self._vec_normalize_env is None:
+            raise ValueError("the dataset was made with normalised observations: put the environment into a VecNormalize")
+        if self._vec_normalize_env is not None:
+            continue_statistics(self._vec_normalize_env, normalization)
 
     def _rates(self) -> dict[str, float]:
         """Step sizes now; those that are not given follow ``learning_rate``."""
