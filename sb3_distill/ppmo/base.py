@@ -300,7 +300,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         """What the dataset says about itself changes as training goes on: a rollout more."""
         info = self.dataset.info
         info.timesteps += self.n_steps * self.n_envs
-        if self._vec_normalize_env is not None and self.env is not None:
+        if self.env is not None:
             info.normalization = normalization_of(self.env)
 
     def _outputs(self, learners: Learners, observations: Any) -> tuple[th.Tensor, th.Tensor | None]:
