@@ -1,6 +1,6 @@
 """
 Run entries of zoo_configs/ppmo.yml to their end with ``sb3-distill train``, and score the dataset: 100 fresh learners x 20
-episodes each, sampled and greedy. Sets named in SHIPPED are stored with the package.
+episodes each, sampled and greedy. Sets named in SHIPPED are stored with the package, others in runs/.
 
     python benchmarks/zoo_entries.py CartPole-v1 Acrobot-v1
 """
@@ -8,6 +8,7 @@ episodes each, sampled and greedy. Sets named in SHIPPED are stored with the pac
 import argparse
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from common import DATASETS, one_thread, read, write
@@ -21,6 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("env_ids", nargs="+")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--episodes", type=int, default=20, help="of each of the 100 learners; fewer where stepping is slow")
     options = parser.parse_args()
     one_thread()
     for env_id in options.env_ids:
@@ -30,18 +32,18 @@ def main() -> None:
             assert cli.main([*train, "--num-threads", "1", "--verbose", "0"]) == 0
             seconds = time.perf_counter() - start
             dataset = PPMO.load(next(Path(folder).rglob(f"{env_id.replace('/', '-')}.zip"))).dataset
-        sampled, greedy = (
-            evaluate_learners(dataset, 100, 20, deterministic, max_envs=100, seed=1) for deterministic in (False, True)
-        )
+        path = (DATASETS if env_id in SHIPPED else Path("runs")) / f"{env_id.replace('/', '--')}.safetensors"
+        dataset.save(path)  # before the long evaluation
+        evaluate = partial(evaluate_learners, dataset, 100, options.episodes, max_envs=100, seed=1)
+        sampled, greedy = evaluate(deterministic=False), evaluate(deterministic=True)
         scores = {"sampled": sampled.summary(), "greedy": greedy.summary()}
         print(
             f"{env_id}: {seconds:.0f} s, sampled {sampled.mean:.1f} +- {sampled.std:.1f}, "
             f"greedy {greedy.mean:.1f} +- {greedy.std:.1f}",
             flush=True,
         )
-        if env_id in SHIPPED:
-            dataset.info.scores = scores
-            dataset.save(DATASETS / f"{env_id}.safetensors")
+        dataset.info.scores = scores
+        dataset.save(path)
         entry = {"seconds": seconds, "seed": options.seed, "steps": dataset.info.timesteps, **scores}
         write("zoo_entries", {**read("zoo_entries"), env_id: entry})
 

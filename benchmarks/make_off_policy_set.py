@@ -1,0 +1,39 @@
+"""
+Make ``Pendulum-v1/off-policy``, the set that teaches the actors of SAC, TD3, DDPG, TQC and CrossQ: wide ReLU networks with
+PyTorch's default initialisation; then score the actors of SAC and TD3, 50 of each, 10 episodes, greedy.
+
+    python benchmarks/make_off_policy_set.py
+"""
+
+import time
+
+from common import DATASETS, one_thread, write
+from stable_baselines3 import SAC, TD3
+from stable_baselines3.common.vec_env import VecNormalize
+
+from sb3_distill import PPMO, evaluate_learners, make_vec_env
+
+LEARNERS = {"init": "pytorch", "width": [256, 400], "activation": "relu"}
+
+
+def main() -> None:
+    one_thread()
+    env = VecNormalize(make_vec_env("Pendulum-v1", 32, seed=0), gamma=0.9)
+    start = time.perf_counter()
+    rates = dict(learning_rate="lin_0.01", labels_learning_rate="lin_0.05", log_std_learning_rate=0.003)
+    settings = dict(inner_loop="ridge", learner_distribution=LEARNERS, n_instances=64, gamma=0.9, n_steps=128, n_epochs=8)
+    model = PPMO("MlpPolicy", env, seed=0, **settings, **rates)
+    model.learn(130_000)
+    result = {"seconds": time.perf_counter() - start, "steps": model.num_timesteps}
+    for algorithm in (SAC, TD3):
+        component = {"policy": algorithm.policy_aliases["MlpPolicy"], "policy_kwargs": {}}
+        evaluation = evaluate_learners(model.dataset, 50, 10, True, learner_distribution=component, max_envs=50, seed=1)
+        result[algorithm.__name__] = evaluation.summary()
+        print(f"{algorithm.__name__}: {evaluation.mean:.1f} +- {evaluation.std:.1f}", flush=True)
+    model.dataset.info.scores = {name: result[name] for name in ("SAC", "TD3")}
+    model.dataset.save(DATASETS / "Pendulum-v1--off-policy.safetensors")
+    write("off_policy_set", result)
+
+
+if __name__ == "__main__":
+    main()
