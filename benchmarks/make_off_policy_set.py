@@ -25,12 +25,14 @@ def main() -> None:
     model = PPMO("MlpPolicy", env, seed=0, **settings, **rates)
     model.learn(130_000)
     result = {"seconds": time.perf_counter() - start, "steps": model.num_timesteps}
-    for algorithm in (SAC, TD3):
-        component = {"policy": algorithm.policy_aliases["MlpPolicy"], "policy_kwargs": {}}
-        evaluation = evaluate_learners(model.dataset, 50, 10, True, learner_distribution=component, max_envs=50, seed=1)
-        result[algorithm.__name__] = evaluation.summary()
-        print(f"{algorithm.__name__}: {evaluation.mean:.1f} +- {evaluation.std:.1f}", flush=True)
-    model.dataset.info.scores = {name: result[name] for name in ("SAC", "TD3")}
+    actors = {
+        algorithm.__name__: {"policy": algorithm.policy_aliases["MlpPolicy"], "policy_kwargs": {}} for algorithm in (SAC, TD3)
+    }
+    for name, component, greedy in (("sampled", LEARNERS, False), *((*actor, True) for actor in actors.items())):
+        evaluation = evaluate_learners(model.dataset, 50, 10, greedy, learner_distribution=component, max_envs=50, seed=1)
+        result[name] = evaluation.summary()
+        print(f"{name}: {evaluation.mean:.1f} +- {evaluation.std:.1f}", flush=True)
+    model.dataset.info.scores = {name: result[name] for name in ("sampled", *actors)}
     model.dataset.save(DATASETS / "Pendulum-v1--off-policy.safetensors")
     write("off_policy_set", result)
 

@@ -127,7 +127,7 @@ def _datasets(options: argparse.Namespace) -> Any:
     if not options.json:
         table = Table(title="Shipped datasets")
         for column in ("name", "k", "inner loop", "sampled", "greedy", "size"):
-            table.add_column(column)
+            table.add_column(column, no_wrap=column == "name")
         for row in rows:
             scores = [row["scores"].get(kind, {}) for kind in ("sampled", "greedy")]
             cells = [f"{score['mean']:.1f} ± {score['std']:.1f}" if score else "-" for score in scores]

@@ -17,7 +17,8 @@ TRUSTED = ("gymnasium.", "stable_baselines3.", "sb3_contrib.", "rl_zoo3.", "shim
 """Packages whose wrappers are made from a file. A file must not be able to run code of its choice."""
 TRANSPARENT = (
     "Monitor", "RecordVideo", "RecordEpisodeStatistics", "HumanRendering", "OrderEnforcing", "PassiveEnvChecker",
-    "AtariWrapper", "VecMonitor", "VecNormalize", "VecTransposeImage", "VecCheckNan", "VecVideoRecorder",
+    "TimeLimit", "PatchedTimeLimit", "AtariWrapper",
+    "VecMonitor", "VecNormalize", "VecTransposeImage", "VecCheckNan", "VecVideoRecorder",
 )  # fmt: skip
 """These change nothing that a policy sees, are recorded otherwise, or are the sum of others that are recorded."""
 ATTRIBUTES = {
@@ -53,9 +54,9 @@ def _spec_by_name(description: str, env: VecEnv) -> Any:
     registered = gym.registry.get(env_id)
     if registered is None or not isinstance(registered.entry_point, str):
         return None
-    if set(names[:-1]) <= {*TRANSPARENT, *ATTRIBUTES, "TimeLimit"}:
+    if set(names[:-1]) <= {*TRANSPARENT, *ATTRIBUTES}:
         return env.get_attr("spec", [0])[0]
-    wrappers = [name for name in reversed(names[:-1]) if name not in (*TRANSPARENT, "TimeLimit")]
+    wrappers = [name for name in reversed(names[:-1]) if name not in TRANSPARENT]
     spec = copy.copy(registered)
     spec.additional_wrappers = tuple(gym.envs.registration.WrapperSpec(name, "", None) for name in wrappers)
     return spec

@@ -117,4 +117,4 @@ def test_networks_for_continuous_actions_play_what_the_ridge_set_teaches(algorit
     # Random play has about -1200. PPO's alias has tanh layers, which no set for this task is made for.
     policy_kwargs = {"policy_kwargs": {"activation_fn": th.nn.ReLU}} if algorithm is PPO else {}
     name = "Pendulum-v1" if algorithm is PPO else "Pendulum-v1/off-policy"
-    assert np.mean(plays(name, algorithm, "Pendulum-v1", **policy_kwargs)) > -450
+    assert np.median(plays(name, algorithm, "Pendulum-v1", **policy_kwargs)) > -450
