@@ -21,6 +21,7 @@ def check_arguments(model: Any) -> None:
     """
     :param model: a ``PPMO`` that is being set up
     :raises ValueError: if an argument is of the wrong kind, or out of range
+    :raises AssertionError: if ``clip_range_vf`` is not positive
     """
     for names, kind, word in ((NUMBERS, numbers.Real, "a number"), (WHOLE_NUMBERS, numbers.Integral, "a whole number")):
         for name in names:
@@ -33,11 +34,11 @@ def check_arguments(model: Any) -> None:
     for name in ("n_steps", "n_epochs"):
         if int(value := getattr(model, name)) < 1:
             raise ValueError(f"`{name}` must be at least 1, got {value}")
-    for name in ("clip_range", "clip_range_vf"):
-        value = getattr(model, name)
-        if isinstance(value, (int, float)) and not value > 0:
-            advice = ", or None, which deactivates it" if name == "clip_range_vf" else ""
-            raise ValueError(f"`{name}` must be positive{advice}, got {value}")
+    clip_range, clip_range_vf = model.clip_range, model.clip_range_vf
+    if isinstance(clip_range, (int, float)) and not clip_range > 0:
+        raise ValueError(f"`clip_range` must be positive, got {clip_range}")
+    if isinstance(clip_range_vf, (int, float)):  # an AssertionError, as in SB3
+        assert clip_range_vf > 0, f"`clip_range_vf` must be positive, or None, which deactivates it; got {clip_range_vf}"
     _check_policy(model.policy_class, model.observation_space, list(model.policy_aliases))
     buffer = model.rollout_buffer_class
     if buffer is not None and not issubclass(buffer, LearnerRolloutBuffer):

@@ -72,6 +72,7 @@ def main() -> int:
     for name in sorted(set(failed)):
         print(f"  {name}: {EXPECTED_FAILURES.get(name, 'NOT EXPECTED')}")
     print(f"with ten times the steps: {slow.stdout.strip().splitlines()[-1]}")
+    print("\n".join(re.findall(r"^FAILED.*", slow.stdout, flags=re.MULTILINE)))
     return 0 if passed >= TARGET and not surprises and slow.returncode == 0 else 1
 
 
