@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sb3_distill.architecture import ACTIVATIONS
-from sb3_distill.named_distributions import TABLE_1
+from sb3_distill.named_distributions import ANY_INIT, TABLE_1
 
 RANDOM = "random64"
-INITS = ("orthogonal", "xavier_normal", "xavier_uniform", "kaiming_normal", "pytorch")
 
 
 def load_grid(grid: "str | os.PathLike[str] | Mapping[str, Any]") -> dict[str, Any]:
@@ -53,7 +52,7 @@ def random_cells(n: int = 64, seed: int = 0) -> dict[str, dict[str, Any]]:
             "width": round(16 * 32 ** rng.random()),  # log-uniform in 16 to 512
             "depth": rng.randint(1, 8),
             "activation": rng.choice(list(ACTIVATIONS)),
-            "init": rng.choice(INITS),
+            "init": rng.choice(ANY_INIT),
             "last_gain": rng.choice([0.01, 1.0]),
             "layer_norm": rng.random() < 0.25,
         }

@@ -160,8 +160,7 @@ class GradientSteps:
             self._caught += (~finite).sum().cpu()
             bound = MAX_INFLUENCE * th.where(finite, norm, 0.0).median()
             scale = th.where(finite & (norm > bound), bound / norm, 1.0)
-            ones = [1] * (gradient.dim() - 1)
-            return th.where(finite.view(-1, *ones), gradient * scale.view(-1, *ones), 0.0)
+            return th.where(_per_learner(finite, gradient), gradient * _per_learner(scale, gradient), 0.0)
 
         given = given.view_as(given)  # the hook is this call's own
         given.register_hook(balance)
@@ -287,16 +286,21 @@ def autograd_step(
         loss = (actor.differentiable(params, observations) - labels).square().mean(dim=(1, 2)).sum()
         gradients = th.autograd.grad(loss, list(params.values()), create_graph=differentiable, allow_unused=True)
         params = {
-            name: value if gradient is None else value - rates[name].view(-1, *[1] * (value.dim() - 1)) * gradient
+            name: value if gradient is None else value - _per_learner(rates[name], value) * gradient
             for (name, value), gradient in zip(params.items(), gradients, strict=True)
         }
     return params if differentiable else {name: value.detach() for name, value in params.items()}
 
 
+def _per_learner(values: th.Tensor, like: th.Tensor) -> th.Tensor:
+    """One value for each learner ``(M,)``, or one for all, in a shape that broadcasts against ``like`` ``(M, ...)``."""
+    return values.view(-1, *[1] * (like.dim() - 1))
+
+
 def _finite_or(params: Params, initial: Params) -> Params:
     """Trained parameters, or a learner's initial ones where its steps diverged."""
     finite = th.stack([value.detach().flatten(1).isfinite().all(dim=1) for value in params.values()]).all(dim=0)
-    return {name: th.where(finite.view(-1, *[1] * (value.dim() - 1)), value, initial[name]) for name, value in params.items()}
+    return {name: th.where(_per_learner(finite, value), value, initial[name]) for name, value in params.items()}
 
 
 INNER_LOOPS: dict[str, type[GradientSteps] | type[RidgeHead]] = {kind.name: kind for kind in (GradientSteps, RidgeHead)}

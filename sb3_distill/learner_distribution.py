@@ -1,6 +1,5 @@
 """The learner distribution: which networks, with which initial parameters, a dataset is made to teach."""
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
@@ -102,7 +101,7 @@ class LearnerSampler:
         self._default = (policy_class, dict(policy_kwargs))
         self._spaces = (observation_space, action_space)
         self._device = device
-        self._policy = lru_cache(maxsize=64)(self._build_policy)
+        self._policy = lru_cache(maxsize=64)(self._build_policy_apart)
         self._template = lru_cache(maxsize=256)(self._build_template)
         self._weights = th.tensor([component.weight for component in distribution.components])
 
@@ -150,6 +149,10 @@ class LearnerSampler:
             th.manual_seed(seed)
             return stack_parameters([actor_of(self._build_policy(index, False)) for _ in range(n)])
 
+    def _build_policy_apart(self, index: int, without_layers: bool) -> Any:
+        with th.random.fork_rng(devices=[]):
+            return self._build_policy(index, without_layers)
+
     def _build_policy(self, index: int, without_layers: bool) -> Any:
         component = self.distribution.components[index]
         policy_class = component.policy or self._default[0]
@@ -161,17 +164,15 @@ class LearnerSampler:
                     "`policy_kwargs` instead"
                 )
             policy_kwargs = {**policy_kwargs, "net_arch": []}
-        with th.random.fork_rng(devices=[]) if without_layers else contextlib.nullcontext():
-            try:
-                policy = policy_class(*self._spaces, lambda _: 0.0, **policy_kwargs).to(self._device)
-            except (AssertionError, TypeError, RuntimeError) as error:
-                raise ValueError(f"{policy_class.__name__} in `learner_distribution` does not fit: {error}") from error
+        try:
+            policy = policy_class(*self._spaces, lambda _: 0.0, **policy_kwargs).to(self._device)
+        except (AssertionError, TypeError, RuntimeError) as error:
+            raise ValueError(f"{policy_class.__name__} in `learner_distribution` does not fit: {error}") from error
         policy.set_training_mode(False)  # no dropout, fixed batch norm: as the taught policy will act
         return policy
 
     def _build_template(self, index: int, architecture: Architecture | None) -> StackedNetwork:
-        with th.random.fork_rng(devices=[]):
-            actor = actor_of(self._policy(index, architecture is not None))
+        actor = actor_of(self._policy(index, architecture is not None))
         if architecture is not None:
             actor = perceptron(actor, architecture)
         share_statistics(actor, self._statistics)

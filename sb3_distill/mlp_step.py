@@ -118,9 +118,18 @@ def forward(layers: list[Layer], params: Mapping[str, th.Tensor], x: th.Tensor) 
     :param x: inputs ``(M, b, n)``
     :return: outputs ``(M, b, n_outputs)``
     """
+    if not th.is_grad_enabled():  # acting: called at every step of a rollout, where autograd's bookkeeping would show
+        for layer in layers:
+            x = _activate(layer, th.baddbmm(params[layer.bias].unsqueeze(1), x, params[layer.weight].mT))
+        return x
     flat = [params[name] for layer in layers for name in (layer.weight, layer.bias)]
     outputs: th.Tensor = _Forward.apply(layers, x, *flat)  # type: ignore[no-untyped-call]
     return outputs
+
+
+def _activate(layer: Layer, a: th.Tensor) -> th.Tensor:
+    """What follows a linear layer; ``a`` is lost where that is a tanh."""
+    return tanh_(a) if layer.activation is ACTIVATIONS[nn.Tanh] else layer.activation.value(a)
 
 
 def tanh_(x: th.Tensor) -> th.Tensor:
@@ -143,9 +152,8 @@ class _Forward(th.autograd.Function):
         h = [x]
         for layer, weight, bias in zip(layers, weights, biases, strict=True):
             a = th.baddbmm(bias.unsqueeze(1), h[-1], weight.mT)
-            is_tanh = layer.activation is ACTIVATIONS[nn.Tanh]
-            h.append(tanh_(a) if is_tanh else layer.activation.value(a))
-            before.append(None if is_tanh else a)
+            h.append(_activate(layer, a))
+            before.append(None if layer.activation is ACTIVATIONS[nn.Tanh] else a)
         ctx.layers, ctx.before = layers, before
         ctx.save_for_backward(*weights, *h[:-1], h[-1] if layers[-1].activation is not IDENTITY else x)
         return h[-1]

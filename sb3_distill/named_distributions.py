@@ -4,9 +4,8 @@ from typing import Any
 
 from sb3_distill.architecture import ACTIVATIONS
 
-ORTHOGONAL = {"init": "orthogonal"}
 TABLE_1: dict[str, dict[str, Any]] = {
-    "lambda": ORTHOGONAL,
+    "lambda": {"init": "orthogonal"},
     "ortho-1": {"init": "orthogonal", "hidden_gain": 1.0, "last_gain": 1.0},
     "xe": {"init": "xavier_normal"},
     "xe-1": {"init": "xavier_normal", "hidden_gain": 1.0, "last_gain": 1.0},
@@ -34,10 +33,8 @@ WIDE: list[dict[str, Any]] = [
 """All columns of Table 1, and networks of any usual kind."""
 ANY_INIT = ["orthogonal", "xavier_normal", "xavier_uniform", "kaiming_normal", "pytorch"]
 WIDER: list[dict[str, Any]] = [
-    {"init": "orthogonal"},
-    {"init": "xavier_normal", "weight": 0.5},
-    {"init": "xavier_normal", "hidden_gain": 1.0, "last_gain": 1.0, "weight": 0.5},
-    {"init": "orthogonal", "depth": [1, 6], "activation": "tanh", "weight": 0.5},
+    TABLE_1["lambda"],
+    *({**TABLE_1[name], "weight": 0.5} for name in ("xe", "xe-1", "random-l-tanh")),
     *(
         {
             "init": ANY_INIT,

@@ -115,14 +115,16 @@ def import_plugin(env_id: str) -> None:
             importlib.import_module(plugin)
 
 
-def as_vec_env(env: Any) -> VecEnv:
+def as_vec_env(env: Any, verbose: int = 0, monitor_wrapper: bool = False) -> VecEnv:
     """
     :param env: a Gymnasium environment or vector environment, or a ``VecEnv``
+    :param verbose: print what is put around it
+    :param monitor_wrapper: put a ``Monitor`` around a single environment
     :return: a ``VecEnv``, with images turned to channels first, as SB3's algorithms see it
     """
     if isinstance(env, VectorEnv):
         env = VecMonitor(GymnasiumVecEnv(env))
-    return BaseAlgorithm._wrap_env(env, verbose=0, monitor_wrapper=False)
+    return BaseAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
 
 def has_native_vector_env(env_id: str) -> bool:
@@ -175,38 +177,34 @@ def make_vec_env(
         raise ValueError(f"`n_envs` must be at least 1, got {n_envs}")
     if isinstance(env_id, os.PathLike) or (isinstance(env_id, str) and env_id.endswith(".safetensors")):
         env_id = SyntheticDataset.load(env_id)
-    if isinstance(env_id, SyntheticDataset):
-        env_kwargs = {**env_id.info.env_kwargs, **(env_kwargs or {})}
-        if env_id.info.env_id is None:
+    info = env_id.info if isinstance(env_id, SyntheticDataset) else None
+    if info is not None:
+        if info.env_id is None:
             raise ValueError("the dataset does not say for which environment it was made: pass one")
-        env = make_vec_env(
-            env_id.info.env_id, n_envs, seed, start_index, monitor_dir,
-            wrapper_class or wrappers.wrapper_class(env_id.info.wrappers),
-            env_kwargs, vec_env_cls, vec_env_kwargs, monitor_kwargs, wrapper_kwargs,
-        )  # fmt: skip
-        env = wrappers.wrap_vec_env(env, env_id.info.wrappers)
-        # Images are taught channels first, as SB3's algorithms turn them.
-        return as_vec_env(env)
+        env_id, env_kwargs = info.env_id, {**info.env_kwargs, **(env_kwargs or {})}
+        wrapper_class = wrapper_class or wrappers.wrapper_class(info.wrappers)
     if isinstance(env_id, str):
         import_plugin(env_id)
     per_env = (wrapper_class, vec_env_cls, monitor_dir, vec_env_kwargs, monitor_kwargs, wrapper_kwargs)
     if isinstance(env_id, str) and not any(per_env) and has_native_vector_env(env_id):
-        native = VecMonitor(make_native(env_id, n_envs, env_kwargs))
-        native.seed(seed)
-        return native
-    return sb3_make_vec_env(
-        env_id,
-        n_envs,
-        seed,
-        start_index,
-        monitor_dir,
-        wrapper_class,
-        env_kwargs,
-        vec_env_cls,
-        vec_env_kwargs,
-        monitor_kwargs,
-        wrapper_kwargs,
-    )
+        env: VecEnv = VecMonitor(make_native(env_id, n_envs, env_kwargs))
+        env.seed(seed)
+    else:
+        env = sb3_make_vec_env(
+            env_id,
+            n_envs,
+            seed,
+            start_index,
+            monitor_dir,
+            wrapper_class,
+            env_kwargs,
+            vec_env_cls,
+            vec_env_kwargs,
+            monitor_kwargs,
+            wrapper_kwargs,
+        )
+    # Images are taught channels first, as SB3's algorithms turn them.
+    return env if info is None else as_vec_env(wrappers.wrap_vec_env(env, info.wrappers))
 
 
 def normalization_of(env: VecEnv) -> Normalization | None:

@@ -43,7 +43,8 @@ def test_other_learners_can_be_drawn():
 
 def test_an_environment_can_be_given():
     dataset = simplex_dataset(2, 10.0)
-    assert evaluate_learners(dataset, 2, 2, env=lambda n: make_vec_env("NDCartPole2D-v0", n)).mean > 490
+    # A mean over enough episodes: few of them hang on the rounding of one processor.
+    assert evaluate_learners(dataset, 10, 10, env=lambda n: make_vec_env("NDCartPole2D-v0", n)).mean > 490
     with pytest.raises(DatasetError, match=r"observation space Box\(8,\), the environment has Box\(4,\)"):
         evaluate_learners(dataset, 2, 2, env=lambda n: make_vec_env("CartPole-v1", n))
     dataset.info.env_id = None

@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 
 import torch as th
 from gymnasium import spaces
-from gymnasium.vector import VectorEnv
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
-from stable_baselines3.common.vec_env import VecEnv, VecMonitor
+from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dataset import SyntheticDataset
@@ -30,7 +29,7 @@ from sb3_distill.ppmo.policies import POLICIES
 from sb3_distill.ppmo.sizes import resolve_batch_size, resolve_n_instances, resolve_n_learners
 from sb3_distill.spaces import check_action_space, check_observation_space, preprocessed_shape
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
-from sb3_distill.vec_env import GymnasiumVecEnv, continue_statistics, env_origin, normalization_of
+from sb3_distill.vec_env import as_vec_env, continue_statistics, env_origin, normalization_of
 from sb3_distill.wrappers import recorded_wrappers
 
 FOLLOWING_RATES = {"labels": 10.0, "rates": 5.0, "log_std": 1.0, "critic": 0.5}
@@ -71,10 +70,8 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
 
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
-        if isinstance(env, VectorEnv):
-            env = VecMonitor(GymnasiumVecEnv(env))
-        check_observation_space(env.observation_space)
-        return OnPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
+        check_observation_space(getattr(env, "single_observation_space", env.observation_space))
+        return as_vec_env(env, verbose, monitor_wrapper)
 
     def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:
         if policy_name not in self.policy_aliases:
@@ -210,6 +207,10 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             )
         if self.initial_dataset is None and self._configured_inner_loop().settings() != info.inner_loop:
             raise ValueError("the inner loop cannot change when a model is loaded: start a new one")
+        self._say_where(info)
+
+    def _say_where(self, info: DatasetInfo) -> None:
+        """Environment and learners of this run."""
         info.learner_distribution = LearnerDistribution.parse(self.learner_distribution).to_json()
         if self.env is not None:
             info.env_id, info.env_kwargs = env_origin(self.env)
@@ -224,21 +225,18 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         return loop
 
     def _describe(self, loop: InnerLoop) -> DatasetInfo:
-        env_id, env_kwargs = (None, {}) if self.env is None else env_origin(self.env)
         names = [name for name, policy in self.policy_aliases.items() if policy is self.policy_class]
         policy_kwargs = policy_kwargs_to_json(self._learner_kwargs())
-        return DatasetInfo(
+        info = DatasetInfo(
             self.observation_space,
             self.action_space,
-            env_id=env_id,
-            env_kwargs=env_kwargs,
-            wrappers=[] if self.env is None else recorded_wrappers(self.env),
             policy=names[0] if names and policy_kwargs is not None else None,
             policy_kwargs=policy_kwargs or {},
-            learner_distribution=LearnerDistribution.parse(self.learner_distribution).to_json(),
             inner_loop=loop.settings(),
             seed=self.seed,
         )
+        self._say_where(info)
+        return info
 
     def _take_initial_dataset(self) -> SyntheticDataset:
         given = self.initial_dataset
