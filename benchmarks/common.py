@@ -13,6 +13,7 @@ from sb3_distill import PPMO, make_vec_env
 from sb3_distill.dataset_info import library_versions
 
 RESULTS = Path(__file__).parent / "results"
+PICTURES = Path(__file__).parent.parent / "docs" / "images"
 DATASETS = Path(__file__).parent.parent / "sb3_distill" / "datasets"
 
 # Found on the seeds 0 to 2. More axes need a wider trust region, more steps, and instances kept smaller.

@@ -1,30 +1,30 @@
 """
 Kinds of inner learning compared on 2-D cart-pole: for each kind and number of instances, one set is distilled for the mixture
-of Table 1's columns (2 M steps, one seed) and evaluated on each of them (50 learners x 20 episodes, sampled).
+of Table 1's columns (1 M steps, one seed) and evaluated on each of them (50 learners x 20 episodes, sampled).
 
     python benchmarks/inner_loops.py             # runs what is missing in results/inner_loops.json, then draws
-    python benchmarks/inner_loops.py --draw      # draws results/inner_steps.png and results/inner_loops.png
+    python benchmarks/inner_loops.py --draw      # draws docs/images/inner_steps.png and inner_loops.png
 """
 
 import argparse
 from typing import Any
 
 import numpy as np
-from common import RESULTS, distil, one_thread, read, write
-from make_wide_sets import RATES, STEP_RATES
+from common import PICTURES, distil, one_thread, read, write
+from make_wide_sets import RATES, several_steps
 
 from sb3_distill import evaluate_learners
 
 K = (2, 3, 4, 6, 9, 12, 16, 32)
 KINDS: dict[str, dict[str, Any]] = {
     "ridge": dict(inner_loop="ridge"),
-    "1 step": dict(),
-    "1 step, rate per role": dict(inner_rate_per_role=True),
-    **{f"{n} steps": dict(n_inner_steps=n, inner_rate_per_role=True, inner_learning_rate=STEP_RATES(n)) for n in (2, 5, 10)},
+    "1 step, one rate": dict(),
+    "1 step": dict(inner_rate_per_role=True),
+    **{f"{n} steps": several_steps(n) for n in (2, 5, 10)},
 }
-RUNS = [(kind, k) for kind in ("ridge", "1 step", "1 step, rate per role") for k in K]
-RUNS += [(kind, 16) for kind in ("2 steps", "5 steps", "10 steps")]
-STEPS = 2_000_000
+OVER_K = ("ridge", "1 step", "2 steps")
+RUNS = [(kind, 16) for kind in KINDS] + [(kind, k) for kind in OVER_K for k in K if k != 16]
+STEPS = 1_000_000
 
 
 def run(kind: str, k: int) -> dict[str, Any]:
@@ -42,19 +42,24 @@ def draw(results: dict[str, Any]) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    kinds = ["1 step, rate per role", "2 steps", "5 steps", "10 steps", "ridge"]
-    labels = ["1", "2", "5", "10", "ridge"]
+    kinds = ["1 step, one rate", "1 step", "2 steps", "5 steps", "10 steps", "ridge"]
+    labels = ["1, one rate", "1", "2", "5", "10", "ridge"]
     figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
     entries = [results[f"{kind}, k=16"] for kind in kinds]
     for name in entries[0]["cells"]:
         axis.plot(labels, [entry["cells"][name] for entry in entries], marker="o", label=name)
     axis.plot(labels, [np.mean(list(entry["cells"].values())) for entry in entries], color="black", lw=3, label="mean")
-    axis.set(xlabel="gradient steps of the inner loop", ylabel="return", title="2-D cart-pole, k = 16", ylim=(0, 510))
+    axis.set(
+        xlabel="gradient steps of the inner loop (a rate per role)",
+        ylabel="return",
+        title="2-D cart-pole, k = 16",
+        ylim=(0, 510),
+    )
     axis.legend(fontsize=7)
-    figure.savefig(RESULTS / "inner_steps.png", dpi=150)
+    figure.savefig(PICTURES / "inner_steps.png", dpi=150)
 
     figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
-    for kind in ("ridge", "1 step", "1 step, rate per role"):
+    for kind in OVER_K:
         found = [(k, results[f"{kind}, k={k}"]["cells"]) for k in K if f"{kind}, k={k}" in results]
         values = np.array([list(cells.values()) for _, cells in found])
         ks = [k for k, _ in found]
@@ -67,7 +72,7 @@ def draw(results: dict[str, Any]) -> None:
     )  # fmt: skip
     axis.set_xticks(K, [str(k) for k in K])
     axis.legend(fontsize=7)
-    figure.savefig(RESULTS / "inner_loops.png", dpi=150)
+    figure.savefig(PICTURES / "inner_loops.png", dpi=150)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import argparse
 import warnings
 from typing import Any
 
-from common import RESULTS, distil, one_thread, read, write
+from common import PICTURES, distil, one_thread, read, write
 
 from sb3_distill import evaluate_learners, min_instances
 from sb3_distill.vec_env import make_vec_env
@@ -37,7 +37,7 @@ def draw(results: dict[str, Any]) -> None:
         axis.set(title=f"{n_dims}-D", xlabel="k", ylim=(0, 510))
     axes[0].set_ylabel("return, sampled")
     axes[-1].legend(fontsize=7)
-    figure.savefig(RESULTS / "min_instances.png", dpi=150)
+    figure.savefig(PICTURES / "min_instances.png", dpi=150)
 
 
 def main() -> None:

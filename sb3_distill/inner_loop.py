@@ -19,8 +19,11 @@ from sb3_distill.stacked import Params, StackedNetwork
 
 Observations = th.Tensor | Mapping[str, th.Tensor]
 
-ROLES = ("hidden_weights", "hidden_biases", "output_weights", "output_biases")
-"""Roles of parameters that may have learned rates of their own."""
+ROLES = ("input_weights", "input_biases", "hidden_weights", "hidden_biases", "output_weights", "output_biases")
+"""
+Roles of parameters that may have learned rates of their own. The first layer is apart from the other hidden ones: its update
+alone is made of synthetic observations, not of random features of them, so that what it adds is the same for all learners.
+"""
 MAX_INFLUENCE = 30.0
 """Bound of a learner's gradient through several steps, in medians of all learners' norms."""
 
@@ -68,8 +71,8 @@ class GradientSteps:
     :param n_steps: number of steps
     :param learning_rate: initial value of the learned rates; also one for each of ``ROLES`` (with ``per_role``), or a list of
         these or of numbers in lists for each step
-    :param per_role: learn one rate for each role of a parameter (weights and biases of hidden layers, of the last layer)
-        instead of one for all
+    :param per_role: learn one rate for each role of a parameter (weights and biases, of the first, the other hidden and the
+        last layer) instead of one for all
     :param relative: measure the rates of a learner in units of ``1 / mean |h|^2``, with ``h`` the inputs of its last layer on
         the synthetic observations: networks with large features take smaller steps, so that several steps converge for all
     :raises ValueError: if ``n_steps`` is below 1 or the rate is not positive
@@ -104,7 +107,7 @@ class GradientSteps:
         return {"log_inner_learning_rates": self._initial.clone()}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
-        return {"log_inner_learning_rates": (-12.0, 5.0)}
+        return {"log_inner_learning_rates": (-12.0, 9.0)}
 
     def train(
         self, actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
@@ -131,15 +134,12 @@ class GradientSteps:
         rates: th.Tensor,
         factor: th.Tensor | None,
     ) -> Params:
+        roles = role_of_parameters(actor.template) if self.per_role else dict.fromkeys(params, 0)
         if actor.mlp is not None and isinstance(observations, th.Tensor) and observations.dim() == 3:
-            hidden = len(actor.mlp) - 1
-            if self.per_role:
-                per_parameter = th.cat([rates[..., :2]] * hidden + [rates[..., 2:]], dim=-1)
-            else:
-                per_parameter = rates.expand(*rates.shape[:-1], 2 * hidden + 2)
+            names = [name for layer in actor.mlp for name in (layer.weight, layer.bias)]
+            per_parameter = rates[..., [roles[name] for name in names]]
             return gradient_step(actor.mlp, params, observations, labels, per_parameter, factor)
         rates = rates if factor is None else rates * factor.unsqueeze(1)  # (M, roles), or (roles,)
-        roles = role_of_parameters(actor.template) if self.per_role else dict.fromkeys(params, 0)
         return autograd_step(actor, params, observations, labels, {name: rates[..., role] for name, role in roles.items()})
 
     def _isolate(self, given: Any) -> Any:
@@ -254,15 +254,16 @@ def role_of_parameters(network: Network) -> dict[str, int]:
     :return: for each parameter by name, the index of its role in ``ROLES``
     :raises TypeError: if a module has parameters of its own that are neither weights nor biases
     """
-    roles = {}
+    roles: dict[str, int] = {}
     for prefix, module in network.named_modules():
+        layer = 2 if module is network.head else (1 if roles else 0)
         for name, _ in module.named_parameters(recurse=False):
             if name not in ("weight", "bias"):
                 raise TypeError(
                     f"the dataset has one rate per role (weight or bias), and the role of {name!r} in the module "
                     f"{prefix} ({type(module).__name__}) cannot be told: use a dataset with a single rate"
                 )
-            roles[f"{prefix}.{name}"] = 2 * (module is network.head) + (name == "bias")
+            roles[f"{prefix}.{name}"] = 2 * layer + (name == "bias")
     return roles
 
 

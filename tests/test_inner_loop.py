@@ -251,7 +251,7 @@ def test_rates_per_role_move_their_parameters_only(layer_norm):
     stacked, params = StackedNetwork(network), draw(network, 3)
     x, y = th.randn(4, 5, dtype=th.double), th.randn(4, 3, dtype=th.double)
     for role, name in enumerate(ROLES):
-        rates = th.full((1, 4), -30.0, dtype=th.double)
+        rates = th.full((1, len(ROLES)), -30.0, dtype=th.double)
         rates[0, role] = 0.0
         learned = {"log_inner_learning_rates": rates}
         taught = train(GradientSteps(per_role=True), Learners([(stacked, params)]), x, y, learned).groups[0][1]
@@ -259,7 +259,8 @@ def test_rates_per_role_move_their_parameters_only(layer_norm):
             GradientSteps(), Learners([(stacked, params)]), x, y, {"log_inner_learning_rates": rates[:, role, None]}
         ).groups[0][1]
         for key, value in taught.items():
-            own = ("output" if key.startswith("head") else "hidden") + ("_biases" if key.endswith("bias") else "_weights")
+            layer = "output" if key.startswith("head") else "input" if key.startswith("latent.0.") else "hidden"
+            own = layer + ("_biases" if key.endswith("bias") else "_weights")
             th.testing.assert_close(value, plain[key] if own == name else params[key])
 
 

@@ -7,6 +7,7 @@ import torch as th
 from gymnasium.vector import AutoresetMode
 from helpers import FaultyEnv, simplex_dataset
 from scipy import stats
+from stable_baselines3.common.envs import IdentityEnvMultiBinary, IdentityEnvMultiDiscrete
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -136,6 +137,8 @@ def test_number_of_learners(n_envs, n_learners, expected):
 def test_numbers_of_instances():
     assert PPMO("MlpPolicy", small_env(), **SMALL).dataset.n_instances == 3
     assert PPMO("MlpPolicy", make_vec_env("Pendulum-v1", 2), **SMALL).dataset.n_instances == 64
+    for env, classes in ((IdentityEnvMultiBinary(3), 6), (IdentityEnvMultiDiscrete(3), 6)):
+        assert PPMO("MlpPolicy", env, n_steps=8, batch_size=8).dataset.n_instances == classes
     assert PPMO("MlpPolicy", small_env(), n_instances=512, **SMALL).dataset.n_instances == 512
     with pytest.warns(UserWarning, match="below the 3 that Eq. 3"):
         PPMO("MlpPolicy", small_env(), n_instances=2, **SMALL)

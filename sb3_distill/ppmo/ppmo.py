@@ -32,7 +32,7 @@ class PPMO(DistillationAlgorithm):
     :param policy: The policy model to use (MlpPolicy, CnnPolicy, ...)
     :param env: The environment to learn from (if registered in Gym, can be str)
     :param n_instances: Number of synthetic instances, ``k`` of the paper. ``None``: the paper's minimum (Eq. 3) for
-        discrete actions, 64 for continuous ones
+        ``Discrete`` actions, one per class for several discrete choices at once, 64 for continuous ones
     :param n_learners: Number of learners that are drawn, taught and scored in each iteration; a divisor of ``n_envs``.
         ``None``: the largest divisor up to 8
     :param learner_distribution: The networks that the dataset shall teach: a ``LearnerDistribution``, or what its ``parse``
@@ -40,7 +40,7 @@ class PPMO(DistillationAlgorithm):
     :param inner_loop: How learners are trained on the dataset: ``"sgd"``, gradient steps, or ``"ridge"``, a closed-form solve
         of the last layer
     :param inner_learning_rate: Initial value of the learned rate of the gradient steps
-    :param inner_rate_per_role: Learn one rate for each role of a parameter (weights, biases; hidden layers, last layer)
+    :param inner_rate_per_role: Learn one rate for each role of a parameter (weights, biases; first, hidden, last layer)
         instead of one for all, so that a set carries over to other depths
     :param inner_rate_relative: Measure rates relative to the size of a learner's features, so that several steps converge
         for networks of any scale

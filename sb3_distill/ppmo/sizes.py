@@ -5,7 +5,7 @@ from typing import Any
 
 from gymnasium import spaces
 
-from sb3_distill.spaces import min_instances
+from sb3_distill.spaces import min_instances, n_classes
 
 MAX_LEARNERS = 8
 BOX_INSTANCES = 64
@@ -68,14 +68,17 @@ def resolve_batch_size(batch_size: int | None, n_envs: int | None, n_steps: int,
 
 def resolve_n_instances(n_instances: int | None, action_space: spaces.Space[Any]) -> int:
     """
-    :param n_instances: as given; ``None`` for ``min_instances``, or 64 for a ``Box``
+    :param n_instances: as given; ``None`` for ``min_instances`` where an action is one choice, for one instance per class
+        where it is several at once (the minimum of Eq. 3 is then learned, but slowly), and for 64 for a ``Box``
     :param action_space: of the environment
     :return: number of synthetic instances, ``k``
     :raises ValueError: if there are none
     """
     discrete = not isinstance(action_space, spaces.Box)
     if n_instances is None:
-        return min_instances(action_space) if discrete else BOX_INSTANCES
+        if isinstance(action_space, spaces.Discrete):
+            return min_instances(action_space)
+        return n_classes(action_space) if discrete else BOX_INSTANCES
     if isinstance(n_instances, bool) or not isinstance(n_instances, int) or n_instances < 1:
         raise ValueError(f"`n_instances` must be at least 1 and whole, got {n_instances!r}")
     if discrete and n_instances < (k_min := min_instances(action_space)):
