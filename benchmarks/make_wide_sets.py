@@ -5,6 +5,7 @@ Make the shipped sets that teach any learner (``NDCartPole<N>D-v0/wide``, ridge 
     python benchmarks/make_wide_sets.py ridge 1 2 3 4 5
     python benchmarks/make_wide_sets.py sgd 1 2 3
     python benchmarks/make_wide_sets.py steps 1 2 3          # two gradient steps
+    python benchmarks/make_wide_sets.py refine 4 5           # goes on from the shipped ridge set, on what it teaches worst
     python benchmarks/make_wide_sets.py quick 2              # ridge, half the instances, not kept
     python benchmarks/make_wide_sets.py ridge 2 --evaluate   # the shipped set, as it is
 """
@@ -15,6 +16,7 @@ from typing import Any
 from common import DATASETS, distil, one_thread, read, write
 
 from sb3_distill import SyntheticDataset, evaluate_learners
+from sb3_distill.named_distributions import TABLE_1
 
 RATES = dict(
     learning_rate="lin_0.02",
@@ -39,9 +41,20 @@ def several_steps(n: int) -> dict[str, Any]:
 
 
 STEPS: dict[str, Any] = {**SGD, **several_steps(2)}
+WEAK = {"lambda": 1, "ortho-1": 0.5, "xe": 3, "xe-1": 1.5, "random-h": 0.5, "random-l": 0.5, "random-l-tanh": 3}
+REFINE: dict[str, Any] = dict(
+    inner_loop="ridge",
+    learner_distribution=[{**TABLE_1[name], "weight": weight} for name, weight in WEAK.items()],
+    n_learners=32,
+    weight_decay=0.2,
+    learning_rate="lin_0.01",
+    labels_learning_rate="lin_0.1",
+    rates_learning_rate="lin_0.05",
+)
 KINDS: dict[str, tuple[str, dict[str, Any], dict[int, float]]] = {
     # name of the set, settings, environment steps by number of axes
-    "ridge": ("wide", RIDGE, {1: 2e6, 2: 4e6, 3: 8e6, 4: 16e6, 5: 20e6}),
+    "ridge": ("wide", RIDGE, {1: 2e6, 2: 4e6, 3: 8e6, 4: 16e6, 5: 16e6}),
+    "refine": ("wide", REFINE, {4: 8e6, 5: 16e6}),
     "quick": ("wide-quick", RIDGE, {2: 3e6}),
     "sgd": ("wide-sgd", SGD, {1: 2e6, 2: 5e6, 3: 10e6}),
     "steps": ("wide-steps", STEPS, {1: 1e6, 2: 4e6, 3: 8e6}),
@@ -50,7 +63,8 @@ MORE = dict(n_instances=128, n_learners=64, weight_decay=0.2)
 CHANGES: dict[tuple[str, int], dict[str, Any]] = {
     # The set that is also evaluated on the grid of 64 random networks.
     ("ridge", 2): dict(MORE, learner_distribution="wider"),
-    **{("ridge", n_dims): MORE for n_dims in (3, 4, 5)},
+    **{("ridge", n_dims): MORE for n_dims in (3, 4)},
+    ("ridge", 5): dict(weight_decay=0.2),
 }
 
 
@@ -71,8 +85,12 @@ def main() -> None:
             dataset = SyntheticDataset.load(path)
         else:
             settings = {**settings, "clip_range": 0.3 if n_dims < 4 else 0.4, **CHANGES.get((options.kind, n_dims), {})}
+            before = (0.0, 0)
+            if options.kind == "refine":
+                settings["initial_dataset"], before = path, (entry["seconds"], entry["steps"])
             model, seconds = distil(n_dims, options.seed, int(steps[n_dims]), **settings)
-            dataset, entry = model.dataset, {"seconds": seconds, "steps": model.num_timesteps, "seed": options.seed}
+            dataset, entry = model.dataset, {"seconds": seconds + before[0], "seed": options.seed}
+            entry["steps"] = model.num_timesteps + before[1]
         evaluations = evaluate_learners(dataset, 100, 100, seed=1, grid="table1")
         cells = {name: {"mean": e.mean, "std": e.std} for name, e in evaluations.items()}
         entry |= {"k": dataset.n_instances, "inner_loop": dataset.info.inner_loop, "cells": cells}

@@ -103,7 +103,7 @@ class LearnerSampler:
         self._device = device
         self._policy = lru_cache(maxsize=64)(self._build_policy_apart)
         self._template = lru_cache(maxsize=256)(self._build_template)
-        self._weights = th.tensor([component.weight for component in distribution.components])
+        self._weights = th.tensor([float(component.weight) for component in distribution.components])
 
     def sample(self, n_learners: int, generator: th.Generator) -> Learners:
         """

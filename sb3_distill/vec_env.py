@@ -20,9 +20,13 @@ from sb3_distill import wrappers
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import Normalization
 from sb3_distill.spaces import Json, is_json
+from sb3_distill.worker_vec_env import WorkerVecEnv, can_fork, n_cores
 
 NOT_THE_TASK = ("render_mode", "autoreset_mode", "num_envs", "max_episode_steps", "vectorization_mode", "vector_kwargs")
 """Keyword arguments that say how an environment is run, not what it is."""
+
+SIMULATORS = ("gymnasium.envs.mujoco", "gymnasium.envs.box2d", "shimmy.dm_control")
+"""Modules of environments whose step takes longer than a message to another process."""
 
 
 class GymnasiumVecEnv(VecEnv):
@@ -167,8 +171,9 @@ def make_vec_env(
     SB3's ``make_vec_env`` with the same arguments, and a native vector environment where one exists.
 
     The native way is taken for an id that is registered with a vector environment of its own, unless an argument asks
-    for something that only separate environments have (``wrapper_class``, ``vec_env_cls``, ``monitor_dir``). Given a
-    dataset or the path of one, its own environment is made, in the wrappers that the file records.
+    for something that only separate environments have (``wrapper_class``, ``vec_env_cls``, ``monitor_dir``). Several
+    simulators (MuJoCo, Box2D, dm_control) are stepped in as many processes as there are cores, see ``WorkerVecEnv``. Given
+    a dataset or the path of one, its own environment is made, in the wrappers that the file records.
 
     :return: a monitored ``VecEnv``
     :raises ValueError: if ``n_envs`` is below 1, or a dataset records no environment, or wrappers that a file cannot make
@@ -198,13 +203,21 @@ def make_vec_env(
             monitor_dir,
             wrapper_class,
             env_kwargs,
-            vec_env_cls,
+            vec_env_cls or _vec_env_class(env_id, n_envs),
             vec_env_kwargs,
             monitor_kwargs,
             wrapper_kwargs,
         )
     # Images are taught channels first, as SB3's algorithms turn them.
     return env if info is None else as_vec_env(wrappers.wrap_vec_env(env, info.wrappers))
+
+
+def _vec_env_class(env_id: Any, n_envs: int) -> Any:
+    """The fastest class that steps these environments correctly; ``None`` for SB3's default."""
+    if not isinstance(env_id, str) or n_envs < 2 or n_cores() < 2 or not can_fork():
+        return None
+    entry_point = gym.spec(env_id.rpartition(":")[2]).entry_point
+    return WorkerVecEnv if isinstance(entry_point, str) and entry_point.startswith(SIMULATORS) else None
 
 
 def normalization_of(env: VecEnv) -> Normalization | None:

@@ -12,6 +12,7 @@ from stable_baselines3.common import vec_env as sb3
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from sb3_distill.spaces import Json, is_json
+from sb3_distill.worker_vec_env import WorkerVecEnv
 
 TRUSTED = ("gymnasium.", "stable_baselines3.", "sb3_contrib.", "rl_zoo3.", "shimmy.")
 """Packages whose wrappers are made from a file. A file must not be able to run code of its choice."""
@@ -36,7 +37,7 @@ ATTRIBUTES = {
 def spec_of(env: VecEnv) -> Any:
     """What Gymnasium knows of an environment; ``None`` where a vector environment does not tell."""
     try:
-        if isinstance(env.unwrapped, sb3.SubprocVecEnv):
+        if isinstance(env.unwrapped, (sb3.SubprocVecEnv, WorkerVecEnv)):
             return _spec_by_name(env.env_method("__str__", indices=[0])[0], env)
         return env.get_attr("spec", [0])[0]
     except (AttributeError, NotImplementedError):

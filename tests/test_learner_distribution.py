@@ -75,7 +75,7 @@ def test_shapes_are_bounded_and_equal_ones_are_stacked():
 
 
 def test_weights_are_frequencies():
-    components = [{"width": 8, "weight": 3.0}, {"width": 16, "weight": 1.0}]
+    components = [{"width": 8, "weight": 3}, {"width": 16, "weight": 1}]
     counts = Counter(width for _, width, *_, params in draws(components, n=300) for _ in range(len(params["head.bias"])))
     assert 0.68 < counts[8] / counts.total() < 0.82
 

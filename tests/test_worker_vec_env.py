@@ -1,0 +1,121 @@
+"""Environments in a few processes: what a user sees is a DummyVecEnv, but faster."""
+
+import os
+import signal
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from helpers import FaultyEnv
+from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from sb3_distill import PPMO
+from sb3_distill.worker_vec_env import WorkerVecEnv
+
+
+class Mixed(gym.Env):
+    """Dict observations, options, an attribute, an episode of four steps."""
+
+    observation_space = spaces.Dict({"a": spaces.Box(-9, 9, (2,)), "b": spaces.Discrete(9)})
+    action_space = spaces.Discrete(3)
+    render_mode = "rgb_array"
+    size = 1
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = (options or {}).get("start", 0)
+        return self._observation(), {"start": self.steps}
+
+    def step(self, action):
+        self.steps += 1
+        return self._observation(), float(action), False, self.steps >= 4, {"steps": self.steps}
+
+    def _observation(self):
+        return {"a": self.np_random.normal(size=2).astype(np.float32), "b": self.steps}
+
+    def enlarge(self, by, twice=False):
+        return self.size + by * (1 + twice)
+
+    def secret(self):
+        return lambda: 0  # cannot be pickled
+
+    def render(self):
+        return np.full((2, 2, 3), self.size, np.uint8)
+
+
+@pytest.fixture
+def env():
+    env = WorkerVecEnv([Mixed] * 5, n_workers=2)
+    yield env
+    env.close()
+
+
+@pytest.mark.parametrize("n_workers", [1, 3])
+def test_steps_are_those_of_a_dummy_vec_env(n_workers):
+    ours = sb3_make_vec_env("Pendulum-v1", 5, 3, vec_env_cls=WorkerVecEnv, vec_env_kwargs={"n_workers": n_workers})
+    theirs = sb3_make_vec_env("Pendulum-v1", 5, 3)
+    np.testing.assert_array_equal(ours.reset(), theirs.reset())
+    rng = np.random.default_rng(0)
+    for _ in range(205):
+        actions = rng.uniform(-2, 2, (5, 1)).astype(np.float32)
+        mine, other = ours.step(actions), theirs.step(actions)
+        for a, b in zip(mine[:3], other[:3], strict=True):
+            np.testing.assert_array_equal(a, b)
+            assert a.dtype == b.dtype
+        for a, b, done in zip(mine[3], other[3], mine[2], strict=True):
+            if done:
+                np.testing.assert_array_equal(a.pop("terminal_observation"), b.pop("terminal_observation"))
+                assert a.pop("episode")["r"] == b.pop("episode")["r"]
+                assert a == b == {"TimeLimit.truncated": True}
+            else:
+                assert not a
+    ours.close()
+
+
+def test_dict_observations_seeds_and_options(env):
+    other = DummyVecEnv([Mixed] * 5)
+    for one in (env, other):
+        one.seed(7)
+        one.set_options([{"start": i} for i in range(5)])
+    first, second = env.reset(), other.reset()
+    assert all(np.array_equal(first[key], second[key]) for key in ("a", "b")) and list(first["b"]) == [0, 1, 2, 3, 4]
+    assert env.reset_infos == other.reset_infos
+    assert list(env.reset()["b"]) == [0] * 5  # options hold for one reset
+
+
+def test_attributes_and_methods_reach_the_right_environment(env):
+    env.set_attr("size", 5, indices=[1, 3])
+    assert env.get_attr("size") == [1, 5, 1, 5, 1]
+    assert env.env_method("enlarge", 2, twice=True, indices=[0, 3]) == [5, 9]
+    assert env.has_attr("size") and not env.has_attr("colour")
+    assert not any(env.env_is_wrapped(Monitor))
+    assert [image.max() for image in env.get_images()] == [1, 5, 1, 5, 1]
+
+
+def test_ppmo_learns_with_it():
+    env = sb3_make_vec_env("CartPole-v1", 4, 0, vec_env_cls=WorkerVecEnv)
+    model = PPMO("MlpPolicy", env, n_steps=64, seed=0).learn(2_000)
+    assert model.ep_info_buffer and model.dataset.info.env_id == "CartPole-v1"
+    env.close()
+
+
+def test_errors_come_back(env):
+    with pytest.raises(RuntimeError, match="in a worker: .*pickle"):
+        env.env_method("secret")
+    with pytest.raises(ValueError, match="got 0 and None"):
+        WorkerVecEnv([])
+    with pytest.raises(gym.error.NameNotFound):
+        WorkerVecEnv([lambda: gym.make("NoSuchEnv-v0")])
+    env = WorkerVecEnv([lambda: FaultyEnv(3, "reward")] * 2, n_workers=2)
+    env.reset()
+    with pytest.raises(Exception, match="colour"):
+        env.get_attr("colour")
+    os.kill(env._processes[1].pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="the process of environments 1 to 1 has ended"):
+        for _ in range(3):
+            env.step(np.zeros(2, dtype=int))
+    env.close()
+    env.close()
