@@ -1,6 +1,6 @@
 """
 Kinds of inner learning compared on 2-D cart-pole: for each kind and number of instances, one set is distilled for the mixture
-of Table 1's columns (1 M steps, one seed) and evaluated on each of them (50 learners x 20 episodes, sampled).
+of Table 1's columns (2.5 M steps, one seed) and evaluated on each of them (50 learners x 20 episodes, sampled).
 
     python benchmarks/inner_loops.py             # runs what is missing in results/inner_loops.json, then draws
     python benchmarks/inner_loops.py --draw      # draws docs/images/inner_steps.png and inner_loops.png
@@ -24,7 +24,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 OVER_K = ("ridge", "1 step", "2 steps")
 RUNS = [(kind, 16) for kind in KINDS] + [(kind, k) for kind in OVER_K for k in K if k != 16]
-STEPS = 1_000_000
+STEPS = 2_500_000
 
 
 def run(kind: str, k: int) -> dict[str, Any]:

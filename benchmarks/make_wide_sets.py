@@ -56,7 +56,7 @@ KINDS: dict[str, tuple[str, dict[str, Any], dict[int, float]]] = {
     "ridge": ("wide", RIDGE, {1: 2e6, 2: 4e6, 3: 8e6, 4: 16e6, 5: 16e6}),
     "refine": ("wide", REFINE, {4: 8e6, 5: 16e6}),
     "quick": ("wide-quick", RIDGE, {2: 3e6}),
-    "sgd": ("wide-sgd", SGD, {1: 2e6, 2: 5e6, 3: 10e6}),
+    "sgd": ("wide-sgd", SGD, {1: 2e6, 2: 5e6, 3: 20e6}),
     "steps": ("wide-steps", STEPS, {1: 1e6, 2: 4e6, 3: 8e6}),
 }
 MORE = dict(n_instances=128, n_learners=64, weight_decay=0.2)
@@ -64,6 +64,11 @@ CHANGES: dict[tuple[str, int], dict[str, Any]] = {
     # The set that is also evaluated on the grid of 64 random networks.
     ("ridge", 2): dict(MORE, learner_distribution="wider"),
     **{("ridge", n_dims): MORE for n_dims in (3, 4)},
+    ("sgd", 3): dict(
+        n_instances=24,
+        n_learners=64,
+        learner_distribution=[{**TABLE_1[name], "weight": 1 + (name == "random-l-tanh")} for name in TABLE_1],
+    ),
     ("ridge", 5): dict(weight_decay=0.2),
 }
 

@@ -19,6 +19,7 @@ from stable_baselines3.common.vec_env.stacked_observations import StackedObserva
 from sb3_distill import wrappers
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import Normalization
+from sb3_distill.envpool_vec_env import EnvPoolVecEnv
 from sb3_distill.spaces import Json, is_json
 from sb3_distill.worker_vec_env import WorkerVecEnv, can_fork, n_cores
 
@@ -172,8 +173,9 @@ def make_vec_env(
 
     The native way is taken for an id that is registered with a vector environment of its own, unless an argument asks
     for something that only separate environments have (``wrapper_class``, ``vec_env_cls``, ``monitor_dir``). Several
-    simulators (MuJoCo, Box2D, dm_control) are stepped in as many processes as there are cores, see ``WorkerVecEnv``. Given
-    a dataset or the path of one, its own environment is made, in the wrappers that the file records.
+    simulators (MuJoCo, Box2D, dm_control) are stepped in as many processes as there are cores, see ``WorkerVecEnv``;
+    ``vec_env_cls=EnvPoolVecEnv`` takes EnvPool's. Given a dataset or the path of one, its own environment is made, in the
+    wrappers that the file records.
 
     :return: a monitored ``VecEnv``
     :raises ValueError: if ``n_envs`` is below 1, or a dataset records no environment, or wrappers that a file cannot make
@@ -190,6 +192,8 @@ def make_vec_env(
         wrapper_class = wrapper_class or wrappers.wrapper_class(info.wrappers)
     if isinstance(env_id, str):
         import_plugin(env_id)
+    if vec_env_cls is EnvPoolVecEnv:
+        return VecMonitor(EnvPoolVecEnv(str(env_id), n_envs, seed, env_kwargs=env_kwargs, **(vec_env_kwargs or {})))
     per_env = (wrapper_class, vec_env_cls, monitor_dir, vec_env_kwargs, monitor_kwargs, wrapper_kwargs)
     if isinstance(env_id, str) and not any(per_env) and has_native_vector_env(env_id):
         env: VecEnv = VecMonitor(make_native(env_id, n_envs, env_kwargs))
