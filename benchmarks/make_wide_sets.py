@@ -6,6 +6,7 @@ Make the shipped sets that teach any learner (``NDCartPole<N>D-v0/wide``, ridge 
     python benchmarks/make_wide_sets.py sgd 1 2 3
     python benchmarks/make_wide_sets.py steps 1 2 3          # two gradient steps
     python benchmarks/make_wide_sets.py refine 4 5           # goes on from the shipped ridge set, on what it teaches worst
+    python benchmarks/make_wide_sets.py deepen 5             # the same, above all for deep networks, with 128 instances
     python benchmarks/make_wide_sets.py quick 2              # ridge, half the instances, not kept
     python benchmarks/make_wide_sets.py ridge 2 --evaluate   # the shipped set, as it is
 """
@@ -13,6 +14,7 @@ Make the shipped sets that teach any learner (``NDCartPole<N>D-v0/wide``, ridge 
 import argparse
 from typing import Any
 
+import torch as th
 from common import DATASETS, distil, one_thread, read, write
 
 from sb3_distill import SyntheticDataset, evaluate_learners
@@ -42,6 +44,7 @@ def several_steps(n: int) -> dict[str, Any]:
 
 STEPS: dict[str, Any] = {**SGD, **several_steps(2)}
 WEAK = {"lambda": 1, "ortho-1": 0.5, "xe": 3, "xe-1": 1.5, "random-h": 0.5, "random-l": 0.5, "random-l-tanh": 3}
+XAVIER = {"lambda": 1, "ortho-1": 0.5, "xe": 3, "xe-1": 3, "random-h": 0.5, "random-l": 0.5, "random-l-tanh": 0.5}
 REFINE: dict[str, Any] = dict(
     inner_loop="ridge",
     learner_distribution=[{**TABLE_1[name], "weight": weight} for name, weight in WEAK.items()],
@@ -51,12 +54,22 @@ REFINE: dict[str, Any] = dict(
     labels_learning_rate="lin_0.1",
     rates_learning_rate="lin_0.05",
 )
+DEEP = {"init": "orthogonal", "depth": [5, 6], "activation": "tanh", "weight": 4}
+DEEPEN: dict[str, Any] = dict(
+    REFINE,
+    learner_distribution=[
+        *({**TABLE_1[name], "weight": weight} for name, weight in {**WEAK, "xe": 2, "random-l-tanh": 2}.items()),
+        DEEP,
+    ],
+    n_learners=64,
+)
 KINDS: dict[str, tuple[str, dict[str, Any], dict[int, float]]] = {
     # name of the set, settings, environment steps by number of axes
     "ridge": ("wide", RIDGE, {1: 2e6, 2: 4e6, 3: 8e6, 4: 16e6, 5: 16e6}),
     "refine": ("wide", REFINE, {4: 8e6, 5: 16e6}),
+    "deepen": ("wide", DEEPEN, {5: 16e6}),
     "quick": ("wide-quick", RIDGE, {2: 3e6}),
-    "sgd": ("wide-sgd", SGD, {1: 2e6, 2: 5e6, 3: 20e6}),
+    "sgd": ("wide-sgd", SGD, {1: 2e6, 2: 15e6, 3: 20e6}),
     "steps": ("wide-steps", STEPS, {1: 1e6, 2: 4e6, 3: 8e6}),
 }
 MORE = dict(n_instances=128, n_learners=64, weight_decay=0.2)
@@ -64,6 +77,10 @@ CHANGES: dict[tuple[str, int], dict[str, Any]] = {
     # The set that is also evaluated on the grid of 64 random networks.
     ("ridge", 2): dict(MORE, learner_distribution="wider"),
     **{("ridge", n_dims): MORE for n_dims in (3, 4)},
+    # Xavier above all, which one step teaches worst.
+    ("sgd", 2): dict(
+        n_learners=64, learner_distribution=[{**TABLE_1[name], "weight": weight} for name, weight in XAVIER.items()]
+    ),
     ("sgd", 3): dict(
         n_instances=24,
         n_learners=64,
@@ -71,6 +88,14 @@ CHANGES: dict[tuple[str, int], dict[str, Any]] = {
     ),
     ("ridge", 5): dict(weight_decay=0.2),
 }
+
+
+def doubled(dataset: SyntheticDataset) -> SyntheticDataset:
+    """A copy of each instance, moved a little."""
+    x, y = dataset.observations.detach(), dataset.labels.detach()
+    moved = x + 0.3 * x.std(0) * th.randn(x.shape, generator=th.Generator().manual_seed(0))
+    learned = {name: value.detach() for name, value in dataset.learned.items()}
+    return SyntheticDataset(th.cat([x, moved]), th.cat([y, y]), dataset.inner_loop, dataset.info, learned)
 
 
 def main() -> None:
@@ -91,8 +116,10 @@ def main() -> None:
         else:
             settings = {**settings, "clip_range": 0.3 if n_dims < 4 else 0.4, **CHANGES.get((options.kind, n_dims), {})}
             before = (0.0, 0)
-            if options.kind == "refine":
-                settings["initial_dataset"], before = path, (entry["seconds"], entry["steps"])
+            if options.kind in ("refine", "deepen"):
+                given = SyntheticDataset.load(path)
+                settings["initial_dataset"] = doubled(given) if options.kind == "deepen" and given.n_instances < 128 else given
+                before = (entry["seconds"], entry["steps"])
             model, seconds = distil(n_dims, options.seed, int(steps[n_dims]), **settings)
             dataset, entry = model.dataset, {"seconds": seconds + before[0], "seed": options.seed}
             entry["steps"] = model.num_timesteps + before[1]

@@ -86,7 +86,8 @@ def normalized(task: str, seed: int, gamma: float) -> VecNormalize:
 def score(dataset: SyntheticDataset, **kwargs: Any) -> dict[str, Any]:
     evaluate = dict(n_learners=100, n_episodes=2, max_envs=100, seed=1000, **kwargs)
     return {
-        name: evaluate_learners(dataset, deterministic=name == "greedy", **evaluate).summary() for name in ("sampled", "greedy")
+        name: evaluate_learners(dataset, deterministic=name == "greedy", **evaluate).summary()
+        for name in ("sampled", "greedy")
     }
 
 

@@ -15,7 +15,7 @@ def draw_dataset(
     n_instances: int, inner_loop: InnerLoop, info: DatasetInfo, generator: th.Generator, log_std: float = 0.0
 ) -> SyntheticDataset:
     """
-    A dataset of standard normal observations and labels, as in the paper.
+    A dataset of standard normal observations and labels, as in the paper (smaller labels where means are fitted at once).
 
     :param n_instances: ``k``
     :param inner_loop: how learners will be trained on it
@@ -33,5 +33,8 @@ def draw_dataset(
         if isinstance(shape, dict)
         else normal(n_instances, *shape)
     )
-    log_stds = th.full((width,), float(log_std)) if isinstance(info.action_space, spaces.Box) else None
-    return SyntheticDataset(observations, normal(n_instances, width), inner_loop, info, log_std=log_stds)
+    labels, log_stds = normal(n_instances, width), None
+    if isinstance(info.action_space, spaces.Box):
+        labels *= inner_loop.initial_mean_scale
+        log_stds = th.full((width,), float(log_std))
+    return SyntheticDataset(observations, labels, inner_loop, info, log_std=log_stds)

@@ -56,3 +56,10 @@ def test_an_environment_can_be_given():
 def test_numbers_must_be_positive(learners, episodes):
     with pytest.raises(ValueError, match="at least 1"):
         evaluate_learners(simplex_dataset(1, 10.0), learners, episodes)
+
+
+@pytest.mark.parametrize(
+    "variant, column", [("wide-steps", "xe"), ("wide-steps", "random-l"), ("wide", "xe-1"), ("wide-sgd", "random-h")]
+)
+def test_wide_sets_teach_learners_that_start_otherwise(variant, column):
+    assert evaluate_learners(f"NDCartPole2D-v0/{variant}", 10, 10, learner_distribution=column, seed=3).mean > 475

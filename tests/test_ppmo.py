@@ -134,6 +134,12 @@ def test_number_of_learners(n_envs, n_learners, expected):
     assert model.rollout_buffer.n_learners == expected
 
 
+def test_labels_of_continuous_actions_start_small_where_they_are_fitted_at_once():
+    env = make_vec_env("Pendulum-v1", 2)
+    spread = {kind: PPMO("MlpPolicy", env, inner_loop=kind, **SMALL).dataset.labels.std() for kind in ("sgd", "ridge")}
+    assert 0.7 < spread["sgd"] < 1.3 and 0.07 < spread["ridge"] < 0.13
+
+
 def test_numbers_of_instances():
     assert PPMO("MlpPolicy", small_env(), **SMALL).dataset.n_instances == 3
     assert PPMO("MlpPolicy", make_vec_env("Pendulum-v1", 2), **SMALL).dataset.n_instances == 64
