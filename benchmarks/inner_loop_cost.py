@@ -11,12 +11,14 @@ from typing import Any
 
 import torch as th
 from common import N_ENVS, one_thread, write
+from make_wide_sets import several_steps
 
 from sb3_distill import PPMO, make_vec_env
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "1 step": {},
     "1 step, rate per role": dict(inner_rate_per_role=True),
+    "2 steps, rate per role, relative": several_steps(2),
     "5 steps": dict(n_inner_steps=5),
     "ridge": dict(inner_loop="ridge"),
     "1 step, four shapes": dict(learner_distribution={"width": [56, 72]}),

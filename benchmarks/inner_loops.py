@@ -70,6 +70,7 @@ def draw(results: dict[str, Any]) -> None:
         xlabel="instances k", ylabel="return: mean, worst and best column", title="2-D cart-pole, Table 1", xscale="log",
         ylim=(0, 510),
     )  # fmt: skip
+    axis.minorticks_off()
     axis.set_xticks(K, [str(k) for k in K])
     axis.legend(fontsize=7)
     figure.savefig(PICTURES / "inner_loops.png", dpi=150)

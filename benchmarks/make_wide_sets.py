@@ -7,6 +7,7 @@ Make the shipped sets that teach any learner (``NDCartPole<N>D-v0/wide``, ridge 
     python benchmarks/make_wide_sets.py steps 1 2 3          # two gradient steps
     python benchmarks/make_wide_sets.py refine 4 5           # goes on from the shipped ridge set, on what it teaches worst
     python benchmarks/make_wide_sets.py deepen 5             # the same, above all for deep networks, with 128 instances
+    python benchmarks/make_wide_sets.py narrow 2             # the same, above all for narrow networks
     python benchmarks/make_wide_sets.py quick 2              # ridge, half the instances, not kept
     python benchmarks/make_wide_sets.py ridge 2 --evaluate   # the shipped set, as it is
 """
@@ -15,10 +16,13 @@ import argparse
 from typing import Any
 
 import torch as th
-from common import DATASETS, distil, one_thread, read, write
+from common import DATASETS, PICTURES, distil, one_thread, read, write
 
 from sb3_distill import SyntheticDataset, evaluate_learners
-from sb3_distill.named_distributions import TABLE_1
+from sb3_distill.architecture import ACTIVATIONS
+from sb3_distill.grids import RANDOM
+from sb3_distill.named_distributions import ANY_INIT, TABLE_1
+from sb3_distill.plotting import heat_map
 
 RATES = dict(
     learning_rate="lin_0.02",
@@ -63,11 +67,23 @@ DEEPEN: dict[str, Any] = dict(
     ],
     n_learners=64,
 )
+USUAL: dict[str, Any] = dict(init=ANY_INIT, depth=[1, 8], activation=list(ACTIVATIONS))
+NARROW: dict[str, Any] = dict(
+    REFINE,
+    learner_distribution=[
+        *({**TABLE_1[name], "weight": 0.3} for name in ("lambda", "xe", "random-l-tanh")),
+        dict(USUAL, width=[16, 64], last_gain=0.01, layer_norm=0.35, weight=4),
+        dict(USUAL, width=[64, 256], last_gain=1.0, layer_norm=0.5, weight=2),
+        dict(init="pytorch", activation="relu", width=64, depth=2, weight=8),  # the network of DQN
+    ],
+    n_learners=64,
+)
 KINDS: dict[str, tuple[str, dict[str, Any], dict[int, float]]] = {
     # name of the set, settings, environment steps by number of axes
     "ridge": ("wide", RIDGE, {1: 2e6, 2: 4e6, 3: 8e6, 4: 16e6, 5: 16e6}),
     "refine": ("wide", REFINE, {4: 8e6, 5: 16e6}),
     "deepen": ("wide", DEEPEN, {5: 16e6}),
+    "narrow": ("wide", NARROW, {2: 4e6}),
     "quick": ("wide-quick", RIDGE, {2: 3e6}),
     "sgd": ("wide-sgd", SGD, {1: 2e6, 2: 15e6, 3: 20e6}),
     "steps": ("wide-steps", STEPS, {1: 1e6, 2: 4e6, 3: 8e6}),
@@ -98,6 +114,16 @@ def doubled(dataset: SyntheticDataset) -> SyntheticDataset:
     return SyntheticDataset(th.cat([x, moved]), th.cat([y, y]), dataset.inner_loop, dataset.info, learned)
 
 
+def random_networks(dataset: SyntheticDataset, name: str) -> None:
+    """The grid of 64 random networks, 20 learners x 20 episodes each."""
+    evaluations = evaluate_learners(dataset, 20, 20, grid=RANDOM)
+    cells = {cell: evaluation.summary() for cell, evaluation in evaluations.items()}
+    share = sum(cell["mean"] >= 495 for cell in cells.values()) / len(cells)
+    print(f"{name}: {100 * share:.0f} % of the random networks at 495 or more")
+    heat_map(evaluations, PICTURES / f"{RANDOM}.png", name)
+    write(RANDOM, {"dataset": name, "learners": 20, "episodes": 20, "fraction_at_495": share, "cells": cells})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=list(KINDS))
@@ -116,7 +142,7 @@ def main() -> None:
         else:
             settings = {**settings, "clip_range": 0.3 if n_dims < 4 else 0.4, **CHANGES.get((options.kind, n_dims), {})}
             before = (0.0, 0)
-            if options.kind in ("refine", "deepen"):
+            if options.kind in ("refine", "deepen", "narrow"):
                 given = SyntheticDataset.load(path)
                 settings["initial_dataset"] = doubled(given) if options.kind == "deepen" and given.n_instances < 128 else given
                 before = (entry["seconds"], entry["steps"])
@@ -131,6 +157,8 @@ def main() -> None:
         if options.kind != "quick":
             dataset.save(path)
         write("wide", {**read("wide"), f"{n_dims}-D/{variant}": entry})
+        if n_dims == 2 and variant == "wide":
+            random_networks(dataset, path.stem.replace("--", "/"))
 
 
 if __name__ == "__main__":

@@ -110,6 +110,14 @@ def print_evaluations(title: str, evaluations: dict[str, Evaluation]) -> None:
     Console().print(table)
 
 
+def _kind(dataset: SyntheticDataset) -> str:
+    """The inner loop in a few words."""
+    settings = dataset.info.inner_loop
+    if "n_steps" not in settings:
+        return str(settings["name"])
+    return f"{settings['name']}, {settings['n_steps']} step{'s' if settings['n_steps'] > 1 else ''}"
+
+
 def _datasets(options: argparse.Namespace) -> Any:
     rows: list[dict[str, Any]] = []
     for name in shipped_sets():
@@ -121,6 +129,7 @@ def _datasets(options: argparse.Namespace) -> Any:
                 "k": dataset.n_instances,
                 "bytes": size,
                 "inner_loop": dataset.info.inner_loop,
+                "kind": _kind(dataset),
                 "scores": dataset.info.scores,
             }
         )
@@ -131,7 +140,7 @@ def _datasets(options: argparse.Namespace) -> Any:
         for row in rows:
             scores = [row["scores"].get(kind, {}) for kind in ("sampled", "greedy")]
             cells = [f"{score['mean']:.1f} ± {score['std']:.1f}" if score else "-" for score in scores]
-            table.add_row(row["name"], str(row["k"]), row["inner_loop"]["name"], *cells, f"{row['bytes'] / 1000:.1f} kB")
+            table.add_row(row["name"], str(row["k"]), row["kind"], *cells, f"{row['bytes'] / 1000:.1f} kB")
         Console().print(table)
     return rows
 
@@ -140,7 +149,7 @@ def _show(options: argparse.Namespace) -> Any:
     from sb3_distill.plotting import show
 
     dataset = SyntheticDataset.load(options.dataset)
-    output = options.output or Path(Path(options.dataset).name).with_suffix(".png")
+    output = _picture(options)
     output.parent.mkdir(parents=True, exist_ok=True)
     show(dataset, output)
     info = {"k": dataset.n_instances, **dataset.info.to_json(), **dataset.inner_loop.rates(dataset.learned)}
@@ -153,25 +162,34 @@ def _show(options: argparse.Namespace) -> Any:
     return {**info, "picture": str(output)}
 
 
+def _picture(options: argparse.Namespace, suffix: str = "") -> Path:
+    """Where a picture goes: as given, or named after the dataset, in this folder."""
+    name = options.dataset.replace("/", "-") if not options.dataset.endswith(".safetensors") else Path(options.dataset).stem
+    path: Path = options.output or Path(f"{name}{suffix}.png")
+    return path if path.suffix else path.with_name(f"{path.name}.png")
+
+
 def _evaluate(options: argparse.Namespace) -> Any:
     dataset = SyntheticDataset.load(options.dataset)
     evaluate: Any = partial(
         evaluate_learners, dataset, options.learners, options.episodes, seed=options.seed, progress_bar=not options.json
     )
     picture = None
+    if options.grid is not None and options.learner_distribution is not None:
+        raise ValueError("--grid says which learners: leave out --learner-distribution")
     if options.grid is not None:
         evaluations = evaluate(options.deterministic, grid=options.grid)
         if options.output is not None or not options.json:
             from sb3_distill.plotting import heat_map
 
-            picture = options.output or Path(f"{Path(options.dataset).stem}-{Path(options.grid).stem}.png")
+            picture = _picture(options, f"-{Path(options.grid).stem}")
             heat_map(evaluations, picture, options.dataset)
     else:
         kinds = [True] if options.deterministic else [False, True]
         names = {True: "greedy", False: "sampled"}
         evaluations = {names[kind]: evaluate(kind, learner_distribution=options.learner_distribution) for kind in kinds}
     if not options.json:
-        kind = f"{dataset.inner_loop.name}, " + ("greedy, " if options.deterministic and options.grid else "")
+        kind = f"{_kind(dataset)}, " + ("greedy, " if options.deterministic and options.grid else "")
         title = f"{options.dataset}: {kind}{options.learners} fresh learners, {options.episodes} episodes each"
         print_evaluations(title, evaluations)
         if picture is not None:

@@ -165,6 +165,7 @@ class DistilledPolicy(BasePolicy):
         model.policy.load_state_dict({**own, **{key: value for key, value in taught.items() if key in own}})
         if normalization is not None and fold_normalization:
             fold(model.policy, normalization)
+            _write_targets(model.policy)
         return model
 
     def _check_shape(self, observation: Any) -> None:

@@ -1,6 +1,8 @@
 """EnvPool's environments, which are stepped outside of Python, behind SB3's interface."""
 
+import copy
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -16,7 +18,7 @@ class EnvPoolVecEnv(VecEnv):
 
     :param env_id: a Gymnasium id that EnvPool knows too
     :param n_envs: number of environments
-    :param seed: of the environments; EnvPool takes it once
+    :param seed: of the environments; after ``seed()`` they are made anew at the next reset
     :param n_threads: that step them; ``None`` for one per core
     :param env_kwargs: keyword arguments of EnvPool's environment
     :raises ImportError: if EnvPool is not installed
@@ -35,13 +37,14 @@ class EnvPoolVecEnv(VecEnv):
             import envpool
         except ImportError as error:
             raise ImportError(f'EnvPoolVecEnv needs EnvPool: pip install "sb3-distill[envpool]" ({error})') from error
-        if env_id not in envpool.list_all_envs():
-            raise ValueError(f"EnvPool has no {env_id!r}: leave out `vec_env_cls`")
-        seed = int(np.random.default_rng(seed).integers(2**31 - n_envs)) if seed is None else seed
-        self.env = envpool.make(
-            env_id, env_type="gymnasium", num_envs=n_envs, seed=seed, num_threads=n_threads or 0, **(env_kwargs or {})
+        if env_id not in envpool.list_all_envs() or env_id not in gym.registry:
+            raise ValueError(f"EnvPool has no {env_id!r}, or Gymnasium has not: leave out `vec_env_cls`")
+        self._make = partial(
+            envpool.make, env_id, env_type="gymnasium", num_envs=n_envs, num_threads=n_threads or 0, **(env_kwargs or {})
         )
-        self.env_id, self.spec = env_id, gym.spec(env_id)
+        self.env = self._make(seed=int(np.random.default_rng().integers(2**30)) if seed is None else seed)
+        self.env_id, self.spec = env_id, copy.copy(gym.spec(env_id))
+        self.spec.kwargs = {**self.spec.kwargs, **(env_kwargs or {})}
         self._actions: Any = None
         spaces = self.env.observation_space, self.env.action_space
         registered = gym.make(env_id)  # the same bounds and types as Gymnasium's, so that a dataset fits both
@@ -51,6 +54,9 @@ class EnvPoolVecEnv(VecEnv):
             raise ValueError(f"EnvPool's {env_id} has other spaces than Gymnasium's: {spaces}")
 
     def reset(self) -> VecEnvObs:
+        if self._seeds[0] is not None:
+            self.env.close()
+            self.env = self._make(seed=int(self._seeds[0]))
         self._reset_seeds()
         self._reset_options()
         observations: VecEnvObs = self.env.reset()[0]

@@ -33,10 +33,12 @@ class Evaluation:
     """
     :param returns: undiscounted return of each episode ``(n_learners, n_episodes)``
     :param deterministic: whether the most likely action was taken, or one sampled from the policy
+    :param inner_loop: how the learners were taught, as ``DatasetInfo.inner_loop`` says it; ``None`` if in another way
     """
 
     returns: Returns
     deterministic: bool
+    inner_loop: Mapping[str, Any] | None = None
 
     @property
     def learner_means(self) -> Returns:
@@ -85,6 +87,7 @@ class Evaluation:
             "n_learners": self.returns.shape[0],
             "n_episodes": self.returns.shape[1],
             "deterministic": self.deterministic,
+            "inner_loop": None if self.inner_loop is None else dict(self.inner_loop),
         }
 
 
@@ -177,7 +180,7 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
             returns = _play(venv, actor, n_learners, n_episodes, progress_bar)
     finally:
         venv.close()
-    return Evaluation(returns, deterministic)
+    return Evaluation(returns, deterministic, dataset.info.inner_loop if teach is True else None)
 
 
 class _Player:

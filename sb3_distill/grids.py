@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sb3_distill.architecture import ACTIVATIONS
+from sb3_distill.learner_distribution import LearnerDistribution
 from sb3_distill.named_distributions import ANY_INIT, TABLE_1
 
 RANDOM = "random64"
@@ -29,11 +30,19 @@ def load_grid(grid: "str | os.PathLike[str] | Mapping[str, Any]") -> dict[str, A
     elif grid == RANDOM:
         cells = json.loads((resources.files("sb3_distill") / f"{RANDOM}.json").read_text())
     elif str(grid).endswith(".json") and Path(grid).is_file():
-        cells = json.loads(Path(grid).read_text())
+        try:
+            cells = json.loads(Path(grid).read_text())
+        except ValueError as error:
+            raise ValueError(f"{grid} is not a JSON file: {error}") from error
     else:
         raise ValueError(f"unknown `grid` {str(grid)!r}; known are table1 and {RANDOM}, or pass the path of a JSON file")
     if not isinstance(cells, dict) or not cells:
         raise ValueError("a grid must be an object of learner distributions by name, with at least one")
+    for name, cell in cells.items():  # all before the first is evaluated
+        try:
+            LearnerDistribution.parse(cell)
+        except ValueError as error:
+            raise ValueError(f"cell {name!r} of the grid: {error}") from error
     return cells
 
 

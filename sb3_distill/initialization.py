@@ -60,10 +60,13 @@ PYTORCH = "pytorch"
 INITIALIZATIONS = (*SCHEMES, PYTORCH)
 
 
+PLAIN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.LayerNorm)
+"""Modules whose parameters a scheme draws; those of others, derived classes included, mean something of their own."""
+
+
 def is_plain(actor: Network) -> bool:
     """Whether all parameters belong to linear layers, convolutions and layer norms, so that the schemes can draw them."""
-    plain = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.LayerNorm)
-    return all(isinstance(module, plain) for module in actor.modules() if list(module.parameters(recurse=False)))
+    return all(type(module) in PLAIN for module in actor.modules() if list(module.parameters(recurse=False)))
 
 
 def draw(
@@ -72,19 +75,21 @@ def draw(
     """
     Draw initial parameters for ``n`` actors of one shape.
 
-    :param actor: any plain actor of that shape, see ``is_plain``
+    :param actor: any actor of that shape
     :param n: number of actors
     :param generator: source of randomness (CPU)
     :param scheme: one of ``INITIALIZATIONS``; biases are zero except under ``"pytorch"``; layer norms start as identity
     :param hidden_gain: gain of all layers but the last; not used by ``"pytorch"``
     :param last_gain: gain of the last layer; not used by ``"pytorch"``
-    :return: stacked parameters ``(n, *shape)``, on the device of ``actor``
+    :return: stacked parameters ``(n, *shape)`` of its ``PLAIN`` modules, on the device of ``actor``
     :raises ValueError: for an unknown scheme
     """
     if scheme not in INITIALIZATIONS:
         raise ValueError(f"unknown initialisation {scheme!r}; known are {', '.join(INITIALIZATIONS)}")
     params: Params = {}
     for prefix, module in actor.named_modules():
+        if type(module) not in PLAIN:
+            continue
         for name, parameter in module.named_parameters(recurse=False):
             shape = (n, *parameter.shape)
             if isinstance(module, nn.LayerNorm):

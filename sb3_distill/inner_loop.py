@@ -14,16 +14,11 @@ from torch import nn
 
 from sb3_distill.learners import Learners
 from sb3_distill.mlp_step import gradient_step
-from sb3_distill.networks import Network
+from sb3_distill.roles import ROLES, role_of_parameters
 from sb3_distill.stacked import Params, StackedNetwork
 
 Observations = th.Tensor | Mapping[str, th.Tensor]
 
-ROLES = ("input_weights", "input_biases", "hidden_weights", "hidden_biases", "output_weights", "output_biases")
-"""
-Roles of parameters that may have learned rates of their own. The first layer is apart from the other hidden ones: its update
-alone is made of synthetic observations, not of random features of them, so that what it adds is the same for all learners.
-"""
 MAX_INFLUENCE = 30.0
 """Bound of a learner's gradient through several steps, in medians of all learners' norms."""
 
@@ -90,9 +85,15 @@ class GradientSteps:
     def __init__(self, n_steps: int = 1, learning_rate: Any = 0.1, per_role: bool = False, relative: bool = False) -> None:
         if not isinstance(n_steps, int) or n_steps < 1:
             raise ValueError(f"`n_inner_steps` must be at least 1 and whole, got {n_steps!r}")
+        for name, value in (("inner_rate_per_role", per_role), ("inner_rate_relative", relative)):
+            if not isinstance(value, bool):
+                raise ValueError(f"`{name}` must be True or False, got {value!r}")
         shape = (n_steps, len(ROLES) if per_role else 1)
         try:
-            rates = th.as_tensor(learning_rate, dtype=th.float32).broadcast_to(shape)
+            rates = th.as_tensor(learning_rate, dtype=th.float32)
+            if rates.dim() == 1 and not per_role:  # one for each step
+                rates = rates.unsqueeze(1)
+            rates = rates.broadcast_to(shape)
         except (TypeError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"`inner_learning_rate` must be a number (it is learned, and takes no schedule), or numbers that fit "
@@ -250,25 +251,6 @@ class RidgeHead:
 
     def settings(self) -> dict[str, Any]:
         return {"name": self.name}
-
-
-def role_of_parameters(network: Network) -> dict[str, int]:
-    """
-    :param network: an actor
-    :return: for each parameter by name, the index of its role in ``ROLES``
-    :raises TypeError: if a module has parameters of its own that are neither weights nor biases
-    """
-    roles: dict[str, int] = {}
-    for prefix, module in network.named_modules():
-        layer = 2 if module is network.head else (1 if roles else 0)
-        for name, _ in module.named_parameters(recurse=False):
-            if name not in ("weight", "bias"):
-                raise TypeError(
-                    f"the dataset has one rate per role (weight or bias), and the role of {name!r} in the module "
-                    f"{prefix} ({type(module).__name__}) cannot be told: use a dataset with a single rate"
-                )
-            roles[f"{prefix}.{name}"] = 2 * layer + (name == "bias")
-    return roles
 
 
 def autograd_step(

@@ -1,5 +1,6 @@
 """One part of a mixture of learners: architecture and initialisation."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from sb3_distill import initialization
 from sb3_distill.architecture import ACTIVATIONS, Architecture
+from sb3_distill.dataset_info import policy_kwargs_to_json
 
 Range = int | Sequence[int]
 Choice = str | Sequence[str]
@@ -48,8 +50,15 @@ class LearnerComponent:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.policy is not None and not (isinstance(self.policy, type) and issubclass(self.policy, BasePolicy)):
+            raise ValueError(
+                f"the `policy` of a learner component must be an SB3 policy class, got {self.policy!r}; leave it out for the "
+                "policy that the distribution is used with"
+            )
         for name, known in (("init", initialization.INITIALIZATIONS), ("activation", tuple(ACTIVATIONS))):
             given = getattr(self, name)
+            if given is not None and (isinstance(given, Mapping) or not isinstance(given, (str, Sequence))):
+                raise ValueError(f"`{name}` in `learner_distribution` must be a name or a list of names, got {given!r}")
             if given is not None and not _choices(given):
                 raise ValueError(f"`{name}` in `learner_distribution` is an empty list")
             for choice in _choices(given) if given is not None else ():
@@ -58,10 +67,11 @@ class LearnerComponent:
         for name in ("width", "depth"):
             if (given := getattr(self, name)) is not None:
                 _check_range(name, given)
-        if self.layer_norm is not None and not 0 <= float(self.layer_norm) <= 1:
+        norm = self.layer_norm
+        if norm is not None and not (isinstance(norm, (bool, int, float)) and 0 <= norm <= 1):
             raise ValueError(f"`layer_norm` in `learner_distribution` must be a probability, got {self.layer_norm}")
         for name in ("hidden_gain", "last_gain", "weight"):
-            if not (isinstance(value := getattr(self, name), (int, float)) and value > 0):
+            if not (isinstance(value := getattr(self, name), (int, float)) and 0 < value < math.inf):
                 raise ValueError(f"the `{name}` of a learner component must be positive, got {value!r}")
 
     @property
@@ -97,7 +107,8 @@ class LearnerComponent:
         if self.policy is not None:
             data["policy"] = self.policy.__name__
         if self.policy_kwargs is not None:
-            data["policy_kwargs"] = repr(dict(self.policy_kwargs))
+            as_json = policy_kwargs_to_json(dict(self.policy_kwargs))
+            data["policy_kwargs"] = repr(dict(self.policy_kwargs)) if as_json is None else as_json
         return data
 
 

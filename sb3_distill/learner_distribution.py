@@ -8,6 +8,7 @@ from typing import Any
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.torch_layers import MlpExtractor
 
 from sb3_distill import initialization
 from sb3_distill.action_distribution import ActionDistribution
@@ -16,6 +17,7 @@ from sb3_distill.learner_component import LearnerComponent
 from sb3_distill.learners import Learners
 from sb3_distill.named_distributions import NAMED
 from sb3_distill.networks import Network, actor_of, share_statistics
+from sb3_distill.spaces import describe, n_outputs
 from sb3_distill.stacked import Params, StackedNetwork, stack_parameters
 
 
@@ -26,10 +28,15 @@ class LearnerDistribution:
 
     :param components: the parts of the mixture; by default the policy it is used with, initialised in its own way
     :param n_shapes: at most so many different shapes are drawn at a time, so that the cost of an iteration is bounded
+    :raises ValueError: if there is no component, or no shape
     """
 
     components: tuple[LearnerComponent, ...] = field(default_factory=lambda: (LearnerComponent(),))
     n_shapes: int = 4
+
+    def __post_init__(self) -> None:
+        if not self.components or self.n_shapes < 1:
+            raise ValueError("a `LearnerDistribution` needs at least one component and one shape")
 
     @classmethod
     def parse(cls, value: Any) -> "LearnerDistribution":
@@ -46,17 +53,22 @@ class LearnerDistribution:
             if value not in NAMED:
                 raise ValueError(f"unknown `learner_distribution` {value!r}; known are {', '.join(NAMED)}")
             value = NAMED[value]
-        if isinstance(value, Mapping):
+        if isinstance(value, (Mapping, LearnerComponent)):
             value = [value]
-        if not isinstance(value, Sequence) or not value or not all(isinstance(part, Mapping) for part in value):
+        kinds = (Mapping, LearnerComponent)
+        if not isinstance(value, Sequence) or not value or not all(isinstance(part, kinds) for part in value):
             raise ValueError(
                 f"`learner_distribution` must be None, a name ({', '.join(NAMED)}), a dict or a list of dicts, got {value!r}"
             )
         known = {entry.name for entry in fields(LearnerComponent)}
-        for component in value:
-            if unknown := set(component) - known:
-                raise ValueError(f"unknown keys {sorted(unknown)} in `learner_distribution`; known are {sorted(known)}")
-        return cls(tuple(LearnerComponent(**component) for component in value))
+        components = []
+        for part in value:
+            if isinstance(part, Mapping):
+                if unknown := set(part) - known:
+                    raise ValueError(f"unknown keys {sorted(unknown)} in `learner_distribution`; known are {sorted(known)}")
+                part = LearnerComponent(**part)
+            components.append(part)
+        return cls(tuple(components))
 
     def to_json(self) -> list[dict[str, Any]]:
         """The components, see ``LearnerComponent.to_json``."""
@@ -79,6 +91,8 @@ class LearnerDistribution:
         :param device: where the parameters shall be
         :param statistics: running statistics that the learners share, see ``networks.statistics_of``
         :return: a sampler of learners for these spaces
+        :raises ValueError: if the network of a component does not fit the spaces, or has no layers that can be drawn
+        :raises TypeError: for a policy that cannot be taught
         """
         return LearnerSampler(self, policy_class, policy_kwargs, observation_space, action_space, device, statistics)
 
@@ -104,6 +118,17 @@ class LearnerSampler:
         self._policy = lru_cache(maxsize=64)(self._build_policy_apart)
         self._template = lru_cache(maxsize=256)(self._build_template)
         self._weights = th.tensor([float(component.weight) for component in distribution.components])
+        for index, component in enumerate(distribution.components):
+            self._check(self._policy(self._shape_of(index), component.draws_layers))
+
+    def _check(self, policy: BasePolicy) -> None:
+        """Outputs that do not fit the labels would be taught nonsense where a product broadcasts."""
+        width, found = n_outputs(self._spaces[1]), getattr(actor_of(policy).head, "out_features", None)
+        if found not in (None, width):
+            raise ValueError(
+                f"{type(policy).__name__} in `learner_distribution` has {found} outputs, "
+                f"{describe(self._spaces[1])} needs {width}"
+            )
 
     def sample(self, n_learners: int, generator: th.Generator) -> Learners:
         """
@@ -138,16 +163,23 @@ class LearnerSampler:
         template = self._template(self._shape_of(index), architecture).template
         init = component.draw_init(generator)
         if init is not None:
-            return initialization.draw(template, n, generator, init, component.hidden_gain, component.last_gain)
+            drawn = initialization.draw(template, n, generator, init, component.hidden_gain, component.last_gain)
+            if initialization.is_plain(template):
+                return drawn
+            return {**self._own_parameters(index, architecture is not None, n, generator, template), **drawn}
         policy = self._policy(self._shape_of(index), False)
         if _starts_like_sb3(policy, template):
             scheme = "orthogonal" if policy.ortho_init else initialization.PYTORCH
             return initialization.draw(template, n, generator, scheme)
-        # The policy's own code draws its parameters, from torch's global generator.
+        return self._own_parameters(index, False, n, generator, template)
+
+    def _own_parameters(self, index: int, without_layers: bool, n: int, generator: th.Generator, template: Network) -> Params:
+        """What the policy's own code draws, from torch's global generator; of the parameters of ``template``."""
         seed = int(th.randint(2**31, (), generator=generator))
         with th.random.fork_rng(devices=[]):
             th.manual_seed(seed)
-            return stack_parameters([actor_of(self._build_policy(index, False)) for _ in range(n)])
+            own = stack_parameters([actor_of(self._build_policy(index, without_layers)) for _ in range(n)])
+        return {name: own[name] for name, _ in template.named_parameters() if name in own}
 
     def _build_policy_apart(self, index: int, without_layers: bool) -> Any:
         with th.random.fork_rng(devices=[]):
@@ -166,8 +198,13 @@ class LearnerSampler:
             policy_kwargs = {**policy_kwargs, "net_arch": []}
         try:
             policy = policy_class(*self._spaces, lambda _: 0.0, **policy_kwargs).to(self._device)
-        except (AssertionError, TypeError, RuntimeError) as error:
+        except Exception as error:  # whatever a policy says of spaces and arguments that are not its own
             raise ValueError(f"{policy_class.__name__} in `learner_distribution` does not fit: {error}") from error
+        if without_layers and type(policy.mlp_extractor) is not MlpExtractor:
+            raise ValueError(
+                f"`learner_distribution` draws the layers of an MlpExtractor; {policy_class.__name__} has its own "
+                f"{type(policy.mlp_extractor).__name__}: give only `init`, or its `policy_kwargs`"
+            )
         policy.set_training_mode(False)  # no dropout, fixed batch norm: as the taught policy will act
         return policy
 

@@ -42,6 +42,17 @@ class Network(nn.Module):
         except _NotSequentialError:
             return None
 
+    def first_layer(self) -> nn.Module | None:
+        """The first module with parameters, or ``None`` where a custom module decides what comes first."""
+        for name in ("features", "latent", "head"):
+            part = getattr(self, name)
+            if list(part.parameters()):
+                try:
+                    return next(module for _, module in _unfold(name, part) if list(module.parameters()))
+                except _NotSequentialError:
+                    return None
+        return None
+
 
 class _NotSequentialError(Exception):
     """Raised inside ``Network.chain``."""

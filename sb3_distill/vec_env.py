@@ -192,12 +192,14 @@ def make_vec_env(
         wrapper_class = wrapper_class or wrappers.wrapper_class(info.wrappers)
     if isinstance(env_id, str):
         import_plugin(env_id)
-    if vec_env_cls is EnvPoolVecEnv:
-        return VecMonitor(EnvPoolVecEnv(str(env_id), n_envs, seed, env_kwargs=env_kwargs, **(vec_env_kwargs or {})))
     per_env = (wrapper_class, vec_env_cls, monitor_dir, vec_env_kwargs, monitor_kwargs, wrapper_kwargs)
     if isinstance(env_id, str) and not any(per_env) and has_native_vector_env(env_id):
         env: VecEnv = VecMonitor(make_native(env_id, n_envs, env_kwargs))
         env.seed(seed)
+    elif isinstance(vec_env_cls, type) and issubclass(vec_env_cls, EnvPoolVecEnv):
+        if wrapper_class or monitor_dir or monitor_kwargs or wrapper_kwargs:
+            raise ValueError("EnvPool's environments are stepped together: they take no wrapper and no monitor of their own")
+        env = VecMonitor(vec_env_cls(str(env_id), n_envs, seed, env_kwargs=env_kwargs, **(vec_env_kwargs or {})))
     else:
         env = sb3_make_vec_env(
             env_id,

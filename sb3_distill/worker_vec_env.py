@@ -2,6 +2,7 @@
 
 import multiprocessing as mp
 import os
+import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,17 +62,21 @@ class WorkerVecEnv(VecEnv):
             raise
 
     def step_async(self, actions: np.ndarray[Any, Any]) -> None:
-        for worker, low, high in zip(self._workers, self._starts[:-1], self._starts[1:], strict=True):
-            worker.send(("step", actions[low:high]))
+        for worker, (low, high) in enumerate(self._shares()):
+            self._send(worker, "step", actions[low:high])
 
     def step_wait(self) -> VecEnvStepReturn:
-        observations, rewards, dones, infos = zip(*[self._receive(i) for i in range(len(self._workers))], strict=True)
+        *results, reset_infos = zip(*self._receive_all(), strict=True)
+        observations, rewards, dones, infos = results
+        for (low, high), part in zip(self._shares(), reset_infos, strict=True):
+            if part is not None:
+                self.reset_infos[low:high] = part
         return _join(observations), np.concatenate(rewards), np.concatenate(dones), [info for part in infos for info in part]
 
     def reset(self) -> VecEnvObs:
-        for worker, low, high in zip(self._workers, self._starts[:-1], self._starts[1:], strict=True):
-            worker.send(("reset", self._seeds[low:high], self._options[low:high]))
-        observations, infos = zip(*[self._receive(i) for i in range(len(self._workers))], strict=True)
+        for worker, (low, high) in enumerate(self._shares()):
+            self._send(worker, "reset", self._seeds[low:high], self._options[low:high])
+        observations, infos = zip(*self._receive_all(), strict=True)
         self.reset_infos = [info for part in infos for info in part]
         self._reset_seeds()
         self._reset_options()
@@ -116,30 +121,55 @@ class WorkerVecEnv(VecEnv):
     def _each(self, method: str, indices: VecEnvIndices, *args: Any, **kwargs: Any) -> list[Any]:
         """A method of the ``DummyVecEnv`` that holds each environment."""
         results = []
-        for index in self._get_indices(indices):
+        for index in (range(self.num_envs)[given] for given in self._get_indices(indices)):
             i = int(np.searchsorted(self._starts, index, side="right")) - 1
             result = self._ask(i, method, *args, indices=[index - self._starts[i]], **kwargs)
             results.append(result[0] if result is not None else None)
         return results
 
     def _ask(self, worker: int, name: str, *args: Any, **kwargs: Any) -> Any:
-        self._workers[worker].send(("ask", name, args, kwargs))
-        return self._receive(worker)
-
-    def _receive(self, worker: int) -> Any:
-        try:
-            result, error = self._workers[worker].recv()
-        except (EOFError, ConnectionError):
-            raise RuntimeError(
-                f"the process of environments {self._starts[worker]} to {self._starts[worker + 1] - 1} has ended"
-            ) from None
+        self._send(worker, "ask", name, args, kwargs)
+        result, error = self._receive(worker)
         if error is not None:
             raise error
         return result
 
+    def _shares(self) -> list[tuple[int, int]]:
+        return list(zip(self._starts[:-1], self._starts[1:], strict=True))
+
+    def _send(self, worker: int, *message: Any) -> None:
+        try:
+            self._workers[worker].send(message)
+        except ConnectionError:
+            raise self._ended(worker) from None
+
+    def _receive(self, worker: int) -> tuple[Any, Exception | None]:
+        try:
+            result, error = self._workers[worker].recv()
+        except (EOFError, ConnectionError):
+            raise self._ended(worker) from None
+        return result, error
+
+    def _receive_all(self) -> list[Any]:
+        """One answer of each worker. All are taken before an error is raised, so that no stale one is left in a pipe."""
+        answers = [self._receive(worker) for worker in range(len(self._workers))]
+        for _, error in answers:
+            if error is not None:
+                raise error
+        return [result for result, _ in answers]
+
+    def _ended(self, worker: int) -> RuntimeError:
+        low, high = self._shares()[worker]
+        return RuntimeError(f"the process of environments {low} to {high - 1} has ended")
+
 
 class _Share(DummyVecEnv):
     """The environments of one worker; most infos never leave it, and are not copied."""
+
+    def advance(self, actions: np.ndarray[Any, Any]) -> tuple[Any, ...]:
+        """A step, and the infos of the resets in it, if there were any."""
+        *result, dones, infos = self.step(actions)
+        return *result, dones, infos, self.reset_infos if dones.any() else None
 
     def step_wait(self) -> VecEnvStepReturn:
         infos: list[dict[str, Any]] = [{} for _ in self.envs]
@@ -175,7 +205,7 @@ def _work(env_fns: bytes, parent: Any) -> None:
             return
         try:
             if command == "step":
-                result = share.step(data[0])
+                result = share.advance(data[0])
             elif command == "reset":
                 result = share.restart(*data)
             else:
@@ -189,9 +219,10 @@ def _work(env_fns: bytes, parent: Any) -> None:
 
 def _answer(parent: Any, result: Any, error: Exception | None) -> None:
     try:
+        pickle.loads(pickle.dumps(error))  # some errors can be sent, but not read
         parent.send((result, error))
-    except Exception as trouble:  # something that cannot be pickled
-        parent.send((None, RuntimeError(f"{type(trouble).__name__} in a worker: {trouble or error}")))
+    except Exception as trouble:
+        parent.send((None, RuntimeError(f"{error or trouble!r} in a worker")))
 
 
 def _join(parts: Sequence[Any]) -> Any:

@@ -18,6 +18,7 @@ import gymnasium as gym
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 
 from sb3_distill.ppmo import PPMO
+from sb3_distill.ppmo.arguments import schedule
 from sb3_distill.ppmo.base import FOLLOWING_RATES
 from sb3_distill.vec_env import has_native_vector_env, import_plugin, make_native
 
@@ -130,6 +131,8 @@ def _with_native_envs(exp_manager: Any) -> Any:
 
     class Manager(exp_manager.ExperimentManager):  # type: ignore[misc]
         def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
+            if self.algo == ALGORITHM:
+                hyperparams = {key: _numeric(key, value) for key, value in hyperparams.items()}
             result = super()._preprocess_hyperparams(hyperparams)
             if self.algo == ALGORITHM:
                 check_hyperparameters(result[0], self.config)
@@ -156,6 +159,19 @@ def _with_native_envs(exp_manager: Any) -> Any:
                 exp_manager.make_vec_env = make_vec_env
 
     return Manager
+
+
+def _numeric(key: str, value: Any) -> Any:
+    """YAML reads ``1e-3`` as text; and the zoo takes any text for a schedule, as linear."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        pass
+    if key in ("learning_rate", "clip_range", "clip_range_vf"):
+        schedule(value)
+    return value
 
 
 def _given(arguments: Sequence[str], *names: str) -> bool:

@@ -48,6 +48,8 @@ class FaultyEnv(gym.Env[Any, Any]):
         return np.zeros(3, dtype=np.float32), {}
 
     def step(self, action: Any) -> Any:
+        if isinstance(self.action_space, spaces.Discrete) and not 0 <= int(action) < 3:
+            raise ValueError(f"no index {action}")
         self.steps += 1
         observation, reward = np.zeros(3, dtype=np.float32), 1.0
         if self.steps == self.bad_step and self.what == "reward":

@@ -55,9 +55,17 @@ def test_show_draws_and_prints(path, tmp_path, capsys, name):
     assert (tmp_path / shown["picture"]).exists() and shown["inner_loop"]["name"] == "sgd"
 
 
+def test_pictures_are_named_after_the_whole_set(path, tmp_path, capsys):
+    assert cli.main(["show", "NDCartPole1D-v0/wide"]) == 0
+    assert cli.main(["show", "NDCartPole1D-v0", "-o", "plain"]) == 0
+    assert (tmp_path / "NDCartPole1D-v0-wide.png").exists() and (tmp_path / "plain.png").exists()
+    assert "picture: plain.png" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
+        (["evaluate", "set.safetensors", "--grid", "table1", "--learner-distribution", "xe"], "leave out --learner-dist"),
         (["evaluate", "missing.safetensors"], "there is no dataset file missing.safetensors"),
         (["evaluate", "Missing-v0"], "no shipped dataset is called 'Missing-v0'"),
         (["evaluate", "set.safetensors", "--learners", "0"], "must be at least 1"),

@@ -41,3 +41,17 @@ def test_ppmo_learns_in_it():
     env = make_vec_env("CartPole-v1", 8, seed=0, vec_env_cls=EnvPoolVecEnv)
     model = PPMO("MlpPolicy", env, n_steps=32, seed=0).learn(1_000)
     assert model.dataset.info.env_id == "CartPole-v1"
+
+
+def test_what_it_cannot_take_is_refused():
+    with pytest.raises(ValueError, match="take no wrapper and no monitor of their own"):
+        make_vec_env("CartPole-v1", 2, vec_env_cls=EnvPoolVecEnv, wrapper_class=lambda env: env)
+
+
+def test_seeds_decide():
+    pytest.importorskip("envpool")
+    labels = []
+    for _ in range(2):
+        env = make_vec_env("CartPole-v1", 4, vec_env_cls=EnvPoolVecEnv)
+        labels.append(PPMO("MlpPolicy", env, n_steps=32, seed=0).learn(300).dataset.labels.detach().numpy())
+    np.testing.assert_array_equal(*labels)

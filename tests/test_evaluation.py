@@ -63,3 +63,18 @@ def test_numbers_must_be_positive(learners, episodes):
 )
 def test_wide_sets_teach_learners_that_start_otherwise(variant, column):
     assert evaluate_learners(f"NDCartPole2D-v0/{variant}", 10, 10, learner_distribution=column, seed=3).mean > 475
+
+
+def test_results_say_how_learners_were_taught():
+    dataset = simplex_dataset(1, 10.0)
+    assert evaluate_learners(dataset, 2, 2).summary()["inner_loop"] == dataset.info.inner_loop
+    assert evaluate_learners(dataset, 2, 2, teach=False).summary()["inner_loop"] is None
+
+
+def test_a_grid_is_read_before_it_is_evaluated(tmp_path):
+    dataset = simplex_dataset(1, 10.0)
+    with pytest.raises(ValueError, match="cell 'b' of the grid: unknown activation 'sine'"):
+        evaluate_learners(dataset, 2, 2, grid={"a": {"width": 8}, "b": {"activation": "sine"}})
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(ValueError, match="broken.json is not a JSON file"):
+        evaluate_learners(dataset, 2, 2, grid=tmp_path / "broken.json")

@@ -9,11 +9,12 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
 from sb3_distill import initialization
-from sb3_distill.inner_loop import ROLES, GradientSteps, RidgeHead, autograd_step, make_inner_loop, train
+from sb3_distill.inner_loop import GradientSteps, RidgeHead, autograd_step, make_inner_loop, train
 from sb3_distill.learner_distribution import LearnerDistribution
 from sb3_distill.learners import Learners
 from sb3_distill.mlp_step import gradient_step
 from sb3_distill.networks import Network, actor_of
+from sb3_distill.roles import ROLES, role_of_parameters
 from sb3_distill.stacked import StackedNetwork, stack_parameters
 
 OBSERVATIONS, ACTIONS = spaces.Box(-1, 1, (5,)), spaces.Discrete(3)
@@ -310,3 +311,27 @@ def test_a_learner_whose_steps_diverge_keeps_its_parameters_and_spoils_no_gradie
     gradients = th.autograd.grad(outputs[[0, 2]].square().sum() + outputs[1].mean(), [x, y, *learned.values()])
     assert all(gradient.isfinite().all() and gradient.abs().sum() > 0 for gradient in gradients)
     assert loop.caught() > 0 and loop.caught() == 0
+
+
+def test_one_rate_for_each_step_may_be_a_plain_list():
+    loop = GradientSteps(2, [0.1, 1.0])
+    th.testing.assert_close(loop.initial_parameters()["log_inner_learning_rates"].exp(), th.tensor([[0.1], [1.0]]))
+    with pytest.raises(ValueError, match="`inner_rate_per_role` must be True or False, got 'no'"):
+        GradientSteps(per_role="no")
+
+
+def test_a_custom_extractor_has_no_first_layer():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(5, 6)
+
+        def forward(self, x):
+            return self.layer(x) * 2
+
+    sequential = Network(nn.Flatten(), nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 4)), nn.Linear(4, 3))
+    roles = {name: ROLES[role] for name, role in role_of_parameters(sequential).items()}
+    assert roles["latent.0.weight"] == "input_weights" and roles["latent.2.bias"] == "hidden_biases"
+    assert roles["head.weight"] == "output_weights"
+    roles = role_of_parameters(Network(Own(), nn.Linear(6, 4), nn.Linear(4, 3)))
+    assert ROLES[roles["features.layer.weight"]] == ROLES[roles["latent.weight"]] == "hidden_weights"

@@ -9,11 +9,13 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticCnnPolicy, ActorCriticPolicy, MultiInputActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.dqn.policies import DQNPolicy
+from stable_baselines3.sac.policies import SACPolicy
 from torch import nn
 
 from sb3_distill import PPMO, LearnerDistribution, SyntheticDataset, evaluate_learners, make_vec_env
 from sb3_distill.architecture import ACTIVATIONS
 from sb3_distill.grids import RANDOM, load_grid, random_cells
+from sb3_distill.learner_component import LearnerComponent
 from sb3_distill.named_distributions import NAMED, TABLE_1
 
 OBSERVATIONS, ACTIONS = spaces.Box(-1, 1, (5,)), spaces.Discrete(3)
@@ -116,7 +118,7 @@ def test_custom_policies_and_extractors_are_components():
     distribution = LearnerDistribution.parse(components)
     learners = distribution.bind(ActorCriticPolicy, {}, OBSERVATIONS, ACTIONS).sample(30, th.Generator().manual_seed(0))
     assert learners(th.rand(30, 2, 5)).shape == (30, 2, 3) and len(learners.groups) > 1
-    assert distribution.to_json()[1] == {"policy": "DQNPolicy", "policy_kwargs": "{'net_arch': [11]}"}
+    assert distribution.to_json()[1] == {"policy": "DQNPolicy", "policy_kwargs": {"net_arch": [11]}}
 
 
 def test_a_mixture_is_distilled_saved_and_said_in_the_file(tmp_path):
@@ -174,3 +176,61 @@ def test_a_grid_is_evaluated_cell_by_cell(tmp_path):
     for wrong, message in (("nonsense", "known are table1 and random64"), ({}, "at least one")):
         with pytest.raises(ValueError, match=message):
             load_grid(wrong)
+
+
+def test_own_parameters_of_custom_modules_are_drawn_by_their_own_code():
+    class Gated(BaseFeaturesExtractor):
+        def __init__(self, space):
+            super().__init__(space, 7)
+            self.layer, self.gate, self.norm = nn.Linear(5, 7), nn.Parameter(th.full((7,), 0.5)), nn.BatchNorm1d(7)
+
+        def forward(self, observations):
+            return self.norm(self.layer(observations).tanh() * self.gate)
+
+    kwargs = {"features_extractor_class": Gated}
+    for component in ({"init": "xavier_normal"}, {"init": "orthogonal", "width": 16}):
+        distribution = LearnerDistribution.parse({**component, "policy_kwargs": kwargs})
+        learners = distribution.bind(ActorCriticPolicy, {}, OBSERVATIONS, ACTIONS).sample(3, th.Generator().manual_seed(0))
+        ((_, params),) = learners.groups
+        assert th.equal(params["features.gate"], th.full((3, 7), 0.5))
+        assert th.equal(params["features.norm.weight"], th.ones(3, 7))
+        assert params["features.layer.weight"].std() > 0 and learners(th.rand(3, 2, 5)).abs().max() > 0
+
+
+def test_components_that_do_not_fit_are_refused_before_learning():
+    class OwnLayers(ActorCriticPolicy):
+        def _build_mlp_extractor(self):
+            super()._build_mlp_extractor()
+            self.mlp_extractor.__class__ = type("Own", (type(self.mlp_extractor),), {})
+
+    def bound(component, action_space=ACTIONS):
+        return LearnerDistribution.parse(component).bind(ActorCriticPolicy, {}, OBSERVATIONS, action_space)
+
+    with pytest.raises(ValueError, match=r"SACPolicy in `learner_distribution` has 1 outputs, Discrete\(3\) needs 3"):
+        bound({"policy": SACPolicy, "policy_kwargs": {}})
+    with pytest.raises(ValueError, match="DQNPolicy in `learner_distribution` does not fit"):
+        bound({"policy": DQNPolicy, "policy_kwargs": {}}, spaces.Box(-1, 1, (2,)))
+    with pytest.raises(ValueError, match="OwnLayers has its own Own: give only `init`"):
+        bound({"policy": OwnLayers, "width": 16})
+    assert bound({"policy": OwnLayers, "init": "xavier_normal"}).sample(2, th.Generator()).n_learners == 2
+
+
+@pytest.mark.parametrize(
+    "component, message",
+    [
+        ({"policy": "MlpPolicy"}, "must be an SB3 policy class, got 'MlpPolicy'"),
+        ({"layer_norm": "yes"}, "`layer_norm`.*a probability, got yes"),
+        ({"activation": 3}, "`activation`.*a name or a list of names, got 3"),
+        ({"weight": float("inf")}, "`weight`.*positive, got inf"),
+    ],
+)
+def test_values_of_another_kind_are_refused(component, message):
+    with pytest.raises(ValueError, match=message):
+        LearnerDistribution.parse(component)
+
+
+def test_there_must_be_something_to_draw():
+    with pytest.raises(ValueError, match="at least one component and one shape"):
+        LearnerDistribution(())
+    component = LearnerComponent(width=8)
+    assert LearnerDistribution.parse([component]) == LearnerDistribution.parse({"width": 8})

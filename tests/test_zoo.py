@@ -71,6 +71,7 @@ def test_env_kwargs_of_a_configuration_reach_the_evaluation_too(tmp_path):
         ),
         (["--env", "NDCartPole1D-v0", "-params", "gamma:'lin_0.9'"], "`gamma` must be a number, got 'lin_0.9'"),
         (["--env", "NDCartPole1D-v0", "-params", "policy:'Nonsense'"], "Nonsense"),
+        (["--env", "NDCartPole1D-v0", "-params", "learning_rate:'cos_0.1'"], "must be written 'lin_<number>', got 'cos_0.1'"),
     ],
 )
 def test_errors_are_one_line(capsys, arguments, message):
@@ -85,3 +86,12 @@ def test_every_configuration_is_valid():
     eaten_by_the_zoo = {"n_envs", "n_timesteps", "normalize", "env_wrapper", "frame_stack", "policy"}
     for entry in entries.values():
         zoo.check_hyperparameters({key: value for key, value in entry.items() if key not in eaten_by_the_zoo}, "ppmo.yml")
+
+
+def test_numbers_that_yaml_reads_as_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    entry = "NDCartPole1D-v0: {policy: MlpPolicy, n_timesteps: 64, n_steps: 8, learning_rate: 1e-3, inner_learning_rate: 2e-1}"
+    (tmp_path / "own.yml").write_text(entry)
+    assert cli.main(["train", "--env", "NDCartPole1D-v0", "-conf", "own.yml", "--eval-freq", "-1", "-f", "logs"]) == 0
+    model = PPMO.load(next(tmp_path.rglob("NDCartPole1D-v0.zip")))
+    assert model.inner_learning_rate == 0.2 and float(model.lr_schedule(0.5)) == 1e-3
