@@ -406,6 +406,8 @@ def test_arguments_out_of_range():
         PPMO("MlpPolicy", small_env(), **{**SMALL, "n_epochs": 0})
     with pytest.raises(ValueError, match="`gamma` must be a number"):
         PPMO("MlpPolicy", small_env(), gamma="lin_0.9", **SMALL)
+    with pytest.warns(UserWarning, match="`n_inner_steps` are not used: `initial_dataset` brings its own"):
+        PPMO("MlpPolicy", small_env(), n_inner_steps=3, initial_dataset=simplex_dataset(2, 10.0), **SMALL)
     with pytest.warns(UserWarning, match="n_instances=5 is not used"):
         PPMO("MlpPolicy", small_env(), n_instances=5, initial_dataset=simplex_dataset(2, 10.0), **SMALL)
 

@@ -167,3 +167,9 @@ def test_teach_needs_no_environment(tmp_path, capsys):
     dataset.save(tmp_path / "set.safetensors")
     assert cli.main(["teach", str(tmp_path / "set.safetensors"), "--algo", "dqn", "-o", str(tmp_path / "agent.zip")]) == 0
     assert DQN.load(tmp_path / "agent.zip").observation_space.shape == (4,)
+
+
+def test_a_model_of_another_environment_says_so(tmp_path):
+    PPMO("MlpPolicy", make_vec_env("CartPole-v1", 2), **QUICK).save(tmp_path / "model.zip")
+    with pytest.raises(ValueError, match=r"model.zip was saved with another environment .*load it with its own"):
+        PPMO.load(tmp_path / "model.zip", make_vec_env("Pendulum-v1", 2))

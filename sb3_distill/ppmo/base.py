@@ -73,6 +73,22 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         check_observation_space(getattr(env, "single_observation_space", env.observation_space))
         return as_vec_env(env, verbose, monitor_wrapper)
 
+    @classmethod
+    def load(cls, path: Any, env: GymEnv | None = None, *args: Any, **kwargs: Any) -> Any:
+        """
+        As SB3's.
+
+        :raises ValueError: if the environment has other spaces than the one that the model was saved with
+        """
+        try:
+            return super().load(path, env, *args, **kwargs)
+        except ValueError as error:
+            if "spaces do not match" not in str(error):
+                raise
+            raise ValueError(
+                f"{path} was saved with another environment ({error}): load it with its own, or distil this one anew"
+            ) from error
+
     def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:
         if policy_name not in self.policy_aliases:
             known = ", ".join(self.policy_aliases)
@@ -244,6 +260,11 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         share_statistics(self._policy_actor.template, dataset.statistics)
         share_statistics(self.initial_actor, dataset.statistics)
         dataset.check_spaces(self.observation_space, self.action_space)
+        own = dataset.info.inner_loop
+        if self.inner_loop not in ("sgd", own["name"]) or self.n_inner_steps not in (1, own.get("n_steps")):
+            warnings.warn(
+                f"`inner_loop` and `n_inner_steps` are not used: `initial_dataset` brings its own, {own}", stacklevel=2
+            )
         # It goes on from there under this run's conditions; its scores are no longer true.
         before, dataset.info = dataset.info, self._describe(dataset.inner_loop)
         dataset.info.timesteps, dataset.info.normalization = before.timesteps, before.normalization
