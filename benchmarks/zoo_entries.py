@@ -15,7 +15,7 @@ from common import DATASETS, one_thread, read, write
 
 from sb3_distill import PPMO, cli, evaluate_learners
 
-SHIPPED = ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "LunarLander-v3", "Pendulum-v1")
+SHIPPED = ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "Pendulum-v1")
 
 
 def main() -> None:
