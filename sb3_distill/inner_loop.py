@@ -141,7 +141,10 @@ class GradientSteps:
         roles = role_of_parameters(actor.template) if self.per_role else dict.fromkeys(params, 0)
         if actor.mlp is not None and isinstance(observations, th.Tensor) and observations.dim() == 3:
             names = [name for layer in actor.mlp for name in (layer.weight, layer.bias)]
-            per_parameter = rates[..., [roles[name] for name in names]]
+            if self.per_role:
+                per_parameter = rates[..., [roles[name] for name in names]]
+            else:
+                per_parameter = rates.expand(*rates.shape[:-1], len(names))  # cheaper than picking
             return gradient_step(actor.mlp, params, observations, labels, per_parameter, factor)
         rates = rates if factor is None else rates * factor.unsqueeze(1)  # (M, roles), or (roles,)
         return autograd_step(actor, params, observations, labels, {name: rates[..., role] for name, role in roles.items()})
