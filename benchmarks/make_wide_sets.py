@@ -46,12 +46,17 @@ def several_steps(n: int) -> dict[str, Any]:
     )
 
 
+def columns(weights: dict[str, float]) -> list[dict[str, Any]]:
+    """A mixture of columns of Table 1."""
+    return [{**TABLE_1[name], "weight": weight} for name, weight in weights.items()]
+
+
 STEPS: dict[str, Any] = {**SGD, **several_steps(2)}
 WEAK = {"lambda": 1, "ortho-1": 0.5, "xe": 3, "xe-1": 1.5, "random-h": 0.5, "random-l": 0.5, "random-l-tanh": 3}
 XAVIER = {"lambda": 1, "ortho-1": 0.5, "xe": 3, "xe-1": 3, "random-h": 0.5, "random-l": 0.5, "random-l-tanh": 0.5}
 REFINE: dict[str, Any] = dict(
     inner_loop="ridge",
-    learner_distribution=[{**TABLE_1[name], "weight": weight} for name, weight in WEAK.items()],
+    learner_distribution=columns(WEAK),
     n_learners=32,
     weight_decay=0.2,
     learning_rate="lin_0.01",
@@ -61,17 +66,14 @@ REFINE: dict[str, Any] = dict(
 DEEP = {"init": "orthogonal", "depth": [5, 6], "activation": "tanh", "weight": 4}
 DEEPEN: dict[str, Any] = dict(
     REFINE,
-    learner_distribution=[
-        *({**TABLE_1[name], "weight": weight} for name, weight in {**WEAK, "xe": 2, "random-l-tanh": 2}.items()),
-        DEEP,
-    ],
+    learner_distribution=[*columns({**WEAK, "xe": 2, "random-l-tanh": 2}), DEEP],
     n_learners=64,
 )
 USUAL: dict[str, Any] = dict(init=ANY_INIT, depth=[1, 8], activation=list(ACTIVATIONS))
 NARROW: dict[str, Any] = dict(
     REFINE,
     learner_distribution=[
-        *({**TABLE_1[name], "weight": 0.3} for name in ("lambda", "xe", "random-l-tanh")),
+        *columns({"lambda": 0.3, "xe": 0.3, "random-l-tanh": 0.3}),
         dict(USUAL, width=[16, 64], last_gain=0.01, layer_norm=0.35, weight=4),
         dict(USUAL, width=[64, 256], last_gain=1.0, layer_norm=0.5, weight=2),
         dict(init="pytorch", activation="relu", width=64, depth=2, weight=8),  # the network of DQN
@@ -94,13 +96,11 @@ CHANGES: dict[tuple[str, int], dict[str, Any]] = {
     ("ridge", 2): dict(MORE, learner_distribution="wider"),
     **{("ridge", n_dims): MORE for n_dims in (3, 4)},
     # Xavier above all, which one step teaches worst.
-    ("sgd", 2): dict(
-        n_learners=64, learner_distribution=[{**TABLE_1[name], "weight": weight} for name, weight in XAVIER.items()]
-    ),
+    ("sgd", 2): dict(n_learners=64, learner_distribution=columns(XAVIER)),
     ("sgd", 3): dict(
         n_instances=24,
         n_learners=64,
-        learner_distribution=[{**TABLE_1[name], "weight": 1 + (name == "random-l-tanh")} for name in TABLE_1],
+        learner_distribution=columns({**dict.fromkeys(TABLE_1, 1), "random-l-tanh": 2}),
     ),
     ("ridge", 5): dict(weight_decay=0.2),
 }
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--evaluate", action="store_true", help="do not distil, evaluate the shipped set")
     options = parser.parse_args()
     one_thread()
-    variant, settings, steps = KINDS[options.kind]
+    variant, common_settings, steps = KINDS[options.kind]
     for n_dims in options.n_dims:
         path = DATASETS / f"NDCartPole{n_dims}D-v0--{variant}.safetensors"
         results = read("wide")
@@ -140,7 +140,8 @@ def main() -> None:
         if options.evaluate:
             dataset = SyntheticDataset.load(path)
         else:
-            settings = {**settings, "clip_range": 0.3 if n_dims < 4 else 0.4, **CHANGES.get((options.kind, n_dims), {})}
+            # Anew for each number of axes: what is changed for one is not for the next.
+            settings = {**common_settings, "clip_range": 0.3 if n_dims < 4 else 0.4, **CHANGES.get((options.kind, n_dims), {})}
             before = (0.0, 0)
             if options.kind in ("refine", "deepen", "narrow"):
                 given = SyntheticDataset.load(path)

@@ -14,7 +14,7 @@ from torch import nn
 
 from sb3_distill.learners import Learners
 from sb3_distill.mlp_step import gradient_step
-from sb3_distill.roles import ROLES, role_of_parameters
+from sb3_distill.roles import ROLES
 from sb3_distill.stacked import Params, StackedNetwork
 
 Observations = th.Tensor | Mapping[str, th.Tensor]
@@ -138,15 +138,14 @@ class GradientSteps:
         rates: th.Tensor,
         factor: th.Tensor | None,
     ) -> Params:
-        roles = role_of_parameters(actor.template) if self.per_role else dict.fromkeys(params, 0)
         if actor.mlp is not None and isinstance(observations, th.Tensor) and observations.dim() == 3:
-            names = [name for layer in actor.mlp for name in (layer.weight, layer.bias)]
             if self.per_role:
-                per_parameter = rates[..., [roles[name] for name in names]]
+                per_parameter = rates[..., [actor.roles[name] for layer in actor.mlp for name in (layer.weight, layer.bias)]]
             else:
-                per_parameter = rates.expand(*rates.shape[:-1], len(names))  # cheaper than picking
+                per_parameter = rates.expand(*rates.shape[:-1], 2 * len(actor.mlp))  # cheaper than picking
             return gradient_step(actor.mlp, params, observations, labels, per_parameter, factor)
         rates = rates if factor is None else rates * factor.unsqueeze(1)  # (M, roles), or (roles,)
+        roles = actor.roles if self.per_role else dict.fromkeys(params, 0)
         return autograd_step(actor, params, observations, labels, {name: rates[..., role] for name, role in roles.items()})
 
     def _isolate(self, given: Any) -> Any:

@@ -1,6 +1,7 @@
 """One network for many parameter sets: the forward pass of M actors of one shape at once."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import torch as th
@@ -9,6 +10,7 @@ from torch.func import functional_call, vmap
 
 from sb3_distill import mlp_step
 from sb3_distill.networks import Network
+from sb3_distill.roles import role_of_parameters
 
 Params = dict[str, th.Tensor]
 """Parameters of M actors of one shape by name, each stacked to ``(M, *shape)``."""
@@ -37,6 +39,11 @@ class StackedNetwork:
         self.batched = layers is not None
         self._hidden = layers[:-1] if layers is not None else [self._vmap_latent]
         self.head = layers[-1] if layers is not None else self._vmap_head
+
+    @cached_property
+    def roles(self) -> dict[str, int]:
+        """See ``role_of_parameters``."""
+        return role_of_parameters(self.template)
 
     def __call__(self, params: Mapping[str, th.Tensor], observations: th.Tensor) -> th.Tensor:
         """

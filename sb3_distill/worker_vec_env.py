@@ -44,10 +44,10 @@ class WorkerVecEnv(VecEnv):
         self._closed = False
         context: Any = mp.get_context(start_method or ("fork" if can_fork() else None))
         n, n_shares = len(env_fns), min(len(env_fns), n_workers or n_cores())
-        self._starts = [i * n // n_shares for i in range(n_shares + 1)]
+        self._shares = [(i * n // n_shares, (i + 1) * n // n_shares) for i in range(n_shares)]
         self._workers: list[Any] = []
         self._processes: list[Any] = []
-        for low, high in zip(self._starts[:-1], self._starts[1:], strict=True):
+        for low, high in self._shares:
             here, there = context.Pipe()
             process = context.Process(target=_work, args=(cloudpickle.dumps(list(env_fns[low:high])), there), daemon=True)
             process.start()
@@ -62,19 +62,19 @@ class WorkerVecEnv(VecEnv):
             raise
 
     def step_async(self, actions: np.ndarray[Any, Any]) -> None:
-        for worker, (low, high) in enumerate(self._shares()):
+        for worker, (low, high) in enumerate(self._shares):
             self._send(worker, "step", actions[low:high])
 
     def step_wait(self) -> VecEnvStepReturn:
         *results, reset_infos = zip(*self._receive_all(), strict=True)
         observations, rewards, dones, infos = results
-        for (low, high), part in zip(self._shares(), reset_infos, strict=True):
+        for (low, high), part in zip(self._shares, reset_infos, strict=True):
             if part is not None:
                 self.reset_infos[low:high] = part
         return _join(observations), np.concatenate(rewards), np.concatenate(dones), [info for part in infos for info in part]
 
     def reset(self) -> VecEnvObs:
-        for worker, (low, high) in enumerate(self._shares()):
+        for worker, (low, high) in enumerate(self._shares):
             self._send(worker, "reset", self._seeds[low:high], self._options[low:high])
         observations, infos = zip(*self._receive_all(), strict=True)
         self.reset_infos = [info for part in infos for info in part]
@@ -122,8 +122,8 @@ class WorkerVecEnv(VecEnv):
         """A method of the ``DummyVecEnv`` that holds each environment."""
         results = []
         for index in (range(self.num_envs)[given] for given in self._get_indices(indices)):
-            i = int(np.searchsorted(self._starts, index, side="right")) - 1
-            result = self._ask(i, method, *args, indices=[index - self._starts[i]], **kwargs)
+            worker, low = next((i, low) for i, (low, high) in enumerate(self._shares) if index < high)
+            result = self._ask(worker, method, *args, indices=[index - low], **kwargs)
             results.append(result[0] if result is not None else None)
         return results
 
@@ -133,9 +133,6 @@ class WorkerVecEnv(VecEnv):
         if error is not None:
             raise error
         return result
-
-    def _shares(self) -> list[tuple[int, int]]:
-        return list(zip(self._starts[:-1], self._starts[1:], strict=True))
 
     def _send(self, worker: int, *message: Any) -> None:
         try:
@@ -159,7 +156,7 @@ class WorkerVecEnv(VecEnv):
         return [result for result, _ in answers]
 
     def _ended(self, worker: int) -> RuntimeError:
-        low, high = self._shares()[worker]
+        low, high = self._shares[worker]
         return RuntimeError(f"the process of environments {low} to {high - 1} has ended")
 
 
@@ -219,7 +216,8 @@ def _work(env_fns: bytes, parent: Any) -> None:
 
 def _answer(parent: Any, result: Any, error: Exception | None) -> None:
     try:
-        pickle.loads(pickle.dumps(error))  # some errors can be sent, but not read
+        if error is not None:
+            pickle.loads(pickle.dumps(error))  # some can be sent, but not read
         parent.send((result, error))
     except Exception as trouble:
         parent.send((None, RuntimeError(f"{error or trouble!r} in a worker")))
