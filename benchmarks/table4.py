@@ -1,15 +1,17 @@
 """
 Table 4 of Wilhelm & Ventura (2025): the eight MuJoCo tasks with k = 64 instances and SB3's network and initialisation, for a
-random policy, SB3's PPO, PPMO with one gradient step and PPMO with the ridge head: mean return of 100 fresh learners.
+random policy, SB3's PPO, its agent cloned, PPMO with one gradient step and PPMO with the ridge head: mean return of 100 fresh
+learners.
 
     python benchmarks/table4.py --tasks HalfCheetah Hopper --kinds sgd ridge      # what is missing is run
     python benchmarks/table4.py --show                                           # the table of what is there
 
 A run that was cut off goes on from its last checkpoint in runs/. `--scale 2` doubles the environment steps of a new run, and
-`--again` goes on from the best set there is, which a better one replaces.
+`--again` goes on from the best set there is, which a better one replaces; `--warm` starts from the clone.
 """
 
 import argparse
+import copy
 import importlib.util
 import resource
 import time
@@ -17,61 +19,87 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-from common import DATASETS, one_thread, read, write
+from common import DATASETS, PICTURES, one_thread, read, write
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from sb3_distill import PPMO, SyntheticDataset, evaluate_learners, make_vec_env
+from sb3_distill import PPMO, Expert, SyntheticDataset, clone, evaluate_learners, make_vec_env
 from sb3_distill.envpool_vec_env import EnvPoolVecEnv
 
 RUNS = Path("runs")
 # Paper: random policy, RL, distilled. Environment steps of a first pass.
 TASKS: dict[str, tuple[float, float, float, float]] = {
-    "HalfCheetah": (-282, 1908, 2226, 8e6),
-    "Hopper": (21, 1441, 2168, 5e6),
+    "HalfCheetah": (-282, 1908, 2226, 5e6),
+    "Hopper": (21, 1441, 2168, 4e6),
     "Walker2d": (2.1, 3537, 332, 4e6),
-    "Ant": (-52, 3980, 3115, 2.5e6),
+    "Ant": (-52, 3980, 3115, 2e6),
     "Humanoid": (123, 631, 544, 1.5e6),
-    "HumanoidStandup": (34_034, 104_950, 138_478, 1.5e6),
-    "InvertedDoublePendulum": (57, 7553, 1235, 3e6),
+    "HumanoidStandup": (34_034, 104_950, 138_478, 1e6),
+    "InvertedDoublePendulum": (57, 7553, 1235, 2e6),
     "Reacher": (-42.95, -5.63, -7.78, 4e6),
 }
-# As the prototypes: 4 learners with 16 environments each.
+# Small updates after short rollouts, and an exploration that starts small and shrinks slowly: with larger ones it is gone
+# before the task is solved.
 SETTINGS: dict[str, Any] = dict(
     n_instances=64,
-    n_learners=4,
-    n_steps=256,
-    n_epochs=4,
-    batch_size=1024,
-    learning_rate="lin_0.001",
-    labels_learning_rate="lin_0.005",
-    rates_learning_rate="lin_0.005",
-    log_std_learning_rate="lin_0.001",
+    n_learners=8,
+    n_steps=64,
+    n_epochs=8,
+    batch_size=512,
+    learning_rate="lin_0.002",
+    labels_learning_rate="lin_0.002",
+    rates_learning_rate="lin_0.001",
+    log_std_learning_rate=0.0001,
     critic_learning_rate="lin_0.001",
     weight_decay=0.0,
+    policy_kwargs=dict(log_std_init=-1.0),
 )
 KINDS: dict[str, dict[str, Any]] = {"sgd": dict(inner_rate_per_role=True), "ridge": dict(inner_loop="ridge")}
-CHANGES: dict[str, dict[str, Any]] = {}
+CLONES = {"clone": "sgd", "clone-ridge": "ridge"}
+# The gradient step divides by the number of outputs, so that more of them want a larger rate.
+RATES = {"HalfCheetah": 4.0, "Hopper": 2.0, "Walker2d": 4.0, "Ant": 5.0, "Humanoid": 10.0, "HumanoidStandup": 10.0}
+CHANGES: dict[str, dict[str, Any]] = {task: {"inner_learning_rate": rate} for task, rate in RATES.items()}
+ALL = ("random", "ppo", *CLONES, *KINDS)
+CLONE_STEPS = 500_000
 N_ENVS = 64
 # Learning goes on in EnvPool where it is installed, evaluation always in Gymnasium with the installed MuJoCo.
 VEC_ENV = EnvPoolVecEnv if importlib.util.find_spec("envpool") else None
 
 
 class Checkpoint(BaseCallback):
-    """Saves model and statistics every few minutes; the file appears whole or not at all."""
+    """
+    Saves model and statistics every few minutes, where the file appears whole or not at all; tells how it goes; and keeps the
+    dataset as it was when the last episodes were best.
+    """
 
-    def __init__(self, path: Path, minutes: float = 3.0) -> None:
+    def __init__(self, path: Path, steps: int, minutes: float = 3.0) -> None:
         super().__init__()
-        self.path, self.seconds, self.last = path, 60 * minutes, time.perf_counter()
+        self.path, self.seconds, self.start = path, 60 * minutes, time.perf_counter()
+        self.last, self.every, self.told = self.start, steps / 20, 0.0
+        self.best: SyntheticDataset | None = None
+        self.best_return = -float("inf")
+        self.curve: list[tuple[int, float, float]] = []
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_start(self) -> None:
+        episodes = self.model.ep_info_buffer
+        if episodes and len(episodes) == episodes.maxlen:
+            mean = sum(episode["r"] for episode in episodes) / len(episodes)
+            if mean > self.best_return:
+                self.best_return, self.best = mean, copy.deepcopy(self.model.dataset)
+            if self.num_timesteps - self.told > self.every:
+                self.told, seconds = self.num_timesteps, time.perf_counter() - self.start
+                self.curve.append((self.num_timesteps, round(seconds, 1), round(float(mean), 2)))
+                std = float(self.model.dataset.log_std.detach().exp().mean())
+                print(
+                    f"{self.path.stem}: {self.num_timesteps:,} steps, {seconds:.0f} s, {mean:.1f}, std {std:.2f}", flush=True
+                )
         if time.perf_counter() - self.last > self.seconds:
             self.last = time.perf_counter()
             part = self.path.with_suffix(".part.zip")
@@ -84,28 +112,43 @@ def normalized(task: str, seed: int, gamma: float) -> VecNormalize:
 
 
 def score(dataset: SyntheticDataset, **kwargs: Any) -> dict[str, Any]:
-    evaluate = dict(n_learners=100, n_episodes=2, max_envs=100, seed=1000, **kwargs)
+    evaluate = {"n_learners": 100, "n_episodes": 1, "seed": 1000, **kwargs}
     return {
         name: evaluate_learners(dataset, deterministic=name == "greedy", **evaluate).summary()
         for name in ("sampled", "greedy")
     }
 
 
-def distil(task: str, kind: str, seed: int, steps: int, again: SyntheticDataset | None) -> tuple[PPMO, dict[str, Any]]:
-    """Distil, or go on from a checkpoint."""
-    settings: dict[str, Any] = {**SETTINGS, **KINDS[kind], **CHANGES.get(task, {})}
-    path = RUNS / f"table4-{task}-{kind}-{seed}.zip"
+def choose(datasets: list[SyntheticDataset]) -> SyntheticDataset:
+    """The best of several, by other learners than those that are reported, where learning went on."""
+
+    def make(n_envs: int) -> VecEnv:
+        assert datasets[0].info.env_id is not None
+        return make_vec_env(datasets[0].info.env_id, n_envs, vec_env_cls=VEC_ENV)
+
+    return max(datasets, key=lambda dataset: best(score(dataset, n_learners=30, seed=2000, env=make)))
+
+
+def distil(
+    task: str, kind: str, seed: int, steps: int, again: SyntheticDataset | None = None, **changes: Any
+) -> tuple[list[SyntheticDataset], dict[str, Any]]:
+    """Distil, or go on from a checkpoint: the last dataset, and the one whose learners did best meanwhile."""
+    settings: dict[str, Any] = {**SETTINGS, **KINDS[kind], **CHANGES.get(task, {}), **changes}
+    path = RUNS / f"table4-{task}-{kind}-{seed}-k{settings['n_instances']}.zip"
     env = normalized(task, seed, settings.get("gamma", 0.99))
+    checkpoint = Checkpoint(path, steps)
     start = time.perf_counter()
     if path.exists():
         model = PPMO.load(path, env)
-        model.learn(steps - model.num_timesteps, Checkpoint(path), reset_num_timesteps=False)
+        model.learn(steps - model.num_timesteps, checkpoint, reset_num_timesteps=False)
     else:
         model = PPMO("MlpPolicy", env, seed=seed, initial_dataset=again, **settings)
-        model.learn(steps, Checkpoint(path))
+        model.learn(steps, checkpoint)
     path.unlink(missing_ok=True)
     env.close()
-    return model, {"seconds": time.perf_counter() - start, "steps": model.num_timesteps, "seed": seed}
+    kept = [model.dataset] + ([] if checkpoint.best is None else [checkpoint.best])
+    seconds = time.perf_counter() - start
+    return kept, {"seconds": seconds, "steps": model.num_timesteps, "seed": seed, "curve": checkpoint.curve}
 
 
 def ppo(task: str, seed: int, steps: int) -> dict[str, Any]:
@@ -115,11 +158,26 @@ def ppo(task: str, seed: int, steps: int) -> dict[str, Any]:
     model = PPO("MlpPolicy", env, n_steps=512, batch_size=256, seed=seed, device="cpu")
     model.learn(steps)
     seconds = time.perf_counter() - start
+    model.save(RUNS / f"{task}-ppo-{seed}.zip")
+    env.save(str(RUNS / f"{task}-ppo-{seed}.pkl"))
     env.training = env.norm_reward = False
     greedy, _ = evaluate_policy(model, env, 50)
     sampled, _ = evaluate_policy(model, env, 50, deterministic=False)
     env.close()
     return {"seconds": seconds, "steps": steps, "seed": seed, "sampled": {"mean": sampled}, "greedy": {"mean": greedy}}
+
+
+def imitate(task: str, kind: str, seed: int, steps: int) -> tuple[SyntheticDataset, dict[str, Any]]:
+    """Distil the agent of ``ppo``. Its seconds and steps are those of the imitation alone."""
+    agent = RUNS / f"{task}-ppo-{seed}"
+    expert = Expert.load(agent.with_suffix(".zip"), agent.with_suffix(".pkl"))
+    env = make_vec_env(f"{task}-v4", N_ENVS, seed=seed, vec_env_cls=VEC_ENV)
+    changes = {name: value for name, value in CHANGES.get(task, {}).items() if name.startswith("inner")}
+    start = time.perf_counter()
+    model = clone(expert, env, steps, seed=seed, n_instances=SETTINGS["n_instances"], **KINDS[CLONES[kind]], **changes)
+    entry = {"seconds": time.perf_counter() - start, "steps": model.num_timesteps, "seed": seed}
+    env.close()
+    return model.dataset, entry
 
 
 def random_policy(task: str) -> dict[str, Any]:
@@ -134,32 +192,41 @@ def random_policy(task: str) -> dict[str, Any]:
     return {"sampled": {"mean": sum(returns) / len(returns)}, "seconds": 0.0, "steps": 0}
 
 
-def run(task: str, kind: str, seed: int, scale: float, again: bool) -> None:
+def run(task: str, kind: str, seed: int, scale: float, again: bool, warm: bool) -> None:
     name = f"{task}/{kind}/{seed}"
     before = read("table4").get(name)
-    if before is not None and not again:
+    if before is not None and not (again or warm):
         return
     steps = int(scale * TASKS[task][3])
     if kind == "random":
         entry = random_policy(task)
     elif kind == "ppo":
         entry = ppo(task, seed, steps)
+    elif kind in CLONES:
+        dataset, entry = imitate(task, kind, seed, int(scale * CLONE_STEPS))
+        entry |= score(dataset)
+        dataset.info.scores = {name: entry[name] for name in ("sampled", "greedy")}
+        dataset.save(RUNS / f"{task}-{kind}-{seed}.safetensors")
     else:
         path = RUNS / f"{task}-{kind}-{seed}.safetensors"
         shipped = DATASETS / f"{task}-v4--{kind}.safetensors"
         known = next((file for file in (path, shipped) if file.exists()), None)
-        start = SyntheticDataset.load(known) if again and known else None
-        model, entry = distil(task, kind, seed, steps, start)
-        model.dataset.save(path.with_suffix(".new.safetensors"))
-        entry |= score(model.dataset)
-        if before is not None and start is not None:
+        if warm:
+            known = RUNS / f"{task}-{next(name for name, own in CLONES.items() if own == kind)}-{seed}.safetensors"
+        start = SyntheticDataset.load(known) if (again or warm) and known else None
+        datasets, entry = distil(task, kind, seed, steps, start)
+        dataset = choose(datasets)
+        dataset.save(path.with_suffix(".new.safetensors"))
+        entry |= score(dataset)
+        if before is not None and again:
             entry["seconds"] += before["seconds"]
             entry["steps"] += before["steps"]
-            if best(entry) < best(before):
-                print(f"{name}: {best(entry):.1f} is not better than {best(before):.1f}", flush=True)
-                return
-        model.dataset.info.scores = {kind: entry[kind] for kind in ("sampled", "greedy")}
-        model.dataset.save(path)
+        if before is not None and best(entry) < best(before):
+            print(f"{name}: {best(entry):.1f} is not better than {best(before):.1f}", flush=True)
+            return
+        entry["from"] = "clone" if warm else "itself" if start is not None else None
+        dataset.info.scores = {kind: entry[kind] for kind in ("sampled", "greedy")}
+        dataset.save(path)
     entry["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     scores = {kind: round(entry[kind]["mean"], 1) for kind in ("sampled", "greedy") if kind in entry}
     print(f"{name}: {entry['seconds']:.0f} s, {entry['steps']:,} steps, {scores}", flush=True)
@@ -172,26 +239,50 @@ def best(entry: dict[str, Any]) -> float:
 
 def show() -> None:
     table = Table(title="MuJoCo v4, mean return of 100 fresh learners (greedy or sampled, whichever is better)")
-    kinds = ("random", "ppo", "sgd", "ridge")
-    for column in ("", "paper: random", "RL", "distilled", *kinds):
+    for column in ("", "paper: random", "RL", "distilled", *ALL):
         table.add_column(column, justify="right" if column else "left")
     results = read("table4")
     for task, (*paper, _) in TASKS.items():
         cells = []
-        for kind in kinds:
+        for kind in ALL:
             entries = [entry for name, entry in results.items() if name.startswith(f"{task}/{kind}/")]
             cells.append(" / ".join(f"{best(entry):,.1f}" for entry in entries) or "not run")
         table.add_row(task, *(f"{value:,.1f}" for value in paper), *cells)
     Console().print(table)
+    draw_curves(results)
+
+
+def draw_curves(results: dict[str, Any]) -> None:
+    """Returns of the learners while the dataset was learned."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, 4, figsize=(14, 6))
+    for axis, (task, (_, rl, distilled, _)) in zip(axes.flat, TASKS.items(), strict=True):
+        for kind, color in (("sgd", "C0"), ("ridge", "C1")):
+            for name, entry in results.items():
+                if name.startswith(f"{task}/{kind}/") and entry.get("curve"):
+                    steps, _, returns = zip(*entry["curve"], strict=True)
+                    axis.plot([n / 1e6 for n in steps], returns, color, label=kind)
+        for value, style, label in ((rl, "k:", "paper, RL"), (distilled, "k--", "paper, distilled")):
+            axis.plot([], [], style, label=label)
+            axis.axhline(value, color="k", linestyle=style[1:], linewidth=0.8)
+        axis.set(title=f"{task}-v4", xlabel="million steps", ylabel="return, sampled")
+        axis.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(PICTURES / "table4_curves.png", dpi=100)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=list(TASKS))
-    parser.add_argument("--kinds", nargs="*", default=["random", "sgd", "ridge", "ppo"], choices=["random", "ppo", *KINDS])
+    parser.add_argument("--kinds", nargs="*", default=list(ALL), choices=ALL)
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--scale", type=float, default=1.0, help="of the environment steps")
     parser.add_argument("--again", action="store_true", help="go on from the best set there is")
+    parser.add_argument("--warm", action="store_true", help="go on from the clone of PPO's agent in runs/")
     parser.add_argument("--show", action="store_true")
     options = parser.parse_args()
     one_thread()
@@ -201,7 +292,7 @@ def main() -> None:
         for task in options.tasks:
             for kind in options.kinds:
                 for seed in options.seeds:
-                    run(task, kind, seed, options.scale, options.again)
+                    run(task, kind, seed, options.scale, options.again, options.warm)
     show()
 
 

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import torch as th
 from rich.console import Console
 from rich.table import Table
 
 from sb3_distill import zoo
+from sb3_distill.dagger import clone
 from sb3_distill.dataset import SyntheticDataset, find, shipped_sets
 from sb3_distill.distilled_policy import DistilledPolicy
 from sb3_distill.evaluation import Evaluation, evaluate_learners
+from sb3_distill.expert import Expert, statistics_beside
 from sb3_distill.folding import can_fold
+from sb3_distill.spaces import SpacesOnly
 
 EXPECTED_ERRORS = (ValueError, TypeError, ImportError, NotImplementedError, AssertionError, OSError, gym.error.Error)
 
@@ -91,6 +95,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("-o", "--output", type=Path, default=Path("agent.zip"), help="the zip (default: agent.zip)")
     command.add_argument("--seed", type=int, default=None, help="of the initialisation")
+
+    command = add("clone", _clone, "Distil an agent that exists: fresh learners are taught to act as it does.")
+    command.add_argument("agent", type=Path, help="a zip that an SB3 algorithm saved (a pickle: only what you trust)")
+    command.add_argument("--env", required=True, help="Gymnasium id of the environment")
+    command.add_argument("-o", "--output", type=Path, required=True, help="the dataset, *.safetensors")
+    command.add_argument("--algo", help="the algorithm that saved it (default: seen from its policy)")
+    command.add_argument(
+        "--vecnormalize", type=Path, help="statistics of its observations (default: a vecnormalize.pkl that lies with the zip)"
+    )
+    command.add_argument("--policy", default="MlpPolicy", help="alias of the learners' policy (default: MlpPolicy)")
+    command.add_argument("--learner-distribution", help="which learners (default: the policy as SB3 starts it)")
+    command.add_argument("--inner-loop", default="sgd", help="sgd, one gradient step (default), or ridge")
+    command.add_argument("--n-instances", type=int, help="number of synthetic instances (default: as PPMO)")
+    command.add_argument("--timesteps", type=int, default=500_000, help="of the environments, in all (default: 500000)")
+    command.add_argument("--n-envs", type=int, default=64, help="number of environments (default: 64)")
+    command.add_argument("--seed", type=int, default=0, help="of everything (default: 0)")
+    command.add_argument("--num-threads", type=int, default=1, help="of PyTorch (default: 1, fastest for small networks)")
     return parser
 
 
@@ -197,13 +218,6 @@ def _evaluate(options: argparse.Namespace) -> Any:
     return {name: evaluation.summary() for name, evaluation in evaluations.items()}
 
 
-class _Spaces(gym.Env[Any, Any]):
-    """An environment that is never stepped: a zip holds no more of it than its spaces."""
-
-    def __init__(self, dataset: SyntheticDataset) -> None:
-        self.observation_space, self.action_space = dataset.info.observation_space, dataset.info.action_space
-
-
 def _teach(options: argparse.Namespace) -> Any:
     import stable_baselines3
 
@@ -216,7 +230,9 @@ def _teach(options: argparse.Namespace) -> Any:
     notes = []
     normalization = dataset.info.normalization
     folded = normalization is not None and can_fold(policy, normalization)
-    model = policy.to_algorithm(algorithm, _Spaces(dataset), fold_normalization=folded)
+    model = policy.to_algorithm(
+        algorithm, SpacesOnly(dataset.info.observation_space, dataset.info.action_space), fold_normalization=folded
+    )
     model.save(options.output)
     if folded:
         notes.append("the normalisation is part of the first layer; its clipping is lost")
@@ -229,6 +245,36 @@ def _teach(options: argparse.Namespace) -> Any:
     if not options.json:
         print("\n".join([f"{options.output}: {options.algo.upper()}.load opens it", *notes]))
     return {"agent": str(options.output), "algorithm": options.algo, "notes": notes}
+
+
+def _clone(options: argparse.Namespace) -> Any:
+    if options.output.suffix != ".safetensors":
+        raise ValueError(f"the dataset must be called *.safetensors, got {options.output}")
+    th.set_num_threads(options.num_threads)
+    statistics = options.vecnormalize or statistics_beside(options.agent, options.env)
+    model = clone(
+        Expert.load(options.agent, statistics, options.algo),
+        options.env,
+        options.timesteps,
+        options.n_envs,
+        progress_bar=not options.json,
+        policy=options.policy,
+        learner_distribution=options.learner_distribution,
+        inner_loop=options.inner_loop,
+        n_instances=options.n_instances,
+        seed=options.seed,
+    )
+    model.dataset.save(options.output)
+    result = {
+        "dataset": str(options.output),
+        "k": model.dataset.n_instances,
+        "timesteps": model.dataset.info.timesteps,
+        "vecnormalize": None if statistics is None else str(statistics),
+    }
+    if not options.json:
+        made = f"{_kind(model.dataset)}, k={model.dataset.n_instances}"
+        print(f"{options.output}: {made}; PPMO(initial_dataset=...) goes on from it")
+    return result
 
 
 if __name__ == "__main__":

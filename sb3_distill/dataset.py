@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import safetensors
 import torch as th
 from gymnasium import spaces
@@ -124,8 +125,9 @@ class SyntheticDataset(nn.Module):
             ("action", self.info.action_space, action_space),
         ):
             if not same_kind(own, other):
+                made = f" on {self.info.env_id}, whose other versions may differ," if _versioned(self.info.env_id) else ""
                 raise DatasetError(
-                    f"the dataset was made for {name} space {describe(own)}, the {holder} has {describe(other)}"
+                    f"the dataset was made{made} for {name} space {describe(own)}, the {holder} has {describe(other)}"
                     + (f"; {hint(self.info.wrappers)}" if name == "observation" and self.info.wrappers else "")
                 )
 
@@ -234,6 +236,12 @@ class SyntheticDataset(nn.Module):
         if unknown:
             raise DatasetError(f"unknown tensors {', '.join(sorted(unknown))}")
         return dataset
+
+
+def _versioned(env_id: str | None) -> bool:
+    """Whether an id is of a task that Gymnasium has in several versions."""
+    name = env_id and env_id.rpartition("-v")[0]
+    return bool(name) and sum(known.rpartition("-v")[0] == name for known in gym.registry) > 1
 
 
 def shipped_sets() -> list[str]:

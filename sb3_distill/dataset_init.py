@@ -2,20 +2,28 @@
 
 from typing import Any
 
+import numpy as np
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common.preprocessing import preprocess_obs
+from stable_baselines3.common.utils import obs_as_tensor
+from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import DatasetInfo
 from sb3_distill.inner_loop import InnerLoop
 from sb3_distill.spaces import n_outputs, preprocessed_shape
 
+DATASET_INITS = ("normal", "observations")
+INITIAL_MEANS = 0.1
+"""Standard deviation of the first labels of continuous actions: larger means cost control and hold actions at their bounds."""
+
 
 def draw_dataset(
     n_instances: int, inner_loop: InnerLoop, info: DatasetInfo, generator: th.Generator, log_std: float = 0.0
 ) -> SyntheticDataset:
     """
-    A dataset of standard normal observations and labels, as in the paper (smaller labels where means are fitted at once).
+    A dataset of standard normal observations and labels, as in the paper (labels of continuous actions are smaller).
 
     :param n_instances: ``k``
     :param inner_loop: how learners will be trained on it
@@ -35,6 +43,44 @@ def draw_dataset(
     )
     labels, log_stds = normal(n_instances, width), None
     if isinstance(info.action_space, spaces.Box):
-        labels *= inner_loop.initial_mean_scale
+        labels *= INITIAL_MEANS
         log_stds = th.full((width,), float(log_std))
     return SyntheticDataset(observations, labels, inner_loop, info, log_std=log_stds)
+
+
+def visit(env: VecEnv, n_steps: int) -> list[Any]:
+    """
+    Let random actions drive an environment, from its start. Statistics of a ``VecNormalize`` follow.
+
+    :param env: its action space is the source of randomness
+    :param n_steps: number of steps of each environment
+    :return: the observations ``(n_envs, *obs)`` after each step, as they leave ``env``
+    """
+    env.reset()
+    return [env.step(np.stack([env.action_space.sample() for _ in range(env.num_envs)]))[0] for _ in range(n_steps)]
+
+
+@th.no_grad()
+def start_from(dataset: SyntheticDataset, visited: list[Any], generator: th.Generator, normalize_images: bool = True) -> None:
+    """
+    Replace the synthetic observations by some that were visited, each at most once.
+
+    :param dataset: changed in place
+    :param visited: observations ``(n_envs, *obs)`` of each step, at least ``k`` together
+    :param generator: source of randomness (CPU)
+    :param normalize_images: as the policy preprocesses images
+    """
+    n_envs = len(next(iter(visited[0].values())) if isinstance(visited[0], dict) else visited[0])
+    chosen = th.randperm(len(visited) * n_envs, generator=generator)[: dataset.n_instances].tolist()
+    pairs = [divmod(i, n_envs) for i in chosen]
+    if isinstance(visited[0], dict):
+        observations: Any = {key: np.stack([visited[step][key][env] for step, env in pairs]) for key in visited[0]}
+    else:
+        observations = np.stack([visited[step][env] for step, env in pairs])
+    tensors = obs_as_tensor(observations, dataset.labels.device)
+    inputs: Any = preprocess_obs(tensors, dataset.info.observation_space, normalize_images)
+    if isinstance(inputs, dict):
+        for key, value in inputs.items():
+            dataset.observations[key].copy_(value)
+    else:
+        dataset.observations.copy_(inputs)

@@ -29,8 +29,6 @@ class InnerLoop(Protocol):
     name: ClassVar[str]
     arguments: ClassVar[dict[str, str]]
     """Which arguments of ``PPMO`` it takes, and under which names of its own."""
-    initial_mean_scale: ClassVar[float]
-    """Standard deviation of the initial labels of continuous actions, which are the means of a policy."""
 
     def initial_parameters(self) -> dict[str, th.Tensor]:
         """The numbers learned together with the dataset, by the name under which its file stores them."""
@@ -80,7 +78,6 @@ class GradientSteps:
         "n_inner_steps": "n_steps", "inner_learning_rate": "learning_rate", "inner_rate_per_role": "per_role",
         "inner_rate_relative": "relative",
     }  # fmt: skip
-    initial_mean_scale: ClassVar[float] = 1.0
 
     def __init__(self, n_steps: int = 1, learning_rate: Any = 0.1, per_role: bool = False, relative: bool = False) -> None:
         if not isinstance(n_steps, int) or n_steps < 1:
@@ -206,7 +203,6 @@ class RidgeHead:
 
     name: ClassVar[str] = "ridge"
     arguments: ClassVar[dict[str, str]] = {}
-    initial_mean_scale: ClassVar[float] = 0.1  # it fits labels at once, and large means would hold actions at their bounds
 
     def __init__(self, ridge: float = 1e-2) -> None:
         if not ridge > 0:

@@ -3,12 +3,20 @@
 import math
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import get_flattened_obs_dim
 
 Json = dict[str, Any]
 SUPPORTED_ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
+class SpacesOnly(gym.Env[Any, Any]):
+    """An environment that is never stepped, where only its spaces are asked for."""
+
+    def __init__(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
+        self.observation_space, self.action_space = observation_space, action_space
 
 
 def check_observation_space(space: spaces.Space[Any]) -> None:

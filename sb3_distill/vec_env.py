@@ -26,6 +26,9 @@ from sb3_distill.worker_vec_env import WorkerVecEnv, can_fork, n_cores
 NOT_THE_TASK = ("render_mode", "autoreset_mode", "num_envs", "max_episode_steps", "vectorization_mode", "vector_kwargs")
 """Keyword arguments that say how an environment is run, not what it is."""
 
+EXTRAS = {"gymnasium.envs.mujoco": ("mujoco", "mujoco"), "gymnasium.envs.box2d": ("Box2D", "box2d")}
+"""Modules of Gymnasium's environments, what they import, and our extra that installs it."""
+
 SIMULATORS = ("gymnasium.envs.mujoco", "gymnasium.envs.box2d", "shimmy.dm_control")
 """Modules of environments whose step takes longer than a message to another process."""
 
@@ -109,6 +112,7 @@ def import_plugin(env_id: str) -> None:
     Import the package that registers an environment with Gymnasium, where it is known and installed.
 
     :param env_id: a Gymnasium id
+    :raises ImportError: if the simulator of one of Gymnasium's own environments is not installed
     """
     module, _, _ = env_id.rpartition(":")  # Gymnasium's "module:id"
     if module:
@@ -118,6 +122,13 @@ def import_plugin(env_id: str) -> None:
     if plugin is not None:
         with contextlib.suppress(ImportError):
             importlib.import_module(plugin)
+    registered = gym.registry.get(env_id)
+    for module, (simulator, extra) in EXTRAS.items():
+        if registered is not None and str(registered.entry_point).startswith(module):
+            try:
+                importlib.import_module(simulator)
+            except ImportError as error:
+                raise ImportError(f'{env_id} needs {simulator}: pip install "sb3-distill[{extra}]" ({error})') from error
 
 
 def as_vec_env(env: Any, verbose: int = 0, monitor_wrapper: bool = False) -> VecEnv:

@@ -57,3 +57,22 @@ class FaultyEnv(gym.Env[Any, Any]):
         if self.steps == self.bad_step and self.what == "observation":
             observation[1] = self.value
         return observation, reward, False, self.steps % 50 == 0, {}
+
+
+class ReachEnv(gym.Env[Any, Any]):
+    """Continuous actions: point at a target that is seen; ten times, then the episode is cut off."""
+
+    def __init__(self) -> None:
+        self.observation_space = self.action_space = spaces.Box(-1, 1, (2,))
+        self.steps = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.target = self.np_random.uniform(-1, 1, 2).astype(np.float32)
+        return self.target, {}
+
+    def step(self, action: Any) -> Any:
+        reward = -float(np.square(action - self.target).sum())
+        self.steps += 1
+        self.target = self.np_random.uniform(-1, 1, 2).astype(np.float32)
+        return self.target, reward, False, self.steps % 10 == 0, {}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium.vector import AutoresetMode
-from helpers import FaultyEnv, simplex_dataset
+from helpers import FaultyEnv, ReachEnv, simplex_dataset
 from scipy import stats
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
@@ -48,13 +48,18 @@ def test_discrete_tasks_are_learned(env_id):
     assert evaluate_policy(model, small_env(5, env_id), 10)[0] > 2 * before.mean
 
 
-def test_continuous_tasks_are_learned():
-    model = PPMO("MlpPolicy", make_vec_env("Pendulum-v1", 16, seed=0), gamma=0.9, n_instances=16, seed=0)
-    before = evaluate_learners(model.dataset, 10, 5, deterministic=True)
-    model.learn(120_000)
-    after = evaluate_learners(model.dataset, 10, 5, deterministic=True)
+@pytest.mark.parametrize("kind", ["sgd", "ridge"])
+def test_continuous_tasks_are_learned(kind):
+    def make(n_envs):
+        return DummyVecEnv([ReachEnv for _ in range(n_envs)])
+
+    model = PPMO("MlpPolicy", make(16), n_instances=16, n_steps=64, inner_loop=kind, seed=0)
+    before = evaluate_learners(model.dataset, 10, 5, deterministic=True, env=make)
+    model.learn(30_000)
+    after = evaluate_learners(model.dataset, 10, 5, deterministic=True, env=make)
     assert improved(before, after)
-    assert (model.dataset.log_std >= -3).all()
+    assert after.mean > 0.3 * before.mean  # costs
+    assert (model.dataset.log_std >= -3).all() and (model.dataset.log_std < 0).all()
 
 
 def test_two_runs_with_one_seed_are_identical():
@@ -134,10 +139,15 @@ def test_number_of_learners(n_envs, n_learners, expected):
     assert model.rollout_buffer.n_learners == expected
 
 
-def test_labels_of_continuous_actions_start_small_where_they_are_fitted_at_once():
-    env = make_vec_env("Pendulum-v1", 2)
-    spread = {kind: PPMO("MlpPolicy", env, inner_loop=kind, **SMALL).dataset.labels.std() for kind in ("sgd", "ridge")}
-    assert 0.7 < spread["sgd"] < 1.3 and 0.07 < spread["ridge"] < 0.13
+def test_where_labels_and_rates_of_continuous_actions_start():
+    env = DummyVecEnv([lambda: FaultyEnv(0, "nothing", continuous=True)] * 4)
+    for kind in ("sgd", "ridge"):
+        assert 0.07 < PPMO("MlpPolicy", env, inner_loop=kind, **SMALL).dataset.labels.std() < 0.13
+    rate = PPMO("MlpPolicy", env, **SMALL).dataset.learned["log_inner_learning_rates"].exp().item()
+    assert rate == pytest.approx(0.6 * 2)  # two dimensions
+    rate = PPMO("MlpPolicy", env, inner_learning_rate=0.3, **SMALL).dataset.learned["log_inner_learning_rates"].exp().item()
+    assert rate == pytest.approx(0.3)
+    assert PPMO("MlpPolicy", small_env(), **SMALL).dataset.learned["log_inner_learning_rates"].item() == 0.0
 
 
 def test_numbers_of_instances():
@@ -168,6 +178,40 @@ def test_a_run_can_start_from_a_dataset(tmp_path):
         assert th.equal(model.dataset.labels, dataset.labels) and model.dataset.labels is not dataset.labels
     with pytest.raises(DatasetError, match="observation space"):
         PPMO("MlpPolicy", "CartPole-v1", initial_dataset=dataset)
+
+
+def test_a_dataset_can_start_from_visited_states(tmp_path):
+    env = VecNormalize(small_env(4))
+    visited = []
+    step = env.step_wait
+    env.step_wait = lambda: (lambda result: (visited.append(result[0]), result)[1])(step())
+    model = PPMO("MlpPolicy", env, n_instances=5, dataset_init="observations", **{**SMALL, "learning_rate": 0.0})
+    model.learn(128)
+    assert model.dataset.info.timesteps == 2 * 128  # a rollout of random actions, and one of learners
+    states = np.concatenate(visited[:32])
+    found = [np.isclose(states, row, atol=1e-6).all(axis=1).any() for row in model.dataset.observations.detach().numpy()]
+    assert all(found)
+    model.save(tmp_path / "model.zip")
+    again = PPMO.load(tmp_path / "model.zip", VecNormalize(small_env(4))).learn(128, reset_num_timesteps=False)
+    assert again.dataset.info.timesteps == 3 * 128
+    # It is the paper's way that is the default, and what comes with a dataset stays.
+    assert model.get_parameters()["dataset"]["observations"].shape == (5, 8)
+    go_on = PPMO("MlpPolicy", small_env(4), initial_dataset=simplex_dataset(2, 10.0), dataset_init="observations", **SMALL)
+    before = go_on.dataset.observations.clone()
+    go_on._setup_learn(128, None)
+    assert th.equal(go_on.dataset.observations, before)
+
+
+def test_visited_states_of_several_kinds():
+    from stable_baselines3.common.envs import SimpleMultiObsEnv
+
+    for policy, env in (("MlpPolicy", "FrozenLake-v1"), ("MultiInputPolicy", SimpleMultiObsEnv())):
+        model = PPMO(policy, env, dataset_init="observations", n_steps=16, batch_size=16, learning_rate=0.0, weight_decay=0.0)
+        model.learn(16)
+        if policy == "MlpPolicy":
+            assert (model.dataset.observations.sum(dim=1) == 1).all()  # one-hot
+        else:
+            assert model.dataset.observations["img"].max() > 0
 
 
 def test_rates_follow_learning_rate_unless_given():
@@ -262,8 +306,11 @@ def test_unknown_inner_loops_and_distributions_are_refused():
 
 @pytest.mark.parametrize("what", ["reward", "observation"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_not_finite_stops_training_and_nothing_is_lost(tmp_path, what, value):
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_what_is_not_finite_stops_training_and_nothing_is_lost(tmp_path, what, value, normalized):
     env = DummyVecEnv([lambda i=i: FaultyEnv(40 if i == 1 else 0, what, value) for i in range(4)])
+    env = VecNormalize(env) if normalized else env
     model = PPMO("MlpPolicy", env, **{**SMALL, "n_steps": 16, "batch_size": 32})
     model.set_logger(configure(str(tmp_path), ["csv"]))
     last = {}
@@ -277,10 +324,12 @@ def test_what_is_not_finite_stops_training_and_nothing_is_lost(tmp_path, what, v
 
     # An observation comes with the step before it: at step 40 it is what step 40 acts on, counting from 0.
     step = 39 if what == "reward" else 40
-    with pytest.raises(FloatingPointError, match=f"{what} is NaN or infinite at step {step} of environment 1"):
+    where = "environments 0, 1, 2, 3" if normalized else "environment 1"  # statistics spread it
+    with pytest.raises(FloatingPointError, match=f"{what} is NaN or infinite at step {step} of {where}"):
         model.learn(10_000, callback=Keep())
     assert model.dataset.is_finite()
     rescued = SyntheticDataset.load(tmp_path / "last_finite_dataset.safetensors")
+    assert not normalized or np.isfinite(rescued.info.normalization.mean).all()
     for name, value in last.items():
         assert th.equal(value, model.dataset.state_dict()[name]) and th.equal(value, rescued.state_dict()[name])
 
@@ -402,6 +451,8 @@ def test_the_last_observation_of_a_rollout_or_an_episode_is_checked_too(end):
 
 
 def test_arguments_out_of_range():
+    with pytest.raises(ValueError, match="`dataset_init` must be one of normal, observations, got 'states'"):
+        PPMO("MlpPolicy", "CartPole-v1", dataset_init="states")
     with pytest.raises(ValueError, match="`n_epochs`"):
         PPMO("MlpPolicy", small_env(), **{**SMALL, "n_epochs": 0})
     with pytest.raises(ValueError, match="`gamma` must be a number"):

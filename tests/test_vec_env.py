@@ -1,5 +1,7 @@
 """The Gymnasium adapter against SB3's own vector environment, and who gets which."""
 
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -89,3 +91,10 @@ def test_where_an_environment_comes_from():
     assert env_origin(make_vec_env("NDCartPole-v0", 2, env_kwargs=dict(n_dims=4))) == ("NDCartPole-v0", {"n_dims": 4})
     pendulum = VecMonitor(make_vec_env("Pendulum-v1", 1, env_kwargs=dict(g=5.0)))
     assert env_origin(pendulum) == ("Pendulum-v1", {"g": 5.0})
+
+
+@pytest.mark.parametrize("env_id, simulator, extra", [("Ant-v5", "mujoco", "mujoco"), ("LunarLander-v3", "Box2D", "box2d")])
+def test_what_to_install_for_a_simulator(monkeypatch, env_id, simulator, extra):
+    monkeypatch.setitem(sys.modules, simulator, None)
+    with pytest.raises(ImportError, match=rf'{env_id} needs {simulator}: pip install "sb3-distill\[{extra}\]"'):
+        make_vec_env(env_id, 2)

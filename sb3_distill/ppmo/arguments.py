@@ -10,11 +10,13 @@ from stable_baselines3.common.policies import BasePolicy, MultiInputActorCriticP
 from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 
+from sb3_distill.dataset_init import DATASET_INITS
 from sb3_distill.ppmo.buffers import LearnerRolloutBuffer
 
 NUMBERS = ("gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm", "weight_decay", "target_kl")
-WHOLE_NUMBERS = ("n_steps", "batch_size", "n_epochs", "n_learners", "n_inner_steps")
+WHOLE_NUMBERS = ("n_steps", "batch_size", "n_epochs", "n_learners", "n_inner_steps", "n_updates", "buffer_size")
 NOT_NEGATIVE = ("vf_coef", "max_grad_norm", "weight_decay")
+AT_LEAST_ONE = ("n_steps", "n_epochs", "n_updates", "buffer_size")
 
 
 def check_arguments(model: Any) -> None:
@@ -25,20 +27,22 @@ def check_arguments(model: Any) -> None:
     """
     for names, kind, word in ((NUMBERS, numbers.Real, "a number"), (WHOLE_NUMBERS, numbers.Integral, "a whole number")):
         for name in names:
-            value = getattr(model, name)
+            value = getattr(model, name, None)
             if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
                 raise ValueError(f"`{name}` must be {word}, got {value!r}; schedules are for learning rates and clip ranges")
     for name in NOT_NEGATIVE:
         if float(value := getattr(model, name)) < 0:
             raise ValueError(f"`{name}` must not be negative, got {value}")
-    for name in ("n_steps", "n_epochs"):
-        if int(value := getattr(model, name)) < 1:
+    for name in AT_LEAST_ONE:
+        if int(value := getattr(model, name, 1)) < 1:
             raise ValueError(f"`{name}` must be at least 1, got {value}")
-    clip_range, clip_range_vf = model.clip_range, model.clip_range_vf
+    clip_range, clip_range_vf = getattr(model, "clip_range", None), getattr(model, "clip_range_vf", None)
     if isinstance(clip_range, (int, float)) and not clip_range > 0:
         raise ValueError(f"`clip_range` must be positive, got {clip_range}")
     if isinstance(clip_range_vf, (int, float)):  # an AssertionError, as in SB3
         assert clip_range_vf > 0, f"`clip_range_vf` must be positive, or None, which deactivates it; got {clip_range_vf}"
+    if model.dataset_init not in DATASET_INITS:
+        raise ValueError(f"`dataset_init` must be one of {', '.join(DATASET_INITS)}, got {model.dataset_init!r}")
     _check_policy(model.policy_class, model.observation_space, list(model.policy_aliases))
     buffer = model.rollout_buffer_class
     if buffer is not None and not issubclass(buffer, LearnerRolloutBuffer):

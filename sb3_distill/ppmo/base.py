@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from stable_baselines3.common.vec_env import VecEnv
@@ -17,7 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import DatasetInfo, Normalization, policy_kwargs_to_json
-from sb3_distill.dataset_init import draw_dataset
+from sb3_distill.dataset_init import draw_dataset, start_from, visit
 from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop
 from sb3_distill.learner_distribution import LearnerDistribution
 from sb3_distill.learners import Learners
@@ -26,8 +27,8 @@ from sb3_distill.ppmo.arguments import check_arguments, schedule, takes_argument
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.ppmo.critic import Critic
 from sb3_distill.ppmo.policies import POLICIES
-from sb3_distill.ppmo.sizes import resolve_batch_size, resolve_n_instances, resolve_n_learners
-from sb3_distill.spaces import check_action_space, check_observation_space, preprocessed_shape
+from sb3_distill.ppmo.sizes import default_inner_rate, resolve_batch_size, resolve_n_instances, resolve_n_learners
+from sb3_distill.spaces import SUPPORTED_ACTION_SPACES, check_action_space, check_observation_space, preprocessed_shape
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
 from sb3_distill.vec_env import as_vec_env, continue_statistics, env_origin, normalization_of
 from sb3_distill.wrappers import recorded_wrappers
@@ -43,30 +44,60 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
     ``_setup_model`` builds everything that can be derived from these, with or without an environment, and again on load.
     """
 
-    n_instances: int | None
     _n_saved: int
-    n_learners: int | None
-    learner_distribution: Any
-    inner_loop: str
-    inner_learning_rate: float
-    n_inner_steps: int
-    inner_rate_per_role: bool
-    inner_rate_relative: bool
-    initial_dataset: Any
-    labels_learning_rate: float | Schedule | None
-    rates_learning_rate: float | Schedule | None
-    log_std_learning_rate: float | Schedule | None
-    critic_learning_rate: float | Schedule | None
-    weight_decay: float
-    batch_size: int | None
-    n_epochs: int
-    normalize_advantage: bool
-    clip_range: Any
-    clip_range_vf: Any
     dataset: SyntheticDataset
     learners: Learners
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = POLICIES
+
+    def __init__(
+        self,
+        policy: str | type[ActorCriticPolicy],
+        env: GymEnv | str | None,
+        *,
+        n_instances: int | None,
+        n_learners: int | None,
+        learner_distribution: Any,
+        inner_loop: str,
+        inner_learning_rate: Any,
+        inner_rate_per_role: bool,
+        inner_rate_relative: bool,
+        n_inner_steps: int,
+        initial_dataset: Any,
+        dataset_init: str,
+        labels_learning_rate: float | Schedule | None,
+        rates_learning_rate: float | Schedule | None,
+        log_std_learning_rate: float | Schedule | None,
+        critic_learning_rate: float | Schedule | None,
+        weight_decay: float,
+        batch_size: int | None,
+        normalize_advantage: bool,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            policy,
+            env,  # type: ignore[arg-type]
+            _init_setup_model=False,
+            supported_action_spaces=SUPPORTED_ACTION_SPACES,
+            **kwargs,
+        )
+        self.n_instances = n_instances
+        self.n_learners = n_learners
+        self.learner_distribution = learner_distribution
+        self.inner_loop = inner_loop
+        self.inner_learning_rate = inner_learning_rate
+        self.n_inner_steps = n_inner_steps
+        self.inner_rate_per_role = inner_rate_per_role
+        self.inner_rate_relative = inner_rate_relative
+        self.initial_dataset = initial_dataset
+        self.dataset_init = dataset_init
+        self.labels_learning_rate = labels_learning_rate
+        self.rates_learning_rate = rates_learning_rate
+        self.log_std_learning_rate = log_std_learning_rate
+        self.critic_learning_rate = critic_learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.normalize_advantage = normalize_advantage
 
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
@@ -105,9 +136,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         loaded: th.Generator | None = getattr(self, "_generator", None)
         n_envs = None if self.env is None and loaded is None else self.n_envs
         self._n_learners = resolve_n_learners(self.n_learners, n_envs)
-        self._batch_size = resolve_batch_size(
-            self.batch_size, n_envs, self.n_steps, self._n_learners, self.normalize_advantage
-        )
+        self._batch_size = self._resolve_batch_size(n_envs)
         if self.rollout_buffer_class is None:
             is_dict = isinstance(self.observation_space, spaces.Dict)
             self.rollout_buffer_class = DictLearnerRolloutBuffer if is_dict else LearnerRolloutBuffer
@@ -124,15 +153,23 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
 
         self.rollout_buffer.n_learners = self._n_learners  # type: ignore[attr-defined]
         self.rollout_buffer.generator = self._generator  # type: ignore[attr-defined]
-        self.clip_range = schedule(self.clip_range)
-        if self.clip_range_vf is not None:
-            self.clip_range_vf = schedule(self.clip_range_vf)
-
         self._actions = ActionDistribution(self.action_space, self.policy.action_dist)
         self._setup_learners()
         self._setup_dataset()
         if state is not None:
             self._generator.set_state(state)
+
+    def _resolve_batch_size(self, n_envs: int | None) -> int:
+        return resolve_batch_size(self.batch_size, n_envs, self.n_steps, self._n_learners, self.normalize_advantage)
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        if self.env is None:
+            raise ValueError("there is no environment to learn from: call `set_env(env)`, or load with `PPMO.load(path, env)`")
+        if self.dataset_init == "observations" and self.initial_dataset is None and self.dataset.info.timesteps == 0:
+            n_steps = max(self.n_steps, -(-self.dataset.n_instances // self.n_envs))
+            start_from(self.dataset, visit(self.env, n_steps), self._generator, self.policy.normalize_images)
+            self._update_info(n_steps)
+        return super()._setup_learn(*args, **kwargs)
 
     def _keep_constructor_parameters(self) -> None:
         # SB3's policies forget `share_features_extractor` when they are saved, so a policy that shares nothing would be
@@ -203,6 +240,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         }
         rates = self._rates()
         decay = {"learning": self.weight_decay}
+        self._dataset_parameters = list(self.dataset.parameters())
         self.dataset_optimizer = th.optim.AdamW(
             [
                 {"params": params, "lr": rates[name], "name": name, "weight_decay": decay.get(name, 0.0)}
@@ -235,6 +273,8 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
     def _configured_inner_loop(self) -> InnerLoop:
         kind = INNER_LOOPS.get(self.inner_loop)
         settings = {} if kind is None else {own: getattr(self, given) for given, own in kind.arguments.items()}
+        if settings.get("learning_rate", 0.0) is None:
+            settings["learning_rate"] = default_inner_rate(self.action_space)
         loop = make_inner_loop(self.inner_loop, **settings)
         if self.n_inner_steps != 1 and "n_inner_steps" not in loop.arguments:
             raise ValueError(f"`n_inner_steps` must be 1 for the inner loop {self.inner_loop!r}, got {self.n_inner_steps}")
@@ -315,10 +355,10 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         for norm in norms:
             norm.eval()
 
-    def _update_info(self) -> None:
-        """What the dataset says about itself changes as training goes on: a rollout more."""
+    def _update_info(self, n_steps: int) -> None:
+        """What the dataset says about itself changes as training goes on: so many steps of each environment more."""
         info = self.dataset.info
-        info.timesteps += self.n_steps * self.n_envs
+        info.timesteps += n_steps * self.n_envs
         if self.env is not None:
             info.normalization = normalization_of(self.env)
 
@@ -336,7 +376,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         return f" and was written to {path}"
 
     def _excluded_save_params(self) -> list[str]:
-        derived = ("learners", "_sampler", "_policy_actor", "_critic", "_actions", "_statistics")
+        derived = ("learners", "_sampler", "_policy_actor", "_critic", "_actions", "_statistics", "_dataset_parameters")
         numbers = ("_taught_names", "_n_learners", "_batch_size", "_latent_dim")
         return [*super()._excluded_save_params(), *derived, *numbers]
 

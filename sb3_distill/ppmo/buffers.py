@@ -77,21 +77,27 @@ def check_finite(buffer: RolloutBuffer, first_step: int, last_obs: Any, final: S
     :param final: step, environment and last observation of the episodes that were cut off
     :return: what is not finite, and where it was first seen; ``None`` if all is well
     """
-    where = "is NaN or infinite at step {} of environment {}"
-    step_env = _first_bad(buffer.rewards)
-    if step_env is not None:
-        return "reward " + where.format(first_step + step_env[0], step_env[1])
+    found = _first_bad(buffer.rewards)
+    if found is not None:
+        return "reward " + _told(found, first_step)
     for name, values in _named(buffer.observations):
-        if (step_env := _first_bad(values)) is not None:
-            return f"observation{name} " + where.format(first_step + step_env[0], step_env[1])
+        if (found := _first_bad(values)) is not None:
+            return f"observation{name} " + _told(found, first_step)
     for step, env, observation in final:
         for name, values in _named(observation):
             if _first_bad(np.asarray(values)[None, None]) is not None:
-                return f"last observation{name} of an episode " + where.format(first_step + step, env)
+                return f"last observation{name} of an episode " + _told((step, [env]), first_step)
     for name, values in _named(last_obs):
-        if (step_env := _first_bad(values[None])) is not None:
-            return f"observation{name} " + where.format(first_step + buffer.buffer_size, step_env[1])
+        if (found := _first_bad(values[None])) is not None:
+            return f"observation{name} " + _told(found, first_step + buffer.buffer_size)
     return None
+
+
+def _told(found: tuple[int, list[int]], first_step: int) -> str:
+    step, envs = found
+    # The statistics of a VecNormalize spread it to all.
+    where = f"environment {envs[0]}" if len(envs) == 1 else f"environments {', '.join(map(str, envs[:5]))}"
+    return f"is NaN or infinite at step {first_step + step} of {where}{' ...' if len(envs) > 5 else ''}"
 
 
 def _named(observations: Any) -> list[tuple[str, Any]]:
@@ -100,10 +106,10 @@ def _named(observations: Any) -> list[tuple[str, Any]]:
     return [("", observations)]
 
 
-def _first_bad(values: np.ndarray[Any, Any]) -> tuple[int, int] | None:
-    """Step and environment of the first entry ``(steps, envs, ...)`` that is not finite."""
+def _first_bad(values: np.ndarray[Any, Any]) -> tuple[int, list[int]] | None:
+    """The first step at which an entry ``(steps, envs, ...)`` is not finite, and the environments where it is so."""
     if values.dtype.kind != "f" or np.isfinite(values).all():
         return None
     bad = ~np.isfinite(values.reshape(*values.shape[:2], -1)).all(axis=-1)
-    step, env = np.argwhere(bad)[0]
-    return int(step), int(env)
+    step = int(bad.any(axis=1).argmax())
+    return step, np.flatnonzero(bad[step]).tolist()

@@ -4,24 +4,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch as th
-from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
-from stable_baselines3.common.utils import explained_variance, obs_as_tensor
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.utils import explained_variance
 
-from sb3_distill.action_distribution import to_env
-from sb3_distill.ppmo.base import DistillationAlgorithm
-from sb3_distill.ppmo.buffers import check_finite
+from sb3_distill.ppmo.arguments import schedule
 from sb3_distill.ppmo.losses import normalize, policy_loss, value_loss
-from sb3_distill.spaces import SUPPORTED_ACTION_SPACES
+from sb3_distill.ppmo.rollout import LearnerDrivenAlgorithm
 
 SelfPPMO = TypeVar("SelfPPMO", bound="PPMO")
 
 
-class PPMO(DistillationAlgorithm):
+class PPMO(LearnerDrivenAlgorithm):
     """
     Proximal Policy Meta-Optimization (Algorithm 1 of Wilhelm & Ventura, "Distilling Reinforcement Learning into
     Single-Batch Datasets", 2025, https://arxiv.org/abs/2508.09283).
@@ -39,13 +34,16 @@ class PPMO(DistillationAlgorithm):
         takes. ``None``: the given policy with SB3's own initialisation
     :param inner_loop: How learners are trained on the dataset: ``"sgd"``, gradient steps, or ``"ridge"``, a closed-form solve
         of the last layer
-    :param inner_learning_rate: Initial value of the learned rate of the gradient steps
+    :param inner_learning_rate: Initial value of the learned rate of the gradient steps. ``None``: 1, for continuous actions
+        0.6 per dimension
     :param inner_rate_per_role: Learn one rate for each role of a parameter (weights, biases; first, hidden, last layer)
         instead of one for all, so that a set carries over to other depths
     :param inner_rate_relative: Measure rates relative to the size of a learner's features, so that several steps converge
         for networks of any scale
     :param n_inner_steps: Number of gradient steps (the paper: 1)
     :param initial_dataset: A dataset, file or shipped set to continue from
+    :param dataset_init: How the synthetic observations start: ``"normal"``, drawn from a standard normal distribution (the
+        paper), or ``"observations"``, states that random actions visit (a rollout of them comes before learning)
     :param learning_rate: Step size of Adam on the synthetic observations
     :param labels_learning_rate: The same for the labels; ``None``: 10 times ``learning_rate``
     :param rates_learning_rate: The same for the logarithms of the learned rates; ``None``: 5 times ``learning_rate``
@@ -66,11 +64,12 @@ class PPMO(DistillationAlgorithm):
         n_learners: int | None = None,
         learner_distribution: Any = None,
         inner_loop: str = "sgd",
-        inner_learning_rate: float = 1.0,
+        inner_learning_rate: float | None = None,
         inner_rate_per_role: bool = False,
         inner_rate_relative: bool = False,
         n_inner_steps: int = 1,
         initial_dataset: Any = None,
+        dataset_init: str = "normal",
         learning_rate: float | Schedule = 0.005,
         labels_learning_rate: float | Schedule | None = None,
         rates_learning_rate: float | Schedule | None = None,
@@ -104,6 +103,23 @@ class PPMO(DistillationAlgorithm):
         super().__init__(
             policy,
             env,
+            n_instances=n_instances,
+            n_learners=n_learners,
+            learner_distribution=learner_distribution,
+            inner_loop=inner_loop,
+            inner_learning_rate=inner_learning_rate,
+            inner_rate_per_role=inner_rate_per_role,
+            inner_rate_relative=inner_rate_relative,
+            n_inner_steps=n_inner_steps,
+            initial_dataset=initial_dataset,
+            dataset_init=dataset_init,
+            labels_learning_rate=labels_learning_rate,
+            rates_learning_rate=rates_learning_rate,
+            log_std_learning_rate=log_std_learning_rate,
+            critic_learning_rate=critic_learning_rate,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+            normalize_advantage=normalize_advantage,
             learning_rate=learning_rate,
             n_steps=n_steps,
             gamma=gamma,
@@ -121,89 +137,19 @@ class PPMO(DistillationAlgorithm):
             verbose=verbose,
             seed=seed,
             device=device,
-            _init_setup_model=False,
-            supported_action_spaces=SUPPORTED_ACTION_SPACES,
         )
-        self.n_instances = n_instances
-        self.n_learners = n_learners
-        self.learner_distribution = learner_distribution
-        self.inner_loop = inner_loop
-        self.inner_learning_rate = inner_learning_rate
-        self.n_inner_steps = n_inner_steps
-        self.inner_rate_per_role = inner_rate_per_role
-        self.inner_rate_relative = inner_rate_relative
-        self.initial_dataset = initial_dataset
-        self.labels_learning_rate = labels_learning_rate
-        self.rates_learning_rate = rates_learning_rate
-        self.log_std_learning_rate = log_std_learning_rate
-        self.critic_learning_rate = critic_learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
         self.n_epochs = n_epochs
-        self.clip_range = clip_range
-        self.clip_range_vf = clip_range_vf
-        self.normalize_advantage = normalize_advantage
+        self.clip_range: Any = clip_range
+        self.clip_range_vf: Any = clip_range_vf
         self.target_kl = target_kl
         if _init_setup_model:
             self._setup_model()
 
-    def collect_rollouts(
-        self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
-    ) -> bool:
-        """
-        Lines 2 to 4 of Algorithm 1: draw learners, teach them, let each drive its environments.
-
-        :raises FloatingPointError: if a reward or an observation is not finite; the dataset stays as it was, and is
-            written beside the logs where there is a log folder
-        """
-        assert self._last_obs is not None, "No previous observation was provided"
-        self.policy.set_training_mode(False)
-        rollout_buffer.reset()
-        self.learners = self._sampler.sample(self._n_learners, self._generator)
-        with th.no_grad():
-            taught = self.dataset.teach(self.learners)
-        noise = self._actions.rollout_noise(
-            n_rollout_steps, env.num_envs, self._generator, self._latent_dim, self.sde_sample_freq
-        )
-        outputs, latents, bootstraps = [], [], []
-        unused = th.zeros(env.num_envs)
-        is_discrete = isinstance(self.action_space, spaces.Discrete)
-        callback.on_rollout_start()
-
-        for n_steps in range(n_rollout_steps):
-            with th.no_grad():
-                output, latent = self._outputs(taught, obs_as_tensor(self._last_obs, self.device))  # type: ignore[arg-type]
-                sampled = self._actions.act(output, noise[n_steps].to(self.device), self.dataset.log_std, latent)
-                actions = sampled.cpu().numpy().reshape(-1, *(self.action_space.shape or ()))
-            outputs.append(output)
-            latents.append(latent)
-            new_obs, rewards, dones, infos = env.step(to_env(actions, self.action_space, self._actions.squashes))
-
-            self.num_timesteps += env.num_envs
-            callback.update_locals(locals())
-            if not callback.on_step():
-                return False
-            if dones.any():
-                ended = np.flatnonzero(dones)
-                self._update_info_buffer([infos[idx] for idx in ended], dones[ended])
-                for idx in ended.tolist():
-                    if infos[idx].get("TimeLimit.truncated", False) and "terminal_observation" in infos[idx]:
-                        bootstraps.append((n_steps, idx, infos[idx]["terminal_observation"]))
-            if is_discrete:
-                actions = actions.reshape(-1, 1)
-            rollout_buffer.add(self._last_obs, actions, rewards, self._last_episode_starts, unused, unused)  # type: ignore[arg-type]
-            self._last_obs = new_obs  # type: ignore[assignment]
-            self._last_episode_starts = dones
-
-        first_step = self.num_timesteps // env.num_envs - n_rollout_steps
-        trouble = check_finite(rollout_buffer, first_step, new_obs, bootstraps)
-        if trouble is not None:
-            raise FloatingPointError(f"{trouble}; `model.dataset` is as it was before this rollout{self._rescue()}")
-        latent = None if latents[0] is None else th.cat(latents)  # type: ignore[arg-type]
-        self._finish_rollout(rollout_buffer, th.cat(outputs), latent, bootstraps, new_obs, dones)
-        callback.update_locals(locals())
-        callback.on_rollout_end()
-        return True
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self.clip_range = schedule(self.clip_range)
+        if self.clip_range_vf is not None:
+            self.clip_range_vf = schedule(self.clip_range_vf)
 
     @th.no_grad()
     def _finish_rollout(
@@ -243,15 +189,9 @@ class PPMO(DistillationAlgorithm):
         anew, from the same initial parameters, so that the policies change through the dataset alone.
         """
         self.policy.set_training_mode(True)
-        rates = self._rates()
-        for group in self.dataset_optimizer.param_groups:
-            group["lr"] = rates[group["name"]]
-            group["weight_decay"] = self.weight_decay if group["name"] == "learning" else 0.0
-        for group in self.policy.optimizer.param_groups:
-            group["lr"] = rates["critic"]
+        self._set_rates()
         clip_range = self.clip_range(self._current_progress_remaining)
         clip_range_vf = self.clip_range_vf and self.clip_range_vf(self._current_progress_remaining)
-        dataset_parameters = list(self.dataset.parameters())
         explained = explained_variance(self.rollout_buffer.values.flatten(), self.rollout_buffer.returns.flatten())
         log: dict[str, list[th.Tensor]] = {}
         continue_training = True
@@ -276,17 +216,7 @@ class PPMO(DistillationAlgorithm):
                         print(f"Early stopping at step {epoch} due to reaching max kl: {surrogate.approx_kl:.2f}")
                     break
 
-                self.dataset_optimizer.zero_grad()
-                self.policy.optimizer.zero_grad()
-                loss.backward()
-                grad_norm = th.nn.utils.clip_grad_norm_(dataset_parameters, self.max_grad_norm)
-                critic_norm = th.nn.utils.clip_grad_norm_(self._critic.parameters, self.max_grad_norm)
-                if grad_norm.isfinite():  # a step that cannot be computed is left out, and counted
-                    self.dataset_optimizer.step()
-                    self.dataset.clamp_()
-                if critic_norm.isfinite():
-                    self.policy.optimizer.step()
-
+                grad_norm = self._descend(loss)
                 for name, value in (
                     ("policy_gradient_loss", surrogate.loss), ("value_loss", critic_loss), ("entropy_loss", entropy_loss),
                     ("approx_kl", surrogate.approx_kl), ("clip_fraction", surrogate.clip_fraction), ("loss", loss),
@@ -297,35 +227,12 @@ class PPMO(DistillationAlgorithm):
             if not continue_training:
                 break
 
-        self._update_info()
-        self.policy.set_training_mode(False)
-        self._update_statistics(batch.observations)
-        self._teach_policy()
-        self._log(log, rates, clip_range, clip_range_vf, explained)
-
-    def _log(
-        self,
-        log: dict[str, list[th.Tensor]],
-        rates: dict[str, float],
-        clip_range: float,
-        clip_range_vf: float | None,
-        explained: float,
-    ) -> None:
-        for name, values in log.items():
-            self.logger.record(f"train/{name}", th.stack(values).nanmean().item())
-        norms = log.get("dataset_grad_norm", [])
-        self.logger.record("train/skipped_steps", sum(not bool(norm.isfinite()) for norm in norms))
-        self.logger.record("train/caught_learners", self.dataset.inner_loop.caught())
-        for name, rate in self.dataset.inner_loop.rates(self.dataset.learned).items():
-            self.logger.record(f"train/{name}", rate)
+        self._after_updates(batch.observations)
+        self._log(log)
         self.logger.record("train/explained_variance", explained)
-        self.logger.record("train/learning_rate", rates["learning"])
         self.logger.record("train/clip_range", clip_range)
         if clip_range_vf is not None:
             self.logger.record("train/clip_range_vf", clip_range_vf)
-        if self.dataset.log_std is not None:
-            self.logger.record("train/std", self.dataset.log_std.exp().mean().item())
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
     def learn(
         self: SelfPPMO,
@@ -339,6 +246,4 @@ class PPMO(DistillationAlgorithm):
         """
         :raises ValueError: if there is no environment
         """
-        if self.env is None:
-            raise ValueError("there is no environment to learn from: call `set_env(env)`, or load with `PPMO.load(path, env)`")
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)

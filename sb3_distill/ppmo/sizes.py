@@ -5,9 +5,11 @@ from typing import Any
 
 from gymnasium import spaces
 
-from sb3_distill.spaces import min_instances, n_classes
+from sb3_distill.spaces import min_instances, n_classes, n_outputs
 
 MAX_LEARNERS = 8
+BOX_RATE = 0.6
+"""Initial inner rate per dimension of continuous actions: the loss of a learner is a mean over all of them."""
 BOX_INSTANCES = 64
 """Instances for continuous actions, as in the paper."""
 
@@ -88,3 +90,11 @@ def resolve_n_instances(n_instances: int | None, action_space: spaces.Space[Any]
             stacklevel=3,
         )
     return n_instances
+
+
+def default_inner_rate(action_space: spaces.Space[Any]) -> float:
+    """
+    :param action_space: of the environment
+    :return: where the learned rate of the gradient steps starts if nothing is said: 1, or ``BOX_RATE`` per action dimension
+    """
+    return BOX_RATE * n_outputs(action_space) if isinstance(action_space, spaces.Box) else 1.0

@@ -1,0 +1,221 @@
+"""Distilling an agent that exists: its actions are imitated in the states that taught learners visit."""
+
+from typing import Any, TypeVar
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize, is_vecenv_wrapped
+
+from sb3_distill.expert import Expert
+from sb3_distill.ppmo.arguments import schedule
+from sb3_distill.ppmo.rollout import LearnerDrivenAlgorithm
+from sb3_distill.vec_env import make_vec_env
+
+SelfDAgger = TypeVar("SelfDAgger", bound="DAgger")
+
+
+class DAgger(LearnerDrivenAlgorithm):
+    """
+    Learn a synthetic dataset whose learners act as an expert does (DAgger of Ross, Gordon & Bagnell 2011,
+    https://arxiv.org/abs/1011.0686, through the meta-gradient of Wilhelm & Ventura 2025).
+
+    Fresh learners drive the environments, with the expert at the wheel in a share of the steps that falls to zero; what the
+    expert would have done in each state is kept; and the dataset follows the gradient of the log-likelihood of the expert's
+    actions under learners that are drawn anew for every minibatch. What is not described here is as in ``PPMO``.
+
+    A ``VecNormalize`` around the environment takes over the expert's statistics, or those of a rollout of the expert where it
+    has none, and stays as it is then.
+
+    :param expert: whose greedy actions are imitated
+    :param expert_share: probability that an environment is driven by the expert in a step; a number, or ``"lin_x"``
+    :param n_updates: minibatches after each rollout
+    :param batch_size: states of a minibatch, all learners together
+    :param buffer_size: states that are kept, the latest ones
+    :raises ValueError: if the expert was trained for other spaces
+    """
+
+    def __init__(
+        self,
+        policy: str | type[ActorCriticPolicy],
+        env: GymEnv | str,
+        expert: Expert,
+        expert_share: float | str | Schedule = "lin_0.5",
+        n_instances: int | None = None,
+        n_learners: int | None = None,
+        learner_distribution: Any = None,
+        inner_loop: str = "sgd",
+        inner_learning_rate: float | None = None,
+        inner_rate_per_role: bool = False,
+        inner_rate_relative: bool = False,
+        n_inner_steps: int = 1,
+        initial_dataset: Any = None,
+        dataset_init: str = "normal",
+        learning_rate: float | Schedule = "lin_0.003",  # type: ignore[assignment]
+        labels_learning_rate: float | Schedule | None = None,
+        rates_learning_rate: float | Schedule | None = None,
+        log_std_learning_rate: float | Schedule | None = None,
+        weight_decay: float = 0.0,
+        n_steps: int = 64,
+        n_updates: int = 100,
+        batch_size: int = 4096,
+        buffer_size: int = 500_000,
+        max_grad_norm: float = 0.5,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: th.device | str = "auto",
+    ) -> None:
+        super().__init__(
+            policy,
+            env,
+            n_instances=n_instances,
+            n_learners=n_learners,
+            learner_distribution=learner_distribution,
+            inner_loop=inner_loop,
+            inner_learning_rate=inner_learning_rate,
+            inner_rate_per_role=inner_rate_per_role,
+            inner_rate_relative=inner_rate_relative,
+            n_inner_steps=n_inner_steps,
+            initial_dataset=initial_dataset,
+            dataset_init=dataset_init,
+            labels_learning_rate=labels_learning_rate,
+            rates_learning_rate=rates_learning_rate,
+            log_std_learning_rate=log_std_learning_rate,
+            critic_learning_rate=0.0,  # there is nothing to criticise
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+            normalize_advantage=False,
+            learning_rate=learning_rate,
+            n_steps=n_steps,
+            gamma=0.99,
+            gae_lambda=1.0,
+            ent_coef=0.0,
+            vf_coef=0.0,
+            max_grad_norm=max_grad_norm,
+            use_sde=False,
+            sde_sample_freq=-1,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            policy_kwargs=policy_kwargs,
+            verbose=verbose,
+            seed=seed,
+            device=device,
+        )
+        self.expert = expert
+        self.expert_share = schedule(expert_share)
+        self.n_updates = n_updates
+        self.buffer_size = buffer_size
+        expert.check_spaces(self.observation_space, self.action_space)
+        self._setup_model()
+        buffer_class: Any = DictReplayBuffer if isinstance(self.observation_space, spaces.Dict) else ReplayBuffer
+        self.replay_buffer: ReplayBuffer = buffer_class(
+            max(buffer_size, self.n_envs), self.observation_space, self.action_space, self.device, self.n_envs
+        )
+
+    def _resolve_batch_size(self, n_envs: int | None) -> int:
+        # Minibatches are of all that was kept, not of a rollout: nothing needs to divide it.
+        assert self.batch_size is not None
+        return max(1, self.batch_size // self._n_learners) * self._n_learners
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        self._fix_normalization()
+        return super()._setup_learn(*args, **kwargs)
+
+    def _fix_normalization(self) -> None:
+        """Statistics that go on changing would move the states that are kept."""
+        venv = self._vec_normalize_env
+        if venv is None or not venv.training:
+            return
+        assert self.env is not None
+        if self.expert.normalization is not None and self.expert.normalization.norm_obs:
+            venv.obs_rms, venv.clip_obs = self.expert.normalization.obs_rms, self.expert.normalization.clip_obs
+            venv.epsilon = self.expert.normalization.epsilon
+        elif self.dataset.info.normalization is None:
+            self.env.reset()
+            for _ in range(self.n_steps):
+                self.env.step(self.expert(venv.get_original_obs()))
+        venv.training = False
+
+    def _intervene(self, actions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        venv = self._vec_normalize_env
+        wanted = self.expert(self._last_obs if venv is None else venv.get_original_obs())
+        idle = np.zeros(self.n_envs)
+        self.replay_buffer.add(self._last_obs, self._last_obs, wanted, idle, idle, [{}] * self.n_envs)  # type: ignore[arg-type]
+        share = self.expert_share(self._current_progress_remaining)
+        by_expert = th.rand(self.n_envs, generator=self._generator).numpy() < share
+        by_expert = by_expert.reshape(-1, *[1] * (actions.ndim - 1))
+        mixed: np.ndarray[Any, Any] = np.where(by_expert, wanted.reshape(actions.shape), actions)
+        return mixed
+
+    def train(self) -> None:
+        """Make the expert's actions likelier under fresh learners."""
+        self.policy.set_training_mode(True)
+        self._set_rates()
+        log: dict[str, list[th.Tensor]] = {}
+        for _ in range(self.n_updates):
+            batch = self.replay_buffer.sample(self._batch_size)
+            learners = self.dataset.teach(self._sampler.sample(self._n_learners, self._generator))
+            outputs, latent = self._outputs(learners, batch.observations)
+            loss = -self._actions.log_prob(outputs, batch.actions, self.dataset.log_std, latent).mean()
+            log.setdefault("dataset_grad_norm", []).append(self._descend(loss).detach())
+            log.setdefault("loss", []).append(loss.detach())
+        self._n_updates += self.n_updates
+        self._after_updates(batch.observations)
+        self._log(log)
+
+    def learn(
+        self: SelfDAgger,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 1,
+        tb_log_name: str = "DAgger",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> SelfDAgger:
+        return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
+
+
+def clone(
+    expert: Expert,
+    env: str | VecEnv,
+    total_timesteps: int = 500_000,
+    n_envs: int = 64,
+    progress_bar: bool = False,
+    policy: str | type[ActorCriticPolicy] = "MlpPolicy",
+    seed: int | None = 0,
+    **kwargs: Any,
+) -> DAgger:
+    """
+    Distil an agent, with normalised observations where they are plain vectors.
+
+    :param expert: the agent
+    :param env: a Gymnasium id, or a vector environment
+    :param total_timesteps: of the environments, in all
+    :param n_envs: number of environments, for an id
+    :param progress_bar: show one
+    :param policy: of the learners
+    :param seed: of everything
+    :param kwargs: further arguments of ``DAgger``
+    :return: the algorithm, with its ``dataset``
+    :raises ValueError: if the expert was trained for other spaces
+    """
+    if isinstance(env, str):
+        probe = make_vec_env(env, 1)
+        probe.close()
+        expert.check_spaces(probe.observation_space, probe.action_space)
+    venv = make_vec_env(env, n_envs, seed=seed) if isinstance(env, str) else env
+    try:
+        vectors = isinstance(venv.observation_space, spaces.Box) and len(venv.observation_space.shape) == 1
+        if vectors and not is_vecenv_wrapped(venv, VecNormalize):
+            venv = VecNormalize(venv, norm_reward=False)
+        return DAgger(policy, venv, expert, seed=seed, **kwargs).learn(total_timesteps, progress_bar=progress_bar)
+    finally:
+        if isinstance(env, str):
+            venv.close()
