@@ -114,9 +114,16 @@ class DAgger(LearnerDrivenAlgorithm):
         self.buffer_size = buffer_size
         expert.check_spaces(self.observation_space, self.action_space)
         self._setup_model()
-        buffer_class: Any = DictReplayBuffer if isinstance(self.observation_space, spaces.Dict) else ReplayBuffer
+        is_dict = isinstance(self.observation_space, spaces.Dict)
+        buffer_class: Any = DictReplayBuffer if is_dict else ReplayBuffer
         self.replay_buffer: ReplayBuffer = buffer_class(
-            max(buffer_size, self.n_envs), self.observation_space, self.action_space, self.device, self.n_envs
+            max(buffer_size, 2 * self.n_envs),
+            self.observation_space,
+            self.action_space,
+            self.device,
+            self.n_envs,
+            optimize_memory_usage=not is_dict,  # what comes next is of no interest
+            handle_timeout_termination=False,
         )
 
     def _resolve_batch_size(self, n_envs: int | None) -> int:
@@ -134,14 +141,23 @@ class DAgger(LearnerDrivenAlgorithm):
         if venv is None or not venv.training:
             return
         assert self.env is not None
-        if self.expert.normalization is not None and self.expert.normalization.norm_obs:
-            venv.obs_rms, venv.clip_obs = self.expert.normalization.obs_rms, self.expert.normalization.clip_obs
-            venv.epsilon = self.expert.normalization.epsilon
-        elif self.dataset.info.normalization is None:
+        known = self.expert.normalization
+        if self.dataset.info.normalization is not None:
+            pass  # those of the dataset to continue from, which `venv` has already
+        elif known is not None and known.norm_obs:
+            venv.obs_rms, venv.clip_obs, venv.epsilon = known.obs_rms, known.clip_obs, known.epsilon
+        else:
             self.env.reset()
             for _ in range(self.n_steps):
                 self.env.step(self.expert(venv.get_original_obs()))
+            self.dataset.info.timesteps += self.n_steps * self.n_envs
         venv.training = False
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """
+        :raises NotImplementedError: always: expert and states would have to be saved with it
+        """
+        raise NotImplementedError("save `model.dataset`, and go on with DAgger(..., initial_dataset=...)")
 
     def _intervene(self, actions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         venv = self._vec_normalize_env

@@ -220,7 +220,7 @@ def make_vec_env(
             monitor_dir,
             wrapper_class,
             env_kwargs,
-            vec_env_cls or _vec_env_class(env_id, n_envs),
+            vec_env_cls or fastest_class(env_id, n_envs),
             vec_env_kwargs,
             monitor_kwargs,
             wrapper_kwargs,
@@ -229,8 +229,12 @@ def make_vec_env(
     return env if info is None else as_vec_env(wrappers.wrap_vec_env(env, info.wrappers))
 
 
-def _vec_env_class(env_id: Any, n_envs: int) -> Any:
-    """The fastest class that steps these environments correctly; ``None`` for SB3's default."""
+def fastest_class(env_id: Any, n_envs: int) -> Any:
+    """
+    :param env_id: a Gymnasium id, or anything else that ``make_vec_env`` takes
+    :param n_envs: number of environments
+    :return: the fastest class that steps these environments correctly, one by one; ``None`` for SB3's default
+    """
     if not isinstance(env_id, str) or n_envs < 2 or n_cores() < 2 or not can_fork():
         return None
     entry_point = gym.spec(env_id.rpartition(":")[2]).entry_point

@@ -126,6 +126,17 @@ def test_dict_observations():
     assert model.num_timesteps == 64 and model.dataset.info.normalization is None
 
 
+def test_statistics_of_an_initial_dataset_stay(folder):
+    expert = Expert.load(folder / "pendulum.zip")
+    small = dict(n_envs=4, n_steps=16, n_updates=2, batch_size=16)
+    first = clone(expert, "Pendulum-v1", 128, **small).dataset
+    second = clone(expert, "Pendulum-v1", 128, initial_dataset=first, **small)
+    np.testing.assert_array_equal(second.dataset.info.normalization.mean, first.info.normalization.mean)
+    assert second.dataset.info.timesteps == first.info.timesteps + 128
+    with pytest.raises(NotImplementedError, match=r"save `model.dataset`, and go on with DAgger"):
+        second.save("model.zip")
+
+
 def test_what_does_not_fit_is_refused(folder, tmp_path, capsys):
     output = str(tmp_path / "set.safetensors")
     cartpole = str(folder / "cartpole.zip")

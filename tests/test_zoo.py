@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from sb3_distill import PPMO, cli, zoo
+from sb3_distill.worker_vec_env import WorkerVecEnv
 
 pytest.importorskip("rl_zoo3.train", reason="needs rl-zoo", exc_type=ImportError)
 QUICK = ["-n", "2000", "--seed", "1", "-params", "n_envs:4", "n_learners:2", "n_steps:16"]
@@ -95,3 +96,19 @@ def test_numbers_that_yaml_reads_as_text(tmp_path, monkeypatch):
     assert cli.main(["train", "--env", "NDCartPole1D-v0", "-conf", "own.yml", "--eval-freq", "-1", "-f", "logs"]) == 0
     model = PPMO.load(next(tmp_path.rglob("NDCartPole1D-v0.zip")))
     assert model.inner_learning_rate == 0.2 and float(model.lr_schedule(0.5)) == 1e-3
+
+
+def test_simulators_are_stepped_by_workers(monkeypatch):
+    made = []
+
+    class Counted(WorkerVecEnv):
+        def __init__(self, env_fns, **kwargs):
+            made.append(len(env_fns))
+            super().__init__(env_fns, **kwargs)
+
+    monkeypatch.setattr("sb3_distill.vec_env.n_cores", lambda: 2)
+    monkeypatch.setattr("sb3_distill.vec_env.SIMULATORS", ("gymnasium.envs.classic_control",))
+    monkeypatch.setattr("sb3_distill.vec_env.WorkerVecEnv", Counted)
+    for vec_env in ("dummy", "subproc"):  # the default of the zoo, and one that was asked for
+        assert cli.main(["train", "--env", "Pendulum-v1", "--eval-freq", "-1", "--vec-env", vec_env, *QUICK]) == 0
+        assert made == [4]

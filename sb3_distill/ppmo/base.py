@@ -165,7 +165,8 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         if self.env is None:
             raise ValueError("there is no environment to learn from: call `set_env(env)`, or load with `PPMO.load(path, env)`")
-        if self.dataset_init == "observations" and self.initial_dataset is None and self.dataset.info.timesteps == 0:
+        is_fresh = self.initial_dataset is None and self.num_timesteps == 0 and self._n_updates == 0
+        if self.dataset_init == "observations" and is_fresh:
             n_steps = max(self.n_steps, -(-self.dataset.n_instances // self.n_envs))
             start_from(self.dataset, visit(self.env, n_steps), self._generator, self.policy.normalize_images)
             self._update_info(n_steps)
