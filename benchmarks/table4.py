@@ -210,16 +210,19 @@ def run(task: str, kind: str, seed: int, scale: float, again: bool, warm: bool) 
         path = RUNS / f"{task}-{kind}-{seed}.safetensors"
         shipped = DATASETS / f"{task}-v4--{kind}.safetensors"
         known = next((file for file in (path, shipped) if file.exists()), None)
+        cloned = next(name for name, own in CLONES.items() if own == kind)
         if warm:
-            known = RUNS / f"{task}-{next(name for name, own in CLONES.items() if own == kind)}-{seed}.safetensors"
+            known = RUNS / f"{task}-{cloned}-{seed}.safetensors"
         start = SyntheticDataset.load(known) if (again or warm) and known else None
         datasets, entry = distil(task, kind, seed, steps, start)
         dataset = choose(datasets)
         dataset.save(path.with_suffix(".new.safetensors"))
         entry |= score(dataset)
-        if before is not None and again:
-            entry["seconds"] += before["seconds"]
-            entry["steps"] += before["steps"]
+        # What it goes on from was not free.
+        stages = [read("table4").get(f"{task}/{stage}/{seed}", {}) for stage in ("ppo", cloned)] if warm else []
+        for stage in [before or {}] if again else stages:
+            entry["seconds"] += stage.get("seconds", 0)
+            entry["steps"] += stage.get("steps", 0)
         if before is not None and best(entry) < best(before):
             print(f"{name}: {best(entry):.1f} is not better than {best(before):.1f}", flush=True)
             return
