@@ -23,7 +23,16 @@ from sb3_distill.expert import Expert, statistics_beside
 from sb3_distill.folding import can_fold
 from sb3_distill.spaces import SpacesOnly
 
-EXPECTED_ERRORS = (ValueError, TypeError, ImportError, NotImplementedError, AssertionError, OSError, gym.error.Error)
+EXPECTED_ERRORS = (
+    ValueError,
+    TypeError,
+    ImportError,
+    NotImplementedError,
+    AssertionError,
+    OSError,
+    FloatingPointError,
+    gym.error.Error,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,7 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", type=Path, required=True, help="the dataset, *.safetensors")
     command.add_argument("--algo", help="the algorithm that saved it (default: seen from its policy)")
     command.add_argument(
-        "--vecnormalize", type=Path, help="statistics of its observations (default: a vecnormalize.pkl that lies with the zip)"
+        "--vecnormalize",
+        type=Path,
+        help="statistics of its observations, or none (default: a vecnormalize.pkl that lies with the zip, a pickle too)",
     )
     command.add_argument("--policy", default="MlpPolicy", help="alias of the learners' policy (default: MlpPolicy)")
     command.add_argument("--learner-distribution", help="which learners (default: the policy as SB3 starts it)")
@@ -252,6 +263,8 @@ def _clone(options: argparse.Namespace) -> Any:
         raise ValueError(f"the dataset must be called *.safetensors, got {options.output}")
     th.set_num_threads(options.num_threads)
     statistics = options.vecnormalize or statistics_beside(options.agent, options.env)
+    if str(options.vecnormalize) == "none":
+        statistics = None
     model = clone(
         Expert.load(options.agent, statistics, options.algo),
         options.env,
@@ -272,6 +285,8 @@ def _clone(options: argparse.Namespace) -> Any:
         "vecnormalize": None if statistics is None else str(statistics),
     }
     if not options.json:
+        if statistics is not None:
+            print(f"observations of the agent are normalised by {statistics}")
         made = f"{_kind(model.dataset)}, k={model.dataset.n_instances}"
         print(f"{options.output}: {made}; PPMO(initial_dataset=...) goes on from it")
     return result

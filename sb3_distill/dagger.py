@@ -11,12 +11,17 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, is_vecenv_wrapped
 
+from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.expert import Expert
 from sb3_distill.ppmo.arguments import schedule
+from sb3_distill.ppmo.buffers import check_observations
 from sb3_distill.ppmo.rollout import LearnerDrivenAlgorithm
-from sb3_distill.vec_env import make_vec_env
+from sb3_distill.vec_env import as_vec_env, make_vec_env
 
 SelfDAgger = TypeVar("SelfDAgger", bound="DAgger")
+
+
+BATCH_SIZE = 4096
 
 
 class DAgger(LearnerDrivenAlgorithm):
@@ -34,10 +39,12 @@ class DAgger(LearnerDrivenAlgorithm):
     :param expert: whose greedy actions are imitated
     :param expert_share: probability that an environment is driven by the expert in a step; a number, or ``"lin_x"``
     :param n_updates: minibatches after each rollout
-    :param batch_size: states of a minibatch, all learners together
+    :param batch_size: states of a minibatch, all learners together. ``None``: 4096
     :param buffer_size: states that are kept, the latest ones
-    :raises ValueError: if the expert was trained for other spaces
+    :raises ValueError: if the expert was trained for other spaces, or observations are stacked after they are normalised
     """
+
+    outer_loss = "dagger"
 
     def __init__(
         self,
@@ -62,7 +69,7 @@ class DAgger(LearnerDrivenAlgorithm):
         weight_decay: float = 0.0,
         n_steps: int = 64,
         n_updates: int = 100,
-        batch_size: int = 4096,
+        batch_size: int | None = None,
         buffer_size: int = 500_000,
         max_grad_norm: float = 0.5,
         stats_window_size: int = 100,
@@ -114,6 +121,9 @@ class DAgger(LearnerDrivenAlgorithm):
         self.buffer_size = buffer_size
         expert.check_spaces(self.observation_space, self.action_space)
         self._setup_model()
+        normalizer = self._vec_normalize_env
+        if normalizer is not None and normalizer.observation_space != self.observation_space:
+            raise ValueError("the expert needs the observations of the environments: put frame stacks inside the VecNormalize")
         is_dict = isinstance(self.observation_space, spaces.Dict)
         buffer_class: Any = DictReplayBuffer if is_dict else ReplayBuffer
         self.replay_buffer: ReplayBuffer = buffer_class(
@@ -128,8 +138,7 @@ class DAgger(LearnerDrivenAlgorithm):
 
     def _resolve_batch_size(self, n_envs: int | None) -> int:
         # Minibatches are of all that was kept, not of a rollout: nothing needs to divide it.
-        assert self.batch_size is not None
-        return max(1, self.batch_size // self._n_learners) * self._n_learners
+        return max(1, (self.batch_size or BATCH_SIZE) // self._n_learners) * self._n_learners
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         self._fix_normalization()
@@ -149,7 +158,7 @@ class DAgger(LearnerDrivenAlgorithm):
         else:
             self.env.reset()
             for _ in range(self.n_steps):
-                self.env.step(self.expert(venv.get_original_obs()))
+                self.env.step(self.expert(self._raw_observations()))
             self.dataset.info.timesteps += self.n_steps * self.n_envs
         venv.training = False
 
@@ -160,8 +169,7 @@ class DAgger(LearnerDrivenAlgorithm):
         raise NotImplementedError("save `model.dataset`, and go on with DAgger(..., initial_dataset=...)")
 
     def _intervene(self, actions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        venv = self._vec_normalize_env
-        wanted = self.expert(self._last_obs if venv is None else venv.get_original_obs())
+        wanted = self.expert(self._raw_observations())
         idle = np.zeros(self.n_envs)
         self.replay_buffer.add(self._last_obs, self._last_obs, wanted, idle, idle, [{}] * self.n_envs)  # type: ignore[arg-type]
         share = self.expert_share(self._current_progress_remaining)
@@ -169,6 +177,17 @@ class DAgger(LearnerDrivenAlgorithm):
         by_expert = by_expert.reshape(-1, *[1] * (actions.ndim - 1))
         mixed: np.ndarray[Any, Any] = np.where(by_expert, wanted.reshape(actions.shape), actions)
         return mixed
+
+    def _raw_observations(self) -> Any:
+        """
+        What the environments show now.
+
+        :raises FloatingPointError: if it is not finite: the expert could not answer, and fixed statistics would hide it
+        """
+        venv = self._vec_normalize_env
+        observations = self._last_obs if venv is None else venv.get_original_obs()
+        check_observations(observations, self.num_timesteps // self.n_envs)
+        return observations
 
     def train(self) -> None:
         """Make the expert's actions likelier under fresh learners."""
@@ -213,23 +232,31 @@ def clone(
 
     :param expert: the agent
     :param env: a Gymnasium id, or a vector environment
-    :param total_timesteps: of the environments, in all
+    :param total_timesteps: of the environments; the expert may need a rollout of its own before, for statistics
     :param n_envs: number of environments, for an id
     :param progress_bar: show one
     :param policy: of the learners
     :param seed: of everything
     :param kwargs: further arguments of ``DAgger``
     :return: the algorithm, with its ``dataset``
-    :raises ValueError: if the expert was trained for other spaces
+    :raises ValueError: if the expert was trained for other spaces, or there are no steps
+    :raises FloatingPointError: if an observation or a reward is not finite
     """
+    if total_timesteps < 1:
+        raise ValueError(f"`total_timesteps` must be at least 1, got {total_timesteps}")
+    initial = kwargs.get("initial_dataset")
+    if initial is not None and not isinstance(initial, SyntheticDataset):
+        initial = kwargs["initial_dataset"] = SyntheticDataset.load(initial)
     if isinstance(env, str):
-        probe = make_vec_env(env, 1)
+        probe = as_vec_env(make_vec_env(env, 1))
         probe.close()
         expert.check_spaces(probe.observation_space, probe.action_space)
     venv = make_vec_env(env, n_envs, seed=seed) if isinstance(env, str) else env
+    space = venv.observation_space
+    vectors = isinstance(space, spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating)
+    normalize = vectors if initial is None else initial.info.normalization is not None
     try:
-        vectors = isinstance(venv.observation_space, spaces.Box) and len(venv.observation_space.shape) == 1
-        if vectors and not is_vecenv_wrapped(venv, VecNormalize):
+        if normalize and not is_vecenv_wrapped(venv, VecNormalize):
             venv = VecNormalize(venv, norm_reward=False)
         return DAgger(policy, venv, expert, seed=seed, **kwargs).learn(total_timesteps, progress_bar=progress_bar)
     finally:

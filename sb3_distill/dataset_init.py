@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import DatasetInfo
 from sb3_distill.inner_loop import InnerLoop
+from sb3_distill.ppmo.buffers import check_observations
 from sb3_distill.spaces import n_outputs, preprocessed_shape
 
 DATASET_INITS = ("normal", "observations")
@@ -55,9 +56,14 @@ def visit(env: VecEnv, n_steps: int) -> list[Any]:
     :param env: its action space is the source of randomness
     :param n_steps: number of steps of each environment
     :return: the observations ``(n_envs, *obs)`` after each step, as they leave ``env``
+    :raises FloatingPointError: if one is not finite
     """
     env.reset()
-    return [env.step(np.stack([env.action_space.sample() for _ in range(env.num_envs)]))[0] for _ in range(n_steps)]
+    visited = []
+    for step in range(n_steps):
+        visited.append(env.step(np.stack([env.action_space.sample() for _ in range(env.num_envs)]))[0])
+        check_observations(visited[-1], step + 1)
+    return visited
 
 
 @th.no_grad()

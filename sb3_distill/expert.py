@@ -10,6 +10,7 @@ import numpy.typing as npt
 import stable_baselines3
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
@@ -49,16 +50,22 @@ class Expert:
             raise FileNotFoundError(f"there is no agent {path}")
         if not zipfile.is_zipfile(path):
             raise ValueError(f"{path} is not a zip that an SB3 algorithm saved")
-        model = _algorithm_of(path, algo).load(path, device="cpu")
-        if model.policy.__class__.__name__.startswith("Recurrent"):
-            raise ValueError(f"{path} is recurrent: its actions do not follow from one observation")
+        algorithm = _algorithm_of(path, algo)
+        # What an agent remembers is of no use here.
+        small: Any = {"buffer_size": 1, "replay_buffer_class": None} if issubclass(algorithm, OffPolicyAlgorithm) else {}
+        model: Any = algorithm.load(path, device="cpu", **small)
         model.policy.set_training_mode(False)
         venv = None
         if normalization is not None:
             if not Path(normalization).is_file():
                 raise FileNotFoundError(f"there are no statistics {normalization}")
             spaces_of_agent = SpacesOnly(model.observation_space, model.action_space)
-            venv = VecNormalize.load(str(normalization), DummyVecEnv([lambda: spaces_of_agent]))
+            try:
+                venv = VecNormalize.load(str(normalization), DummyVecEnv([lambda: spaces_of_agent]))
+            except Exception as error:
+                raise ValueError(
+                    f"{normalization} does not fit {path} ({error}): say which statistics belong to it"
+                ) from error
         return cls(model.policy, venv)
 
     def check_spaces(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
@@ -98,17 +105,23 @@ def statistics_beside(agent: Path, env_id: str) -> Path | None:
 
 
 def _algorithm_of(path: Path, name: str | None) -> type[BaseAlgorithm]:
+    data, _, _ = load_from_zip_file(path, device="cpu", load_data=True)
+    if data is None:
+        raise ValueError(f"{path} is not a zip that an SB3 algorithm saved")
+    if "dataset_info" in data:
+        raise ValueError(f"{path} is a run of PPMO, which has a dataset: PPMO.load(...).dataset")
+    policy_class = data.get("policy_class")
+    shown = getattr(policy_class, "__name__", "")
+    if shown.startswith("Recurrent"):
+        raise ValueError(f"{path} is recurrent: its actions do not follow from one observation")
     known = {algorithm.__name__: algorithm for algorithm in _algorithms()}
     if name is not None:
         if name.upper() not in {key.upper() for key in known}:
             raise ValueError(f"`algo` must be one of {', '.join(known)}, got {name!r}")
         return next(algorithm for key, algorithm in known.items() if key.upper() == name.upper())
-    data, _, _ = load_from_zip_file(path, device="cpu", load_data=True)
-    policy_class = (data or {}).get("policy_class")
     for algorithm in known.values():
         if policy_class in algorithm.policy_aliases.values():
             return algorithm
-    shown = getattr(policy_class, "__name__", None)
     raise ValueError(
         f"{path} {f'has a policy {shown} of its own' if shown else 'does not say which policy it has'}: "
         f"say which algorithm saved it, one of {', '.join(known)}"

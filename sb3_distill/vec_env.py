@@ -122,7 +122,7 @@ def import_plugin(env_id: str) -> None:
     if plugin is not None:
         with contextlib.suppress(ImportError):
             importlib.import_module(plugin)
-    registered = gym.registry.get(env_id)
+    registered = gym.registry.get(env_id.rpartition(":")[2])
     for module, (simulator, extra) in EXTRAS.items():
         if registered is not None and str(registered.entry_point).startswith(module):
             try:
@@ -277,10 +277,11 @@ def continue_statistics(env: VecNormalize, normalization: Normalization) -> None
     for key, rms in own.items():
         if rms.count >= 1:
             continue
-        if key not in mean or rms.mean.shape[:-1] != mean[key].shape[:-1] or rms.mean.shape[-1] > mean[key].shape[-1]:
+        if key not in mean or rms.mean.shape[:-1] != mean[key].shape[:-1] or mean[key].shape[-1] % rms.mean.shape[-1]:
             raise ValueError("the statistics of the dataset are not of the observations that enter this VecNormalize")
         last_frame = (..., slice(mean[key].shape[-1] - rms.mean.shape[-1], None))  # where frames are stacked afterwards
         rms.mean, rms.var, rms.count = mean[key][last_frame].copy(), var[key][last_frame].copy(), 1e6
+        env.clip_obs, env.epsilon = normalization.clip, normalization.epsilon
 
 
 def _stacked(statistic: Any, stacks: "Sequence[StackedObservations[Any]]", key: str | None = None) -> Any:

@@ -131,6 +131,7 @@ def _with_native_envs(exp_manager: Any) -> Any:
 
     class Manager(exp_manager.ExperimentManager):  # type: ignore[misc]
         vec_env_class: Any
+
         def _preprocess_hyperparams(self, hyperparams: dict[str, Any]) -> Any:
             if self.algo == ALGORITHM:
                 hyperparams = {key: _numeric(key, value) for key, value in hyperparams.items()}

@@ -1,21 +1,37 @@
 """Distilling agents that exist: from a zip to a dataset whose learners act alike."""
 
 import json
+import zipfile
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
-from sb3_contrib import TQC
+from helpers import FaultyEnv
+from sb3_contrib import TQC, RecurrentPPO
 from stable_baselines3 import DQN, PPO, SAC, TD3
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
-from stable_baselines3.common.envs import SimpleMultiObsEnv
-from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from stable_baselines3.common.envs import FakeImageEnv, SimpleMultiObsEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
 from sb3_distill import PPMO, DistilledPolicy, SyntheticDataset, cli, evaluate_learners, make_vec_env
 from sb3_distill.dagger import DAgger, clone
 from sb3_distill.expert import Expert
+
+
+class SpacesEnv(gym.Env):
+    """Random observations of any space."""
+
+    def __init__(self, space):
+        self.observation_space, self.action_space = space, spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        return self.observation_space.sample(), 0.0, False, False, {}
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +116,23 @@ def test_command(folder, tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["dataset"] == output and told["k"] == 6 and told["vecnormalize"] is None
     dataset = SyntheticDataset.load(output)
-    assert dataset.info.env_id == "Pendulum-v1" and dataset.info.inner_loop["name"] == "ridge"
+    assert (
+        dataset.info.env_id == "Pendulum-v1" and dataset.info.loss == "dagger" and dataset.info.inner_loop["name"] == "ridge"
+    )
     # ... and PPMO goes on from it.
     model = PPMO("MlpPolicy", VecNormalize(make_vec_env("Pendulum-v1", 4)), initial_dataset=output, n_steps=16, seed=0)
     assert th.equal(model.dataset.labels, dataset.labels)
     assert model.learn(64).dataset.info.timesteps == dataset.info.timesteps + 64
+
+
+# While the statistics are taken, when rewards do not matter, and while learners drive.
+@pytest.mark.parametrize("what, bad_step", [("observation", 5), ("observation", 20), ("reward", 20)])
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_what_is_not_finite_stops_it(what, bad_step):
+    env = DummyVecEnv([lambda i=i: FaultyEnv(bad_step if i else 0, what, float("inf")) for i in range(2)])
+    expert = Expert(PPO("MlpPolicy", env, n_steps=8, batch_size=8, device="cpu").policy)
+    with pytest.raises(FloatingPointError, match=f"{what} is NaN or infinite at step"):
+        clone(expert, env, 1_000, n_steps=16, n_updates=1, batch_size=16)
 
 
 @pytest.mark.parametrize("algorithm", [SAC, TD3, TQC, DQN])
@@ -126,6 +154,22 @@ def test_dict_observations():
     assert model.num_timesteps == 64 and model.dataset.info.normalization is None
 
 
+def test_images_are_seen_as_the_agent_sees_them():
+    gym.register("OwnImages-v0", lambda: FakeImageEnv(screen_height=36, screen_width=36, n_channels=3))
+    network = dict(features_extractor_kwargs=dict(features_dim=8))
+    agent = PPO("CnnPolicy", "OwnImages-v0", n_steps=8, batch_size=8, policy_kwargs=network, device="cpu")
+    small = dict(policy="CnnPolicy", policy_kwargs=network, n_steps=4, n_updates=1, batch_size=4)
+    model = clone(Expert(agent.policy), "OwnImages-v0", 16, 2, **small)
+    assert model.dataset.observations.shape[1:] == (3, 36, 36) and model.dataset.info.normalization is None
+
+
+def test_only_numbers_with_a_fraction_are_normalised():
+    space = spaces.Box(0, 255, (8,), np.uint8)
+    env = DummyVecEnv([lambda: SpacesEnv(space)] * 2)
+    agent = PPO("MlpPolicy", env, n_steps=8, batch_size=8, device="cpu")
+    assert clone(Expert(agent.policy), env, 16, n_steps=4, n_updates=1, batch_size=4).dataset.info.normalization is None
+
+
 def test_statistics_of_an_initial_dataset_stay(folder):
     expert = Expert.load(folder / "pendulum.zip")
     small = dict(n_envs=4, n_steps=16, n_updates=2, batch_size=16)
@@ -133,6 +177,8 @@ def test_statistics_of_an_initial_dataset_stay(folder):
     second = clone(expert, "Pendulum-v1", 128, initial_dataset=first, **small)
     np.testing.assert_array_equal(second.dataset.info.normalization.mean, first.info.normalization.mean)
     assert second.dataset.info.timesteps == first.info.timesteps + 128
+    raw = clone(Expert.load(folder / "cartpole.zip"), "CartPole-v1", 128, initial_dataset="CartPole-v1", **small)
+    assert raw.dataset.info.normalization is None  # it was made without
     with pytest.raises(NotImplementedError, match=r"save `model.dataset`, and go on with DAgger"):
         second.save("model.zip")
 
@@ -155,8 +201,31 @@ def test_what_does_not_fit_is_refused(folder, tmp_path, capsys):
     assert "`algo` must be one of PPO" in error(cartpole, "--env", "CartPole-v1", "-o", output, "--algo", "x")
     assert "must be called *.safetensors" in error(cartpole, "--env", "CartPole-v1", "-o", "set.zip")
     assert "there are no statistics" in error(cartpole, "--env", "CartPole-v1", "-o", output, "--vecnormalize", "no.pkl")
+    (tmp_path / "vecnormalize.pkl").write_bytes(b"nothing")
+    told = error(cartpole, "--env", "CartPole-v1", "-o", output, "--vecnormalize", str(tmp_path / "vecnormalize.pkl"))
+    assert "vecnormalize.pkl does not fit" in told
+    assert "`total_timesteps` must be at least 1" in error(cartpole, "--env", "CartPole-v1", "-o", output, "--timesteps", "0")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as other:
+        other.writestr("text", "no agent")
+    assert "is not a zip that an SB3 algorithm saved" in error(str(tmp_path / "other.zip"), "--env", "x", "-o", output)
     with pytest.raises(ValueError, match=r"for action space Discrete\(2\), the environment has Box\(1,\)"):
         Expert.load(cartpole).check_spaces(Expert.load(cartpole).policy.observation_space, spaces.Box(-1, 1, (1,)))
+
+
+def test_agents_that_are_none(tmp_path):
+    RecurrentPPO("MlpLstmPolicy", "CartPole-v1", n_steps=8, batch_size=8, device="cpu").save(tmp_path / "recurrent.zip")
+    with pytest.raises(ValueError, match="is recurrent: its actions do not follow from one observation"):
+        Expert.load(tmp_path / "recurrent.zip")
+    PPMO("MlpPolicy", "CartPole-v1", n_steps=64, device="cpu").save(tmp_path / "run.zip")
+    with pytest.raises(ValueError, match=r"is a run of PPMO, which has a dataset: PPMO.load\(...\).dataset"):
+        Expert.load(tmp_path / "run.zip")
+
+
+def test_stacks_belong_inside_the_normalisation(folder):
+    env = VecFrameStack(VecNormalize(make_vec_env("CartPole-v1", 2)), 2)
+    agent = PPO("MlpPolicy", env, n_steps=8, batch_size=8, device="cpu")
+    with pytest.raises(ValueError, match="put frame stacks inside the VecNormalize"):
+        DAgger("MlpPolicy", env, Expert(agent.policy))
 
 
 def test_a_policy_of_ones_own_needs_the_name_of_its_algorithm(tmp_path):

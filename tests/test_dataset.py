@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from stable_baselines3.common.torch_layers import NatureCNN
 from torch import nn
 
-from sb3_distill import DatasetError, SyntheticDataset, min_instances, shipped_sets
+from sb3_distill import DatasetError, DistilledPolicy, SyntheticDataset, min_instances, shipped_sets
 from sb3_distill.dataset import _digest
 from sb3_distill.dataset_info import DatasetInfo, Normalization, policy_kwargs_from_json, policy_kwargs_to_json
 from sb3_distill.inner_loop import GradientSteps
@@ -229,3 +229,14 @@ def test_negative_variances_and_other_endings(tmp_path):
         SyntheticDataset.load(tmp_path / "set.safetensors")
     with pytest.raises(ValueError, match=r"must be called \*.safetensors"):
         dataset.save(tmp_path / "set.bin")
+
+
+def test_another_version_of_a_task_is_refused():
+    dataset = SyntheticDataset.load("Ant-v4/sgd")
+    with pytest.raises(
+        DatasetError, match=r"Box\(27,\) \(Ant-v4\), the environment has Box\(105,\); versions of a task may show"
+    ):
+        dataset.check_spaces(spaces.Box(-np.inf, np.inf, (105,)), dataset.info.action_space)
+    policy = DistilledPolicy.from_dataset(dataset, seed=0)
+    with pytest.raises(ValueError, match=r"shape \(105,\), the dataset was made for Box\(27,\)"):
+        policy.predict(np.zeros(105))

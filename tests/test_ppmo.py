@@ -196,10 +196,22 @@ def test_a_dataset_can_start_from_visited_states(tmp_path):
     assert again.dataset.info.timesteps == 3 * 128
     # It is the paper's way that is the default, and what comes with a dataset stays.
     assert model.get_parameters()["dataset"]["observations"].shape == (5, 8)
-    go_on = PPMO("MlpPolicy", small_env(4), initial_dataset=simplex_dataset(2, 10.0), dataset_init="observations", **SMALL)
+    with pytest.warns(UserWarning, match="`dataset_init` is not used"):
+        given = simplex_dataset(2, 10.0)
+        go_on = PPMO("MlpPolicy", small_env(4), initial_dataset=given, dataset_init="observations", **SMALL)
     before = go_on.dataset.observations.clone()
     go_on._setup_learn(128, None)
     assert th.equal(go_on.dataset.observations, before)
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_visited_states_must_be_finite(normalized):
+    env = DummyVecEnv([lambda: FaultyEnv(5, "observation")])
+    model = PPMO("MlpPolicy", VecNormalize(env) if normalized else env, dataset_init="observations", n_steps=16)
+    with pytest.raises(FloatingPointError, match="observation is NaN or infinite at step 5 of environment 0"):
+        model.learn(16)
+    assert model.dataset.is_finite()
 
 
 def test_visited_states_of_several_kinds():
@@ -362,6 +374,20 @@ def test_normalisation_travels_with_the_dataset(tmp_path):
     model.save(tmp_path / "model.zip")
     again = PPMO.load(tmp_path / "model.zip")
     np.testing.assert_allclose(again.dataset.info.normalization.mean, normalization.mean)
+
+
+def test_a_dataset_made_without_normalisation_is_not_put_behind_one():
+    with pytest.raises(ValueError, match="made without normalised observations: leave out the VecNormalize"):
+        PPMO("MlpPolicy", VecNormalize(small_env()), initial_dataset=simplex_dataset(2, 10.0), **SMALL)
+    PPMO("MlpPolicy", VecNormalize(small_env(), norm_obs=False), initial_dataset=simplex_dataset(2, 10.0), **SMALL)
+
+
+def test_clipping_travels_with_the_statistics():
+    env = VecNormalize(small_env(), clip_obs=3.0, epsilon=0.1)
+    dataset = PPMO("MlpPolicy", env, **SMALL).learn(256).dataset
+    again = VecNormalize(small_env())
+    PPMO("MlpPolicy", again, initial_dataset=dataset, **SMALL)
+    assert (again.clip_obs, again.epsilon) == (3.0, 0.1)
 
 
 def test_a_model_that_started_from_a_file_loads_without_it(tmp_path):

@@ -10,7 +10,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMonitor, VecNormalize
 
-from sb3_distill import make_vec_env
+from sb3_distill import PPMO, make_vec_env
 from sb3_distill.vec_env import GymnasiumVecEnv, env_origin
 
 
@@ -98,3 +98,5 @@ def test_what_to_install_for_a_simulator(monkeypatch, env_id, simulator, extra):
     monkeypatch.setitem(sys.modules, simulator, None)
     with pytest.raises(ImportError, match=rf'{env_id} needs {simulator}: pip install "sb3-distill\[{extra}\]"'):
         make_vec_env(env_id, 2)
+    with pytest.raises(ImportError, match=f"{env_id} needs {simulator}"):
+        PPMO("MlpPolicy", env_id)

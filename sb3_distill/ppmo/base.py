@@ -30,7 +30,7 @@ from sb3_distill.ppmo.policies import POLICIES
 from sb3_distill.ppmo.sizes import default_inner_rate, resolve_batch_size, resolve_n_instances, resolve_n_learners
 from sb3_distill.spaces import SUPPORTED_ACTION_SPACES, check_action_space, check_observation_space, preprocessed_shape
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
-from sb3_distill.vec_env import as_vec_env, continue_statistics, env_origin, normalization_of
+from sb3_distill.vec_env import as_vec_env, continue_statistics, env_origin, import_plugin, normalization_of
 from sb3_distill.wrappers import recorded_wrappers
 
 FOLLOWING_RATES = {"labels": 10.0, "rates": 5.0, "log_std": 1.0, "critic": 0.5}
@@ -44,6 +44,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
     ``_setup_model`` builds everything that can be derived from these, with or without an environment, and again on load.
     """
 
+    outer_loss: ClassVar[str] = "ppo"
     _n_saved: int
     dataset: SyntheticDataset
     learners: Learners
@@ -74,6 +75,8 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
         normalize_advantage: bool,
         **kwargs: Any,
     ) -> None:
+        if isinstance(env, str):
+            import_plugin(env)
         super().__init__(
             policy,
             env,  # type: ignore[arg-type]
@@ -290,6 +293,7 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             policy=names[0] if names and policy_kwargs is not None else None,
             policy_kwargs=policy_kwargs or {},
             inner_loop=loop.settings(),
+            loss=self.outer_loss,
             seed=self.seed,
         )
         self._say_where(info)
@@ -306,6 +310,12 @@ class DistillationAlgorithm(OnPolicyAlgorithm):
             warnings.warn(
                 f"`inner_loop` and `n_inner_steps` are not used: `initial_dataset` brings its own, {own}", stacklevel=2
             )
+        if dataset.info.normalization is None and self.env is not None and normalization_of(self.env) is not None:
+            raise ValueError(
+                "the dataset was made without normalised observations: leave out the VecNormalize, or give it norm_obs=False"
+            )
+        if self.dataset_init != "normal":
+            warnings.warn("`dataset_init` is not used: `initial_dataset` brings its observations", stacklevel=2)
         # It goes on from there under this run's conditions; its scores are no longer true.
         before, dataset.info = dataset.info, self._describe(dataset.inner_loop)
         dataset.info.timesteps, dataset.info.normalization = before.timesteps, before.normalization

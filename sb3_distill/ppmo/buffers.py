@@ -93,6 +93,17 @@ def check_finite(buffer: RolloutBuffer, first_step: int, last_obs: Any, final: S
     return None
 
 
+def check_observations(observations: Any, step: int) -> None:
+    """
+    :param observations: of all environments, as they come from them
+    :param step: environment steps per environment before
+    :raises FloatingPointError: if one is not finite
+    """
+    for name, values in _named(observations):
+        if (found := _first_bad(np.asarray(values)[None])) is not None:
+            raise FloatingPointError(f"observation{name} {_told(found, step)}")
+
+
 def _told(found: tuple[int, list[int]], first_step: int) -> str:
     step, envs = found
     # The statistics of a VecNormalize spread it to all.
