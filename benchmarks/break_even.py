@@ -1,6 +1,6 @@
 """
 Total cost against the number of agents wanted: distilling once and teaching each in one step, or PPO from scratch for each,
-from the times that table4.py measured (PPO with the same number of environment steps on the same machine).
+from the times that table4.py measured on one core. Returns are beside them: the two need not be equally good.
 
     python benchmarks/break_even.py [--tasks HalfCheetah Hopper]
 """
@@ -51,8 +51,7 @@ def main() -> None:
             if entry is None or name not in shipped_sets():
                 continue
             teach = teaching_seconds(name)
-            # PPO with as many steps as the distillation, whichever was run longer.
-            each = ppo["seconds"] * entry["steps"] / ppo["steps"]
+            each = ppo["seconds"]
             point = math.ceil(entry["seconds"] / (each - teach))
             told[f"{task}/{kind}"] = {
                 "distil_seconds": entry["seconds"], "teach_seconds": teach, "ppo_seconds": each, "break_even": point,

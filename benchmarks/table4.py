@@ -224,8 +224,11 @@ def run(task: str, kind: str, seed: int, scale: float, mode: str) -> None:
         # What it goes on from was not free.
         stages = [read("table4").get(f"{task}/{stage}/{seed}", {}) for stage in ("ppo", cloned)]
         for stage in {"again": [before or {}], "warm": stages}.get(mode, []):
-            entry["seconds"] += stage.get("seconds", 0)
-            entry["steps"] += stage.get("steps", 0)
+            steps, seconds = stage.get("steps", 0), stage.get("seconds", 0)
+            entry["steps"] += steps
+            entry["seconds"] += seconds
+            shifted = [(n + steps, round(t + seconds, 1), value) for n, t, value in entry["curve"]]
+            entry["curve"] = stage.get("curve", []) + shifted
         if before is not None and best(entry) < best(before):
             print(f"{name}: {best(entry):.1f} is not better than {best(before):.1f}", flush=True)
             return

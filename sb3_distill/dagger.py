@@ -13,8 +13,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize, is_vecenv_wra
 
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.expert import Expert
+from sb3_distill.finite import check_observations
 from sb3_distill.ppmo.arguments import schedule
-from sb3_distill.ppmo.buffers import check_observations
 from sb3_distill.ppmo.rollout import LearnerDrivenAlgorithm
 from sb3_distill.vec_env import as_vec_env, make_vec_env
 

@@ -11,8 +11,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import DatasetInfo
+from sb3_distill.finite import check_observations
 from sb3_distill.inner_loop import InnerLoop
-from sb3_distill.ppmo.buffers import check_observations
 from sb3_distill.spaces import n_outputs, preprocessed_shape
 
 DATASET_INITS = ("normal", "observations")

@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 
 from sb3_distill.ppmo import PPMO
 from sb3_distill.ppmo.arguments import schedule
-from sb3_distill.ppmo.base import FOLLOWING_RATES
+from sb3_distill.ppmo.dataset_setup import FOLLOWING_RATES
 from sb3_distill.vec_env import fastest_class, has_native_vector_env, import_plugin, make_native
 
 ALGORITHM = "ppmo"

@@ -11,8 +11,8 @@ from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.action_distribution import to_env
+from sb3_distill.finite import check_finite
 from sb3_distill.ppmo.base import DistillationAlgorithm
-from sb3_distill.ppmo.buffers import check_finite
 
 
 class LearnerDrivenAlgorithm(DistillationAlgorithm):
