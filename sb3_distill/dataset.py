@@ -125,10 +125,9 @@ class SyntheticDataset(nn.Module):
             ("action", self.info.action_space, action_space),
         ):
             if not same_kind(own, other):
-                made = "" if self.info.env_id is None else f" ({self.info.env_id})"
                 advice = f"; {hint(self.info.wrappers)}" if self.info.wrappers else _other_version(self.info.env_id)
                 raise DatasetError(
-                    f"the dataset was made for {name} space {describe(own)}{made}, the {holder} has {describe(other)}"
+                    f"the dataset was made for {name} space {describe(own)}, the {holder} has {describe(other)}"
                     + (advice if name == "observation" else "")
                 )
 
@@ -243,7 +242,7 @@ def _other_version(env_id: str | None) -> str:
     """Advice for an id of a task that Gymnasium has in several versions."""
     name = env_id and env_id.rpartition("-v")[0]
     several = bool(name) and sum(known.rpartition("-v")[0] == name for known in gym.registry) > 1
-    return "; versions of a task may show different observations" if several else ""
+    return f"; it was made on {env_id}, and versions of a task may show different observations" if several else ""
 
 
 def shipped_sets() -> list[str]:
