@@ -16,7 +16,7 @@ from sb3_distill.expert import Expert
 from sb3_distill.finite import check_observations
 from sb3_distill.ppmo.arguments import schedule
 from sb3_distill.ppmo.rollout import LearnerDrivenAlgorithm
-from sb3_distill.vec_env import as_vec_env, make_vec_env
+from sb3_distill.vec_env import make_vec_env
 
 SelfDAgger = TypeVar("SelfDAgger", bound="DAgger")
 
@@ -41,6 +41,8 @@ class DAgger(LearnerDrivenAlgorithm):
     :param n_updates: minibatches after each rollout
     :param batch_size: states of a minibatch, all learners together. ``None``: 4096
     :param buffer_size: states that are kept, the latest ones
+    :param kwargs: further arguments of ``PPMO`` about the dataset, the learners and the run (``n_instances``, ``inner_loop``,
+        ``initial_dataset``, ``seed``, ...)
     :raises ValueError: if the expert was trained for other spaces, or observations are stacked after they are normalised
     """
 
@@ -52,49 +54,18 @@ class DAgger(LearnerDrivenAlgorithm):
         env: GymEnv | str,
         expert: Expert,
         expert_share: float | str | Schedule = "lin_0.5",
-        n_instances: int | None = None,
-        n_learners: int | None = None,
-        learner_distribution: Any = None,
-        inner_loop: str = "sgd",
-        inner_learning_rate: float | None = None,
-        inner_rate_per_role: bool = False,
-        inner_rate_relative: bool = False,
-        n_inner_steps: int = 1,
-        initial_dataset: Any = None,
-        dataset_init: str = "normal",
-        learning_rate: float | Schedule = "lin_0.003",  # type: ignore[assignment]
-        labels_learning_rate: float | Schedule | None = None,
-        rates_learning_rate: float | Schedule | None = None,
-        log_std_learning_rate: float | Schedule | None = None,
+        learning_rate: float | str | Schedule = "lin_0.003",
         weight_decay: float = 0.0,
         n_steps: int = 64,
         n_updates: int = 100,
         batch_size: int | None = None,
         buffer_size: int = 500_000,
         max_grad_norm: float = 0.5,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        policy_kwargs: dict[str, Any] | None = None,
-        verbose: int = 0,
-        seed: int | None = None,
-        device: th.device | str = "auto",
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             policy,
             env,
-            n_instances=n_instances,
-            n_learners=n_learners,
-            learner_distribution=learner_distribution,
-            inner_loop=inner_loop,
-            inner_learning_rate=inner_learning_rate,
-            inner_rate_per_role=inner_rate_per_role,
-            inner_rate_relative=inner_rate_relative,
-            n_inner_steps=n_inner_steps,
-            initial_dataset=initial_dataset,
-            dataset_init=dataset_init,
-            labels_learning_rate=labels_learning_rate,
-            rates_learning_rate=rates_learning_rate,
-            log_std_learning_rate=log_std_learning_rate,
             critic_learning_rate=0.0,  # there is nothing to criticise
             weight_decay=weight_decay,
             batch_size=batch_size,
@@ -108,12 +79,7 @@ class DAgger(LearnerDrivenAlgorithm):
             max_grad_norm=max_grad_norm,
             use_sde=False,
             sde_sample_freq=-1,
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            policy_kwargs=policy_kwargs,
-            verbose=verbose,
-            seed=seed,
-            device=device,
+            **kwargs,
         )
         self.expert = expert
         self.expert_share = schedule(expert_share)
@@ -149,18 +115,21 @@ class DAgger(LearnerDrivenAlgorithm):
         venv = self._vec_normalize_env
         if venv is None or not venv.training:
             return
-        assert self.env is not None
-        known = self.expert.normalization
-        if self.dataset.info.normalization is not None:
-            pass  # those of the dataset to continue from, which `venv` has already
-        elif known is not None and known.norm_obs:
-            venv.obs_rms, venv.clip_obs, venv.epsilon = known.obs_rms, known.clip_obs, known.epsilon
-        else:
-            self.env.reset()
-            for _ in range(self.n_steps):
-                self.env.step(self.expert(self._raw_observations()))
-            self.dataset.info.timesteps += self.n_steps * self.n_envs
+        if self.dataset.info.normalization is None:  # else `venv` has those of the dataset to continue from
+            self._take_statistics(venv)
         venv.training = False
+
+    def _take_statistics(self, venv: VecNormalize) -> None:
+        """Those of the expert, or of a rollout of the expert where it has none."""
+        known = self.expert.normalization
+        if known is not None and known.norm_obs:
+            venv.obs_rms, venv.clip_obs, venv.epsilon = known.obs_rms, known.clip_obs, known.epsilon
+            return
+        assert self.env is not None
+        self.env.reset()
+        for _ in range(self.n_steps):
+            self.env.step(self.expert(self._raw_observations()))
+        self.dataset.info.timesteps += self.n_steps * self.n_envs
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """
@@ -247,10 +216,6 @@ def clone(
     initial = kwargs.get("initial_dataset")
     if initial is not None and not isinstance(initial, SyntheticDataset):
         initial = kwargs["initial_dataset"] = SyntheticDataset.load(initial)
-    if isinstance(env, str):
-        probe = as_vec_env(make_vec_env(env, 1))
-        probe.close()
-        expert.check_spaces(probe.observation_space, probe.action_space)
     venv = make_vec_env(env, n_envs, seed=seed) if isinstance(env, str) else env
     space = venv.observation_space
     vectors = isinstance(space, spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating)
