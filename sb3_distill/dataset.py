@@ -20,7 +20,7 @@ from torch.utils.data import TensorDataset
 from sb3_distill.dataset_info import DatasetInfo, Normalization, Statistics
 from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
 from sb3_distill.learners import Learners
-from sb3_distill.spaces import Json, describe, n_outputs, preprocessed_shape, same_kind
+from sb3_distill.spaces import Json, difference, n_outputs, preprocessed_shape
 from sb3_distill.wrappers import hint
 
 FORMAT = "sb3-distill/dataset"
@@ -120,16 +120,15 @@ class SyntheticDataset(nn.Module):
         :param holder: whose spaces they are, for the message
         :raises DatasetError: if the dataset was made for other spaces
         """
-        for name, own, other in (
-            ("observation", self.info.observation_space, observation_space),
-            ("action", self.info.action_space, action_space),
-        ):
-            if not same_kind(own, other):
-                advice = f"; {hint(self.info.wrappers)}" if self.info.wrappers else _other_version(self.info.env_id)
-                raise DatasetError(
-                    f"the dataset was made for {name} space {describe(own)}, the {holder} has {describe(other)}"
-                    + (advice if name == "observation" else "")
-                )
+        own = (self.info.observation_space, self.info.action_space)
+        if (found := difference(own, (observation_space, action_space))) is None:
+            return
+        name, wanted, given = found
+        advice = f"; {hint(self.info.wrappers)}" if self.info.wrappers else _other_version(self.info.env_id)
+        raise DatasetError(
+            f"the dataset was made for {name} space {wanted}, the {holder} has {given}"
+            + (advice if name == "observation" else "")
+        )
 
     @th.no_grad()
     def clamp_(self) -> None:

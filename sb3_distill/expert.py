@@ -15,7 +15,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_distill.spaces import SpacesOnly, describe, same_kind
+from sb3_distill.spaces import SpacesOnly, difference
 
 ALGORITHMS = ("PPO", "A2C", "DQN", "SAC", "TD3", "DDPG")
 CONTRIB = ("TQC", "CrossQ", "TRPO", "ARS", "QRDQN")
@@ -74,14 +74,10 @@ class Expert:
         :param action_space: of an environment
         :raises ValueError: if the agent was trained in others
         """
-        for name, own, other in (
-            ("observation", self.policy.observation_space, observation_space),
-            ("action", self.policy.action_space, action_space),
-        ):
-            if not same_kind(own, other):
-                raise ValueError(
-                    f"the agent was trained for {name} space {describe(own)}, the environment has {describe(other)}"
-                )
+        own = (self.policy.observation_space, self.policy.action_space)
+        if (found := difference(own, (observation_space, action_space))) is not None:
+            name, wanted, given = found
+            raise ValueError(f"the agent was trained for {name} space {wanted}, the environment has {given}")
 
     def __call__(self, observations: Any) -> npt.NDArray[Any]:
         """

@@ -124,6 +124,21 @@ def same_kind(one: spaces.Space[Any], other: spaces.Space[Any]) -> bool:
     return one == other
 
 
+Spaces = tuple[spaces.Space[Any], spaces.Space[Any]]
+
+
+def difference(own: Spaces, other: Spaces) -> tuple[str, str, str] | None:
+    """
+    :param own: an observation space and an action space
+    :param other: the same, of somebody else
+    :return: the name of the first that is not of the same kind, and both in a few words; ``None`` if all are
+    """
+    for name, one, another in zip(("observation", "action"), own, other, strict=True):
+        if not same_kind(one, another):
+            return name, describe(one), describe(another)
+    return None
+
+
 def describe(space: spaces.Space[Any]) -> str:
     """A space in a few words, for messages: kind and shape."""
     if isinstance(space, spaces.Discrete):
