@@ -99,10 +99,9 @@ class Checkpoint(BaseCallback):
             if self.num_timesteps - self.told > self.every:
                 self.told, seconds = self.num_timesteps, time.perf_counter() - self.start
                 self.curve.append((self.num_timesteps, round(seconds, 1), round(float(mean), 2)))
-                std = float(self.model.dataset.log_std.detach().exp().mean())
-                print(
-                    f"{self.path.stem}: {self.num_timesteps:,} steps, {seconds:.0f} s, {mean:.1f}, std {std:.2f}", flush=True
-                )
+                log_std = self.model.dataset.log_std
+                std = "" if log_std is None else f", std {float(log_std.detach().exp().mean()):.2f}"
+                print(f"{self.path.stem}: {self.num_timesteps:,} steps, {seconds:.0f} s, {mean:.1f}{std}", flush=True)
         if time.perf_counter() - self.last > self.seconds:
             self.last = time.perf_counter()
             part = self.path.with_suffix(".part.zip")

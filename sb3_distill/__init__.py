@@ -1,6 +1,7 @@
 """Distil reinforcement-learning environments into one small batch that teaches any Stable-Baselines3 policy in one step."""
 
 import nd_cartpole  # noqa: F401  (registers the environments)
+import sb3_distill.atari  # noqa: F401  (likewise)
 from sb3_distill.dagger import DAgger, clone
 from sb3_distill.dataset import DatasetError, SyntheticDataset, shipped_sets
 from sb3_distill.distilled_policy import DistilledPolicy

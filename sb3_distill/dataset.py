@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from sb3_distill.dataset_info import DatasetInfo, Normalization, Statistics
+from sb3_distill.encoder import Encoder
 from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
 from sb3_distill.learners import Learners
 from sb3_distill.spaces import Json, difference, n_outputs, preprocessed_shape
@@ -45,6 +46,7 @@ class SyntheticDataset(nn.Module):
     :param learned: the learned numbers of ``inner_loop``; its initial ones if ``None``
     :param log_std: logarithm of the standard deviation of the actions ``(n_outputs,)``, for a ``Box``
     :param statistics: running statistics (of batch norms) that all learners share, by name
+    :param encoder: the first layers of all learners, which are not taught
     """
 
     labels: nn.Parameter
@@ -58,6 +60,7 @@ class SyntheticDataset(nn.Module):
         learned: Mapping[str, th.Tensor] | None = None,
         log_std: th.Tensor | None = None,
         statistics: Mapping[str, th.Tensor] | None = None,
+        encoder: Encoder | None = None,
     ) -> None:
         super().__init__()
         self.statistics = dict(statistics or {})
@@ -73,6 +76,7 @@ class SyntheticDataset(nn.Module):
         for name, value in learned.items():
             self.register_parameter(name, nn.Parameter(value))
         self.log_std = None if log_std is None else nn.Parameter(log_std)
+        self.encoder = encoder
 
     @property
     def n_instances(self) -> int:
@@ -88,9 +92,18 @@ class SyntheticDataset(nn.Module):
         """The synthetic observations as a list of parameters."""
         return list(self.observations.values()) if isinstance(self.observations, nn.ParameterDict) else [self.observations]
 
-    def encode(self) -> Any:
-        """The synthetic observations as learners see them (a plain dict for ``Dict`` spaces)."""
-        return dict(self.observations) if isinstance(self.observations, nn.ParameterDict) else self.observations
+    @property
+    def encoder_layers(self) -> int:
+        """How many layers of a learner are the encoder's, ``l`` of the paper (0: full distillation)."""
+        return 0 if self.encoder is None else self.encoder.n_layers
+
+    def encode(self, encoder: Callable[[Any], th.Tensor] | None = None) -> Any:
+        """
+        :param encoder: the function that ``Encoder.bind`` returns; ``None`` for no encoder
+        :return: the synthetic observations, encoded (without an encoder a plain dict for ``Dict`` spaces)
+        """
+        plain = dict(self.observations) if isinstance(self.observations, nn.ParameterDict) else self.observations
+        return plain if encoder is None else encoder(plain)
 
     def teach(self, learners: Learners) -> Learners:
         """
@@ -99,7 +112,15 @@ class SyntheticDataset(nn.Module):
         :param learners: initial learners; they are not changed
         :return: trained learners, differentiable with respect to this dataset unless gradients are switched off
         """
-        return train(self.inner_loop, learners, self.encode(), self.labels, self.learned)
+        if self.encoder is None:
+            return train(self.inner_loop, learners, self.encode(), self.labels, self.learned)
+        assert isinstance(learners.encoder, nn.Module), "learners of a dataset with an encoder bring its layers along"
+        encoder = self.encoder.bind(learners.encoder)
+        learners = Learners(learners.groups, encoder, learners.n_learners)
+        # Where the encoder is all, there is nothing to teach.
+        return (
+            train(self.inner_loop, learners, self.encode(encoder), self.labels, self.learned) if learners.groups else learners
+        )
 
     def to_torch(self) -> TensorDataset:
         """
@@ -229,7 +250,14 @@ class SyntheticDataset(nn.Module):
         log_std = _take(tensors, "log_std", (width,)) if "log_std" in tensors else None
         prefix = "statistics."
         statistics = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        dataset = cls(observations, labels, inner_loop, info, learned, log_std, statistics)
+        prefix = "encoder."
+        layers = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        if bool(layers) != bool(info.encoder_layers):
+            raise DatasetError(
+                f"the metadata speak of {info.encoder_layers} encoder layers, the file has {len(layers)} tensors"
+            )
+        encoder = Encoder(layers, info.encoder_layers) if layers else None
+        dataset = cls(observations, labels, inner_loop, info, learned, log_std, statistics, encoder)
         expected = ("statistics.", "obs_mean", "obs_var")
         unknown = [name for name in tensors if name not in dataset.state_dict() and not name.startswith(expected)]
         if unknown:

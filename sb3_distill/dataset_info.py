@@ -59,6 +59,7 @@ class DatasetInfo:
     :param policy_kwargs: its keyword arguments in JSON form, see ``policy_kwargs_to_json``
     :param learner_distribution: the learners that the set was made to teach, in JSON form
     :param inner_loop: kind of inner learning and its settings
+    :param encoder_layers: how many layers of a learner are the encoder's
     :param loss: outer loss
     :param seed: of the distillation
     :param timesteps: environment steps that the distillation took
@@ -76,6 +77,7 @@ class DatasetInfo:
     policy_kwargs: Json = field(default_factory=dict)
     learner_distribution: list[Json] = field(default_factory=list)
     inner_loop: Json = field(default_factory=dict)
+    encoder_layers: int = 0
     loss: str = "ppo"
     seed: int | None = None
     timesteps: int = 0

@@ -22,7 +22,7 @@ from sb3_distill.dataset_info import Normalization
 from sb3_distill.folding import fold
 from sb3_distill.inner_loop import train
 from sb3_distill.learners import Learners
-from sb3_distill.networks import actor_of, share_statistics, squashes
+from sb3_distill.networks import Network, actor_of, share_statistics, squashes
 from sb3_distill.policies import resolve_policy
 from sb3_distill.spaces import describe
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
@@ -202,12 +202,12 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
     """
     actor = actor_of(policy)
     policy.set_training_mode(False)
+    layers, rest = _put_in_encoder(actor, dataset)
     share_statistics(actor, {name: value.clone() for name, value in dataset.statistics.items()})
     labels: th.Tensor = dataset.labels
     found = getattr(actor.head, "out_features", labels.shape[1])
     if found != labels.shape[1]:
         raise DatasetError(f"the policy has {found} outputs, the labels of the dataset have {labels.shape[1]}")
-    initial = Learners([(StackedNetwork(actor), {k: v.to(labels.device) for k, v in stack_parameters([actor]).items()})])
     with th.no_grad():
         half_width = th.ones(labels.shape[1])
         made_squashed = dataset.info.policy_kwargs.get("squash_output", False)  # then labels are before a tanh already
@@ -215,11 +215,29 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
             low, high = (th.as_tensor(end.flatten()) for end in (policy.action_space.low, policy.action_space.high))
             half_width = (high - low) / 2
             labels = (labels - (low + high) / 2) / half_width
-        taught = train(dataset.inner_loop, initial, dataset.encode(), labels, dataset.learned)
-        write_parameters(actor, taught.groups[0][1])
+        if rest is not None:
+            own = {name: value.to(labels.device) for name, value in stack_parameters([rest]).items()}
+            initial = Learners([(StackedNetwork(rest), own)])
+            encoder = None if dataset.encoder is None or layers is None else dataset.encoder.bind(layers)
+            taught = train(dataset.inner_loop, initial, dataset.encode(encoder), labels, dataset.learned)
+            write_parameters(rest, taught.groups[0][1])
         _write_targets(policy)
         if dataset.log_std is not None:
             _write_log_std(policy, dataset.log_std - half_width.log())
+
+
+def _put_in_encoder(actor: Network, dataset: SyntheticDataset) -> tuple[nn.Module | None, Network | None]:
+    """Give an actor the first layers that all learners share; which these are, and what is left to teach."""
+    if dataset.encoder is None:
+        return None, actor
+    try:
+        layers, rest = dataset.encoder.split(actor)
+    except ValueError as error:
+        raise DatasetError(str(error)) from None
+    with th.no_grad():
+        for name, value in dataset.encoder.named_parameters():
+            layers.get_parameter(name).copy_(value)
+    return layers, rest
 
 
 def _write_targets(policy: Any) -> None:

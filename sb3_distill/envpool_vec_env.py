@@ -39,8 +39,15 @@ class EnvPoolVecEnv(VecEnv):
             raise ImportError(f'EnvPoolVecEnv needs EnvPool: pip install "sb3-distill[envpool]" ({error})') from error
         if env_id not in envpool.list_all_envs() or env_id not in gym.registry:
             raise ValueError(f"EnvPool has no {env_id!r}, or Gymnasium has not: leave out `vec_env_cls`")
+        # Gymnasium computes the contact forces that some tasks show.
+        config = {"post_constraint": True} if hasattr(envpool.make_spec(env_id).config, "post_constraint") else {}
         self._make = partial(
-            envpool.make, env_id, env_type="gymnasium", num_envs=n_envs, num_threads=n_threads or 0, **(env_kwargs or {})
+            envpool.make,
+            env_id,
+            env_type="gymnasium",
+            num_envs=n_envs,
+            num_threads=n_threads or 0,
+            **config | (env_kwargs or {}),
         )
         self.env = self._make(seed=int(np.random.default_rng().integers(2**30)) if seed is None else seed)
         self.env_id, self.spec = env_id, copy.copy(gym.spec(env_id))

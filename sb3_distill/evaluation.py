@@ -160,7 +160,12 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
     # Every learner may be of another shape; the bound is for training.
     distribution = replace(LearnerDistribution.parse(learner_distribution), n_shapes=n_learners)
     sampler = distribution.bind(
-        policy_class, policy_kwargs, dataset.info.observation_space, dataset.info.action_space, statistics=dataset.statistics
+        policy_class,
+        policy_kwargs,
+        dataset.info.observation_space,
+        dataset.info.action_space,
+        statistics=dataset.statistics,
+        encoder=dataset.encoder,
     )
     per_learner = max(1, min(n_episodes, max_envs // n_learners))
     if not (env is None or callable(env)):

@@ -310,7 +310,8 @@ def train(
 
     :param inner_loop: the kind of inner learning
     :param learners: initial learners; they are not changed
-    :param observations: synthetic observations ``(k, *preprocessed shape)``, or a dict of such tensors
+    :param observations: synthetic observations ``(k, *preprocessed shape)``, or a dict of such tensors; encoded, if learners
+        have an encoder
     :param labels: ``(k, n_outputs)``
     :param learned: the learned numbers of ``inner_loop``
     :return: trained learners, differentiable with respect to observations, labels and learned numbers unless gradients
@@ -325,4 +326,4 @@ def train(
         else:
             repeated = observations.expand(m, *observations.shape)
         groups.append((actor, inner_loop.train(actor, params, repeated, labels, learned)))
-    return Learners(groups)
+    return Learners(groups, learners.encoder, learners.n_learners)

@@ -9,10 +9,12 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.torch_layers import MlpExtractor
+from torch import nn
 
 from sb3_distill import initialization
 from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.architecture import Architecture, perceptron
+from sb3_distill.encoder import Encoder, encoder_levels
 from sb3_distill.learner_component import LearnerComponent
 from sb3_distill.learners import Learners
 from sb3_distill.named_distributions import NAMED
@@ -82,6 +84,7 @@ class LearnerDistribution:
         action_space: spaces.Space[Any],
         device: th.device | str = "cpu",
         statistics: Mapping[str, th.Tensor] | None = None,
+        encoder: Encoder | None = None,
     ) -> "LearnerSampler":
         """
         :param policy_class: class of the components that name none
@@ -90,11 +93,13 @@ class LearnerDistribution:
         :param action_space: of the environment
         :param device: where the parameters shall be
         :param statistics: running statistics that the learners share, see ``networks.statistics_of``
+        :param encoder: the first layers of all learners, which are not drawn
         :return: a sampler of learners for these spaces
-        :raises ValueError: if the network of a component does not fit the spaces, or has no layers that can be drawn
+        :raises ValueError: if the network of a component does not fit the spaces or the encoder, or has no layers that can
+            be drawn
         :raises TypeError: for a policy that cannot be taught
         """
-        return LearnerSampler(self, policy_class, policy_kwargs, observation_space, action_space, device, statistics)
+        return LearnerSampler(self, policy_class, policy_kwargs, observation_space, action_space, device, statistics, encoder)
 
 
 class LearnerSampler:
@@ -109,9 +114,11 @@ class LearnerSampler:
         action_space: spaces.Space[Any],
         device: th.device | str,
         statistics: Mapping[str, th.Tensor] | None,
+        encoder: Encoder | None,
     ) -> None:
         self.distribution = distribution
         self._statistics = statistics or {}
+        self._encoder = encoder
         self._default = (policy_class, dict(policy_kwargs))
         self._spaces = (observation_space, action_space)
         self._device = device
@@ -119,11 +126,25 @@ class LearnerSampler:
         self._template = lru_cache(maxsize=256)(self._build_template)
         self._weights = th.tensor([float(component.weight) for component in distribution.components])
         for index, component in enumerate(distribution.components):
-            self._check(self._policy(self._shape_of(index), component.draws_layers))
+            self._check(self._policy(self._shape_of(index), component.draws_layers), component.draws_layers)
+        layers, rest = self._split(actor_of(self._policy(0, False)))
+        self._encoder_layers, self._is_taught = layers, rest is not None
 
-    def _check(self, policy: BasePolicy) -> None:
+    def _split(self, actor: Network) -> tuple[nn.Module | None, Network | None]:
+        share_statistics(actor, self._statistics)
+        return (None, actor) if self._encoder is None else self._encoder.split(actor)
+
+    def _check(self, policy: BasePolicy, draws_layers: bool) -> None:
         """Outputs that do not fit the labels would be taught nonsense where a product broadcasts."""
-        width, found = n_outputs(self._spaces[1]), getattr(actor_of(policy).head, "out_features", None)
+        actor = actor_of(policy)
+        if self._encoder is not None:
+            if draws_layers and self._encoder.n_layers >= encoder_levels(actor):  # the last one is behind those that are drawn
+                raise ValueError(
+                    f"the encoder holds {self._encoder.n_layers} layers of the learners, which leaves none to draw: leave out "
+                    "`width`, `depth`, `activation` and `layer_norm` in `learner_distribution`"
+                )
+            self._encoder.split(actor)
+        width, found = n_outputs(self._spaces[1]), getattr(actor.head, "out_features", None)
         if found not in (None, width):
             raise ValueError(
                 f"{type(policy).__name__} in `learner_distribution` has {found} outputs, "
@@ -139,6 +160,8 @@ class LearnerSampler:
         :return: M initial learners, of at most ``n_shapes`` shapes
         """
         components = self.distribution.components
+        if not self._is_taught:
+            return Learners([], self._encoder_layers, n_learners)
         varied = len(components) > 1 or components[0].draws_layers
         n_slots = min(n_learners, self.distribution.n_shapes) if varied else 1
         slots = th.multinomial(self._weights, n_slots, replacement=True, generator=generator).tolist()
@@ -149,7 +172,8 @@ class LearnerSampler:
             params = self._draw(index, architecture, n, generator)
             drawn.setdefault((self._shape_of(index), architecture), []).append(params)
         return Learners(
-            [(self._template(*shape), parts[0] if len(parts) == 1 else _concatenate(parts)) for shape, parts in drawn.items()]
+            [(self._template(*shape), parts[0] if len(parts) == 1 else _concatenate(parts)) for shape, parts in drawn.items()],
+            self._encoder_layers,
         )
 
     def _shape_of(self, index: int) -> int:
@@ -212,8 +236,9 @@ class LearnerSampler:
         actor = actor_of(self._policy(index, architecture is not None))
         if architecture is not None:
             actor = perceptron(actor, architecture)
-        share_statistics(actor, self._statistics)
-        return StackedNetwork(actor)
+        _, rest = self._split(actor)
+        assert rest is not None
+        return StackedNetwork(rest)
 
     def action_distribution(self) -> ActionDistribution:
         """That of the learners (of the first component, if there are several)."""

@@ -1,6 +1,6 @@
 """Learners: a stacked population of initial or trained actors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch as th
@@ -13,18 +13,29 @@ class Learners:
     M actors, stacked group by group: the learners of one group have one shape.
 
     :param groups: per shape, its forward pass and the parameters ``(m, *shape)``; learner 0 is the first of group 0
+    :param encoder: first layers that all of them share, from observations ``(b, *preprocessed shape)`` to ``(b, ...)``
+    :param n_learners: M, where the encoder is all there is to a learner and no groups are left
     """
 
-    def __init__(self, groups: Sequence[tuple[StackedNetwork, Params]]) -> None:
+    def __init__(
+        self,
+        groups: Sequence[tuple[StackedNetwork, Params]],
+        encoder: Callable[[Any], th.Tensor] | None = None,
+        n_learners: int = 0,
+    ) -> None:
         self.groups = list(groups)
+        self.encoder = encoder
         self._sizes = [next(iter(params.values())).shape[0] for _, params in self.groups]
-        self.n_learners = sum(self._sizes)
+        self.n_learners = sum(self._sizes) or n_learners
 
     def __call__(self, observations: Any) -> th.Tensor:
         """
         :param observations: ``(M, b, *preprocessed shape)``, or a dict of such tensors: learner i sees ``[i]``
         :return: outputs ``(M, b, n_outputs)``
         """
+        observations = self._encode(observations)
+        if not self.groups:
+            return observations  # type: ignore[no-any-return]
         if len(self.groups) == 1:
             actor, params = self.groups[0]
             return actor(params, observations)
@@ -38,6 +49,7 @@ class Learners:
         :raises ValueError: if learners of several widths are stacked
         """
         latents, outputs = [], []
+        observations = self._encode(observations)
         for (actor, params), part in zip(self.groups, self._split(observations), strict=True):
             latents.append(actor.latent(params, part))
             outputs.append(actor.head(params, latents[-1]))
@@ -62,6 +74,15 @@ class Learners:
             return self(inputs).flatten(0, 1), None
         outputs, latent = self.with_latent(inputs)
         return outputs.flatten(0, 1), latent.flatten(0, 1)
+
+    def _encode(self, observations: Any) -> Any:
+        if self.encoder is None:
+            return observations
+        if isinstance(observations, Mapping):
+            flat: Any = {key: value.flatten(0, 1) for key, value in observations.items()}
+        else:
+            flat = observations.flatten(0, 1)
+        return self.encoder(flat).unflatten(0, (self.n_learners, -1))
 
     def _split(self, observations: Any) -> Sequence[Any]:
         if isinstance(observations, Mapping):

@@ -54,6 +54,24 @@ class Network(nn.Module):
         return None
 
 
+def parts_of(network: Network) -> list[tuple[str, nn.Module]]:
+    """
+    :param network: an actor
+    :return: the modules that it runs through, with their names, up to where a custom ``mlp_extractor`` begins; a features
+        extractor with code of its own is one module
+    """
+    pairs: list[tuple[str, nn.Module]] = []
+    for part in ("features", "latent", "head"):
+        module = getattr(network, part)
+        try:
+            pairs += _unfold(part, module)
+        except _NotSequentialError:
+            if part != "features":
+                break
+            pairs.append((part, module))
+    return pairs
+
+
 class _NotSequentialError(Exception):
     """Raised inside ``Network.chain``."""
 

@@ -22,12 +22,16 @@ ELEMENTWISE = (
 )  # fmt: skip
 
 
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
 class StackedNetwork:
     """
     The forward pass of M actors of one shape.
 
     A chain of linear layers, layer norms and element-wise functions is evaluated by batched matrix products, which for
-    small networks is several times as fast as ``vmap``; every other actor goes through ``vmap``.
+    small networks is several times as fast as ``vmap``; actors with convolutions are called one by one, since ``vmap`` makes
+    grouped convolutions of them, which are slower, and not faster in half precision; every other actor goes through ``vmap``.
 
     :param actor: any actor of that shape; its parameter values are not used
     """
@@ -37,8 +41,10 @@ class StackedNetwork:
         self.mlp = mlp_step.layers_of(actor.chain())
         layers = _batched_layers(actor)
         self.batched = layers is not None
-        self._hidden = layers[:-1] if layers is not None else [self._vmap_latent]
-        self.head = layers[-1] if layers is not None else self._vmap_head
+        self._hidden = layers[:-1] if layers is not None else [self._called_latent]
+        self.head = layers[-1] if layers is not None else self._called_head
+        convolves = any(isinstance(module, CONVOLUTIONS) for module in actor.modules())
+        self._call = _call_one_by_one if convolves else _vmap_call
 
     @cached_property
     def roles(self) -> dict[str, int]:
@@ -51,7 +57,8 @@ class StackedNetwork:
         :param observations: ``(M, b, *preprocessed shape)``, or a dict of such tensors
         :return: outputs ``(M, b, n_outputs)``
         """
-        if self.mlp is not None and isinstance(observations, th.Tensor) and observations.dim() == 3:
+        plain = isinstance(observations, th.Tensor) and observations.dim() == 3
+        if self.mlp is not None and plain and not th.is_autocast_enabled(observations.device.type):
             return mlp_step.forward(self.mlp, params, observations)
         return self.differentiable(params, observations)
 
@@ -71,12 +78,12 @@ class StackedNetwork:
             observations = layer(params, observations)
         return observations
 
-    def _vmap_latent(self, params: Mapping[str, th.Tensor], observations: th.Tensor) -> th.Tensor:
-        features = _vmap_call(self.template.features, params, "features.", observations)
-        return _vmap_call(self.template.latent, params, "latent.", features)
+    def _called_latent(self, params: Mapping[str, th.Tensor], observations: th.Tensor) -> th.Tensor:
+        features = self._call(self.template.features, params, "features.", observations)
+        return self._call(self.template.latent, params, "latent.", features)
 
-    def _vmap_head(self, params: Mapping[str, th.Tensor], latent: th.Tensor) -> th.Tensor:
-        return _vmap_call(self.template.head, params, "head.", latent)
+    def _called_head(self, params: Mapping[str, th.Tensor], latent: th.Tensor) -> th.Tensor:
+        return self._call(self.template.head, params, "head.", latent)
 
 
 def stack_parameters(actors: list[Network]) -> Params:
@@ -101,8 +108,22 @@ def write_parameters(actor: Network, params: Mapping[str, th.Tensor], index: int
         actor.get_parameter(name).copy_(value[index])
 
 
+def _below(prefix: str, params: Mapping[str, th.Tensor]) -> Params:
+    return {name.removeprefix(prefix): tensor for name, tensor in params.items() if name.startswith(prefix)}
+
+
+def _call_one_by_one(module: nn.Module, params: Mapping[str, th.Tensor], prefix: str, inputs: Any) -> th.Tensor:
+    own, is_dict = _below(prefix, params), isinstance(inputs, Mapping)
+    m = len(next(iter(inputs.values())) if is_dict else inputs)
+    parts = ({key: value[i] for key, value in inputs.items()} if is_dict else inputs[i] for i in range(m))
+    outputs = [
+        functional_call(module, {name: value[i] for name, value in own.items()}, (part,)) for i, part in enumerate(parts)
+    ]
+    return outputs[0].unsqueeze(0) if m == 1 else th.stack(outputs)
+
+
 def _vmap_call(module: nn.Module, params: Mapping[str, th.Tensor], prefix: str, inputs: th.Tensor) -> th.Tensor:
-    own = {name.removeprefix(prefix): tensor for name, tensor in params.items() if name.startswith(prefix)}
+    own = _below(prefix, params)
 
     def call(one: dict[str, th.Tensor], x: th.Tensor) -> Any:
         return functional_call(module, one, (x,))

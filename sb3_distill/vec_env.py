@@ -13,98 +13,29 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecMonitor, VecNormalize
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
 from sb3_distill import wrappers
+from sb3_distill.atari.vec_env import AtariVecEnv
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import Normalization
 from sb3_distill.envpool_vec_env import EnvPoolVecEnv
+from sb3_distill.gymnasium_vec_env import GymnasiumVecEnv
 from sb3_distill.spaces import Json, is_json
 from sb3_distill.worker_vec_env import WorkerVecEnv, can_fork, n_cores
 
 NOT_THE_TASK = ("render_mode", "autoreset_mode", "num_envs", "max_episode_steps", "vectorization_mode", "vector_kwargs")
 """Keyword arguments that say how an environment is run, not what it is."""
 
-EXTRAS = {"gymnasium.envs.mujoco": ("mujoco", "mujoco"), "gymnasium.envs.box2d": ("Box2D", "box2d")}
-"""Modules of Gymnasium's environments, what they import, and our extra that installs it."""
+EXTRAS = {
+    "gymnasium.envs.mujoco": ("mujoco", "mujoco"),
+    "gymnasium.envs.box2d": ("Box2D", "box2d"),
+    "sb3_distill.atari": ("ale_py", "atari"),
+}
+"""Modules of environments, what they import, and our extra that installs it."""
 
-SIMULATORS = ("gymnasium.envs.mujoco", "gymnasium.envs.box2d", "shimmy.dm_control")
+SIMULATORS = ("gymnasium.envs.mujoco", "gymnasium.envs.box2d", "shimmy.dm_control", "sb3_distill.atari")
 """Modules of environments whose step takes longer than a message to another process."""
-
-
-class GymnasiumVecEnv(VecEnv):
-    """
-    A Gymnasium vector environment as an SB3 ``VecEnv``.
-
-    :param env: a vector environment that resets in the step that ends an episode (``AutoresetMode.SAME_STEP``)
-    :raises ValueError: for another autoreset mode: SB3 would take the reset as a transition of the task
-    """
-
-    def __init__(self, env: "VectorEnv[Any, Any, Any]") -> None:
-        mode = env.metadata.get("autoreset_mode")
-        if mode != AutoresetMode.SAME_STEP:
-            raise ValueError(
-                f"{env} has autoreset mode {getattr(mode, 'name', mode)}, but SB3 needs SAME_STEP: make it with "
-                "gym.make_vec(..., autoreset_mode=AutoresetMode.SAME_STEP) or, for a SyncVectorEnv or AsyncVectorEnv, "
-                'gym.make_vec(..., vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP})'
-            )
-        self.env = env
-        self._actions: Any = None
-        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
-
-    def reset(self) -> VecEnvObs:
-        seed = None if self._seeds[0] is None else int(self._seeds[0])
-        observations, _ = self.env.reset(seed=seed, options=self._options[0] or None)
-        self._reset_seeds()
-        self._reset_options()
-        return observations  # type: ignore[no-any-return]
-
-    def step_async(self, actions: np.ndarray[Any, Any]) -> None:
-        self._actions = actions
-
-    def step_wait(self) -> VecEnvStepReturn:
-        observations, rewards, terminated, truncated, info = self.env.step(self._actions)
-        dones = terminated | truncated
-        own = {key: value for key, value in info.items() if not key.lstrip("_").startswith("final_")}
-        infos: list[dict[str, Any]] = [_info_of(own, i) if own else {} for i in range(self.num_envs)]
-        if dones.any():
-            final, final_info = info["final_obs"], info.get("final_info", {})
-            for i in np.flatnonzero(dones).tolist():
-                infos[i].update(_info_of(final_info, i))
-                last = {key: value[i] for key, value in final.items()} if isinstance(final, dict) else final[i]
-                infos[i]["terminal_observation"] = last
-                infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
-        return observations, np.asarray(rewards, dtype=np.float32), dones, infos
-
-    def close(self) -> None:
-        self.env.close()
-
-    def get_images(self) -> Sequence[np.ndarray[Any, Any] | None]:
-        frames = self.env.render()
-        return [None] * self.num_envs if frames is None else list(frames)  # type: ignore[arg-type]
-
-    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        value = getattr(self.env, attr_name)
-        return [value for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        raise NotImplementedError(f"a native vector environment has no attributes of its own per environment ({attr_name})")
-
-    def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
-        raise NotImplementedError(f"a native vector environment has no methods of its own per environment ({method_name})")
-
-    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
-        return [False for _ in self._get_indices(indices)]
-
-
-def _info_of(info: dict[str, Any], i: int) -> dict[str, Any]:
-    """What a Gymnasium vector environment tells about environment ``i``: a mask ``_key`` says for whom ``key`` is given."""
-    return {
-        key: _info_of(value, i) if isinstance(value, dict) else value[i]
-        for key, value in info.items()
-        if not key.startswith("_") and (f"_{key}" not in info or info[f"_{key}"][i])
-    }
 
 
 def import_plugin(env_id: str) -> None:
@@ -184,8 +115,9 @@ def make_vec_env(
 
     The native way is taken for an id that is registered with a vector environment of its own, unless an argument asks
     for something that only separate environments have (``wrapper_class``, ``vec_env_cls``, ``monitor_dir``). Several
-    simulators (MuJoCo, Box2D, dm_control) are stepped in as many processes as there are cores, see ``WorkerVecEnv``;
-    ``vec_env_cls=EnvPoolVecEnv`` takes EnvPool's. Given a dataset or the path of one, its own environment is made, in the
+    simulators (MuJoCo, Box2D, dm_control, the memory of Atari games) are stepped in as many processes as there are cores, see
+    ``WorkerVecEnv``; ``vec_env_cls=EnvPoolVecEnv`` takes EnvPool's, ``vec_env_cls=AtariVecEnv`` ALE's, which preprocesses and
+    stacks frames. Given a dataset or the path of one, its own environment is made, in the
     wrappers that the file records.
 
     :return: a monitored ``VecEnv``
@@ -201,15 +133,21 @@ def make_vec_env(
             raise ValueError("the dataset does not say for which environment it was made: pass one")
         env_id, env_kwargs = info.env_id, {**info.env_kwargs, **(env_kwargs or {})}
         wrapper_class = wrapper_class or wrappers.wrapper_class(info.wrappers)
+        options = wrappers.atari_options(info.wrappers)
+        if options is not None and vec_env_cls is None:
+            vec_env_cls, vec_env_kwargs = AtariVecEnv, {**options, **(vec_env_kwargs or {})}
     if isinstance(env_id, str):
         import_plugin(env_id)
     per_env = (wrapper_class, vec_env_cls, monitor_dir, vec_env_kwargs, monitor_kwargs, wrapper_kwargs)
     if isinstance(env_id, str) and not any(per_env) and has_native_vector_env(env_id):
         env: VecEnv = VecMonitor(make_native(env_id, n_envs, env_kwargs))
         env.seed(seed)
-    elif isinstance(vec_env_cls, type) and issubclass(vec_env_cls, EnvPoolVecEnv):
+    elif isinstance(vec_env_cls, type) and issubclass(vec_env_cls, (EnvPoolVecEnv, AtariVecEnv)):
         if wrapper_class or monitor_dir or monitor_kwargs or wrapper_kwargs:
-            raise ValueError("EnvPool's environments are stepped together: they take no wrapper and no monitor of their own")
+            raise ValueError(
+                f"the environments of {vec_env_cls.__name__} are stepped together: they take no wrapper and no monitor of "
+                "their own"
+            )
         env = VecMonitor(vec_env_cls(str(env_id), n_envs, seed, env_kwargs=env_kwargs, **(vec_env_kwargs or {})))
     else:
         env = sb3_make_vec_env(

@@ -11,6 +11,7 @@ import gymnasium as gym
 from stable_baselines3.common import vec_env as sb3
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
+from sb3_distill.atari.vec_env import AtariVecEnv
 from sb3_distill.spaces import Json, is_json
 from sb3_distill.worker_vec_env import WorkerVecEnv
 
@@ -84,6 +85,8 @@ def recorded_wrappers(env: VecEnv) -> list[Json]:
             warnings.warn(f"statistics of {wrapper.name} do not travel in the dataset: use a VecNormalize", stacklevel=3)
         records.append({"name": wrapper.name, "entry_point": wrapper.entry_point, "kwargs": kwargs})
     around: list[Json] = []
+    if isinstance(env.unwrapped, AtariVecEnv):
+        records.append({"name": "AtariVecEnv", "entry_point": "atari", "kwargs": dict(env.unwrapped.options)})
     while isinstance(env, VecEnvWrapper):
         name = type(env).__name__
         if name not in TRANSPARENT:
@@ -98,7 +101,7 @@ def wrapper_class(records: Sequence[Json]) -> Callable[["gym.Env[Any, Any]"], "g
     :return: what puts on the wrappers of each environment, if there are any
     :raises ValueError: for a wrapper that a file cannot say how to make
     """
-    inner = [(_resolve(record), record["kwargs"]) for record in records if record["entry_point"] != "vec_env"]
+    inner = [(_resolve(record), record["kwargs"]) for record in records if record["entry_point"] not in ("vec_env", "atari")]
 
     def wrap(env: "gym.Env[Any, Any]") -> "gym.Env[Any, Any]":
         for cls, kwargs in inner:
@@ -106,6 +109,14 @@ def wrapper_class(records: Sequence[Json]) -> Callable[["gym.Env[Any, Any]"], "g
         return env
 
     return wrap if inner else None
+
+
+def atari_options(records: Sequence[Json]) -> Json | None:
+    """
+    :param records: of a dataset
+    :return: the arguments of its ``AtariVecEnv``; ``None`` if there is none
+    """
+    return next((record["kwargs"] for record in records if record["entry_point"] == "atari"), None)
 
 
 def wrap_vec_env(env: VecEnv, records: Sequence[Json]) -> VecEnv:

@@ -55,3 +55,15 @@ def test_seeds_decide():
         env = make_vec_env("CartPole-v1", 4, vec_env_cls=EnvPoolVecEnv)
         labels.append(PPMO("MlpPolicy", env, n_steps=32, seed=0).learn(300).dataset.labels.detach().numpy())
     np.testing.assert_array_equal(*labels)
+
+
+def test_it_shows_the_contact_forces_that_gymnasium_shows():
+    pytest.importorskip("envpool")
+    forces = []
+    for cls in (EnvPoolVecEnv, None):
+        env = make_vec_env("Humanoid-v4", 4, seed=0, vec_env_cls=cls)
+        env.reset()
+        actions = np.zeros((4, 17), dtype=np.float32)
+        forces.append(np.mean([np.abs(env.step(actions)[0][:, -84:]).mean() for _ in range(60)]))
+        env.close()
+    assert forces[0] > 0.5 and forces[0] == pytest.approx(forces[1], rel=0.3)

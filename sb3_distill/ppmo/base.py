@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dataset_init import start_from, visit
+from sb3_distill.encoder import Encoder, split
 from sb3_distill.learner_distribution import LearnerDistribution
 from sb3_distill.learners import Learners
 from sb3_distill.networks import actor_of, parameters_in_use, statistics_of
@@ -23,6 +24,7 @@ from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuf
 from sb3_distill.ppmo.critic import Critic
 from sb3_distill.ppmo.dataset_setup import DatasetOwner
 from sb3_distill.ppmo.policies import POLICIES
+from sb3_distill.ppmo.precision import Precision
 from sb3_distill.ppmo.sizes import resolve_batch_size, resolve_n_learners
 from sb3_distill.spaces import check_action_space, check_observation_space, preprocessed_shape
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
@@ -107,7 +109,9 @@ class DistillationAlgorithm(DatasetOwner):
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         if self.env is None:
             raise ValueError("there is no environment to learn from: call `set_env(env)`, or load with `PPMO.load(path, env)`")
-        is_fresh = self.initial_dataset is None and self.num_timesteps == 0 and self._n_updates == 0
+        is_fresh = (
+            self.initial_dataset is None and self.encoder_from is None and self.num_timesteps == 0 and self._n_updates == 0
+        )
         if self.dataset_init == "observations" and is_fresh:
             n_steps = max(self.n_steps, -(-self.dataset.n_instances // self.n_envs))
             start_from(self.dataset, visit(self.env, n_steps), self._generator, self.policy.normalize_images)
@@ -125,17 +129,22 @@ class DistillationAlgorithm(DatasetOwner):
     def _setup_learners(self) -> None:
         if hasattr(self.policy, "lstm_actor"):
             raise ValueError("recurrent policies are not supported: an action must follow from one observation; stack frames")
-        actor = actor_of(self.policy)
-        self._policy_actor = StackedNetwork(actor)
+        actor = self._actor = actor_of(self.policy)
         self.policy.set_training_mode(False)
+        self._given_dataset = self._take_given_dataset(actor)
+        layers, rest = split(actor, self.encoder_layers)
+        self._policy_encoder, self._policy_rest = layers, None if rest is None else StackedNetwork(rest)
+        encoder = None if layers is None else Encoder(dict(layers.named_parameters()), self.encoder_layers)
+        self._first_encoder = encoder if self._given_dataset is None else self._given_dataset.encoder
         # `policy` acts as one fixed draw, re-taught as the dataset changes; its initial values are part of the model.
         self.initial_actor = copy.deepcopy(actor)
         shape = preprocessed_shape(self.observation_space)
         zeros = partial(th.zeros, device=self.device)
         example: Any = {k: zeros(1, *s) for k, s in shape.items()} if isinstance(shape, dict) else zeros(1, *shape)
-        self._taught_names = parameters_in_use(actor, example)
-        taught = {id(actor.get_parameter(name)) for name in self._taught_names}
-        self._critic = Critic(self.policy, taught, self._rates()["critic"])
+        in_use = {id(actor.get_parameter(name)) for name in parameters_in_use(actor, example)}
+        self._taught_names = [] if rest is None else [name for name, value in rest.named_parameters() if id(value) in in_use]
+        self._precision = Precision(self.autocast_dtype, self.device)
+        self._critic = Critic(self.policy, in_use, self._rates()["critic"], self._precision)
         self._latent_dim = int(self.policy.action_net.in_features) if self._actions.state_dependent else None  # type: ignore[arg-type]
         self._statistics = statistics_of(actor)
         self._sampler = LearnerDistribution.parse(self.learner_distribution).bind(
@@ -145,14 +154,21 @@ class DistillationAlgorithm(DatasetOwner):
             self.action_space,
             self.device,
             self._statistics,
+            self._first_encoder,
         )
+        if rest is None and self._latent_dim is not None:
+            raise ValueError("gSDE needs the inputs of a learner's last layer: leave it out of the encoder")
 
     def _teach_policy(self) -> None:
         """Make ``policy`` what the dataset teaches its fixed draw."""
-        initial = Learners([(self._policy_actor, stack_parameters([self.initial_actor]))])
+        initial = stack_parameters([self.initial_actor])
         with th.no_grad():
-            params = self.dataset.teach(initial).groups[0][1]
-            write_parameters(self._policy_actor.template, {name: params[name] for name in self._taught_names})
+            if self.dataset.encoder is not None:
+                write_parameters(self._actor, {name: value[None] for name, value in self.dataset.encoder.named_parameters()})
+            if (rest := self._policy_rest) is not None:
+                own = {name: initial[name] for name, _ in rest.template.named_parameters()}
+                params = self.dataset.teach(Learners([(rest, own)], self._policy_encoder)).groups[0][1]
+                write_parameters(rest.template, {name: params[name] for name in self._taught_names})
             if self.dataset.log_std is not None:
                 self.policy.log_std.copy_(self._actions.expand_log_std(self.dataset.log_std, self._latent_dim or 0))
         if self.use_sde:
@@ -166,18 +182,20 @@ class DistillationAlgorithm(DatasetOwner):
         """
         if not self._statistics:
             return
-        actor = self._policy_actor.template
-        norms = [module for module in actor.modules() if getattr(module, "track_running_stats", False)]
+        norms = [module for module in self._actor.modules() if getattr(module, "track_running_stats", False)]
         for norm in norms:
             norm.train()
-        actor(preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images))
+        self._actor(preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images))
         for norm in norms:
             norm.eval()
 
     def _outputs(self, learners: Learners, observations: Any) -> tuple[th.Tensor, th.Tensor | None]:
         """``Learners.outputs`` for observations as they come from the environments or the buffer."""
+        observations = self._precision.arrange(observations)
         inputs = preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images)
-        return learners.outputs(inputs, self._actions.state_dependent)
+        with self._precision():
+            outputs, latent = learners.outputs(inputs, self._actions.state_dependent)
+        return outputs.float(), None if latent is None else latent.float()
 
     def _rescue(self) -> str:
         folder = self.logger.get_dir()
@@ -188,9 +206,10 @@ class DistillationAlgorithm(DatasetOwner):
         return f" and was written to {path}"
 
     def _excluded_save_params(self) -> list[str]:
-        derived = ("learners", "_sampler", "_policy_actor", "_critic", "_actions", "_statistics", "_dataset_parameters")
+        derived = ("learners", "_sampler", "_critic", "_actions", "_statistics", "_clipped_apart")
+        networks = ("_actor", "_policy_encoder", "_policy_rest", "_given_dataset", "_first_encoder", "_precision")
         numbers = ("_taught_names", "_n_learners", "_batch_size", "_latent_dim")
-        return [*super()._excluded_save_params(), *derived, *numbers]
+        return [*super()._excluded_save_params(), *derived, *networks, *numbers]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer", "dataset", "dataset_optimizer", "initial_actor"], []

@@ -9,6 +9,7 @@ from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.utils import obs_as_tensor
 
 from sb3_distill.networks import critic_of
+from sb3_distill.ppmo.precision import Precision
 from sb3_distill.stacked import StackedNetwork
 
 CHUNK = 2_048  # observations per forward pass after a rollout: what stays in a core's cache
@@ -19,10 +20,12 @@ class Critic:
     :param policy: whose critic it is; its optimizer is made anew, for the critic's parameters only
     :param taught: identities of the parameters that the dataset teaches
     :param learning_rate: of the optimizer
+    :param precision: of the forward passes
     """
 
-    def __init__(self, policy: ActorCriticPolicy, taught: Set[int], learning_rate: float) -> None:
+    def __init__(self, policy: ActorCriticPolicy, taught: Set[int], learning_rate: float, precision: Precision) -> None:
         self.policy = policy
+        self._precision = precision
         self.parameters = [
             parameter for name, parameter in policy.named_parameters() if id(parameter) not in taught and name != "log_std"
         ]
@@ -38,13 +41,18 @@ class Critic:
 
     def __call__(self, observations: Any) -> th.Tensor:
         """Values ``(n,)`` of observations ``(n, *obs)`` (tensors, not yet preprocessed)."""
+        observations = self._precision.arrange(observations)
+        with self._precision():
+            return self._forward(observations).float().flatten()
+
+    def _forward(self, observations: Any) -> th.Tensor:
         if self._network is None:
-            return self.policy.predict_values(observations).flatten()
+            return self.policy.predict_values(observations)
         space = self.policy.observation_space
         inputs: Any = preprocess_obs(observations, space, normalize_images=self.policy.normalize_images)
         inputs = {key: value[None] for key, value in inputs.items()} if isinstance(inputs, dict) else inputs[None]
         params = {name: value[None] for name, value in self._network.template.named_parameters()}
-        return self._network(params, inputs).flatten()
+        return self._network(params, inputs)
 
     def of_arrays(self, observations: Any, n: int, rollout: bool = False) -> th.Tensor:
         """

@@ -12,17 +12,18 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import DatasetInfo, Normalization, policy_kwargs_to_json
 from sb3_distill.dataset_init import draw_dataset
+from sb3_distill.encoder import Encoder
 from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop
 from sb3_distill.learner_distribution import LearnerDistribution
-from sb3_distill.networks import share_statistics
+from sb3_distill.networks import Network, share_statistics
 from sb3_distill.ppmo.arguments import schedule
+from sb3_distill.ppmo.critic import Critic
 from sb3_distill.ppmo.sizes import default_inner_rate, resolve_n_instances
 from sb3_distill.spaces import SUPPORTED_ACTION_SPACES
-from sb3_distill.stacked import StackedNetwork
 from sb3_distill.vec_env import continue_statistics, env_origin, import_plugin, normalization_of
 from sb3_distill.wrappers import recorded_wrappers
 
-FOLLOWING_RATES = {"labels": 10.0, "rates": 5.0, "log_std": 1.0, "critic": 0.5}
+FOLLOWING_RATES = {"labels": 10.0, "rates": 5.0, "log_std": 1.0, "critic": 0.5, "encoder": 0.05}
 """Step sizes that are not given, in units of ``learning_rate``."""
 
 
@@ -34,7 +35,11 @@ class DatasetOwner(OnPolicyAlgorithm):
     _n_saved: int
     _generator: th.Generator
     _statistics: dict[str, th.Tensor]
-    _policy_actor: StackedNetwork
+    _actor: Network
+    _critic: Critic
+    _clipped_apart: list[list[th.Tensor]]
+    _given_dataset: SyntheticDataset | None
+    _first_encoder: Encoder | None
     initial_actor: Any
 
     def __init__(
@@ -52,10 +57,14 @@ class DatasetOwner(OnPolicyAlgorithm):
         n_inner_steps: int = 1,
         initial_dataset: Any = None,
         dataset_init: str = "normal",
+        encoder_layers: int = 0,
+        encoder_from: Any = None,
         labels_learning_rate: float | Schedule | None = None,
         rates_learning_rate: float | Schedule | None = None,
         log_std_learning_rate: float | Schedule | None = None,
         critic_learning_rate: float | Schedule | None,
+        encoder_learning_rate: float | Schedule | None = None,
+        autocast_dtype: str | None = None,
         weight_decay: float,
         batch_size: int | None,
         normalize_advantage: bool,
@@ -80,24 +89,23 @@ class DatasetOwner(OnPolicyAlgorithm):
         self.inner_rate_relative = inner_rate_relative
         self.initial_dataset = initial_dataset
         self.dataset_init = dataset_init
+        self.encoder_layers = encoder_layers
+        self.encoder_from = encoder_from
         self.labels_learning_rate = labels_learning_rate
         self.rates_learning_rate = rates_learning_rate
         self.log_std_learning_rate = log_std_learning_rate
         self.critic_learning_rate = critic_learning_rate
+        self.encoder_learning_rate = encoder_learning_rate
+        self.autocast_dtype = autocast_dtype
         self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.normalize_advantage = normalize_advantage
 
     def _setup_dataset(self) -> None:
         info: DatasetInfo | None = getattr(self, "dataset_info", None)  # a loaded model brings it along
-        if info is None and self.initial_dataset is not None:
-            self.dataset = self._take_initial_dataset()
+        if self._given_dataset is not None:
+            self._continue_dataset(self._given_dataset)
             info = self.dataset.info
-            if self.n_instances not in (None, self.dataset.n_instances):
-                warnings.warn(
-                    f"n_instances={self.n_instances} is not used: `initial_dataset` has {self.dataset.n_instances}",
-                    stacklevel=2,
-                )
         else:
             loop = self._configured_inner_loop() if info is None else make_inner_loop(**info.inner_loop)
             log_std_init = getattr(self.policy, "log_std_init", 0.0)
@@ -108,20 +116,26 @@ class DatasetOwner(OnPolicyAlgorithm):
             self.dataset = draw_dataset(
                 resolve_n_instances(self.n_instances, self.action_space), loop, info, self._generator, log_std_init
             )
+            self.dataset.encoder = self._first_encoder
         if info.normalization is not None:
             self._continue_normalization(info.normalization)
         self.dataset_info, self.n_instances, self._n_saved = info, self.dataset.n_instances, self.dataset.n_instances
         self.dataset.to(self.device)
         self.dataset.statistics = self._statistics
-        groups = {
-            "learning": self.dataset.observation_parameters(),
+        groups: dict[str, list[th.Tensor]] = {
+            "learning": [*self.dataset.observation_parameters()],
             "labels": [self.dataset.labels],
             "rates": list(self.dataset.learned.values()),
             "log_std": [] if self.dataset.log_std is None else [self.dataset.log_std],
+            "encoder": [] if self.dataset.encoder is None else list(self.dataset.encoder.parameters()),
         }
         rates = self._rates()
         decay = {"learning": self.weight_decay}
-        self._dataset_parameters = list(self.dataset.parameters())
+        self._clipped_apart = [
+            [parameter for name, own in groups.items() if name != "encoder" for parameter in own],
+            groups["encoder"],
+            [*self._critic.parameters],
+        ]
         self.dataset_optimizer = th.optim.AdamW(
             [
                 {"params": params, "lr": rates[name], "name": name, "weight_decay": decay.get(name, 0.0)}
@@ -169,16 +183,42 @@ class DatasetOwner(OnPolicyAlgorithm):
             policy=names[0] if names and policy_kwargs is not None else None,
             policy_kwargs=policy_kwargs or {},
             inner_loop=loop.settings(),
+            encoder_layers=self.encoder_layers,
             loss=self.outer_loss,
             seed=self.seed,
         )
         self._say_where(info)
         return info
 
-    def _take_initial_dataset(self) -> SyntheticDataset:
-        given = self.initial_dataset
+    def _take_given_dataset(self, actor: Network) -> SyntheticDataset | None:
+        """The dataset to go on from, if any; ``encoder_from`` gives away the last layers of its encoder."""
+        is_loaded = hasattr(self, "dataset_info")
+        given = self.initial_dataset if self.encoder_from is None else self.encoder_from
+        if is_loaded or given is None:
+            return None
+        if self.initial_dataset is not None and self.encoder_from is not None:
+            raise ValueError("`initial_dataset` and `encoder_from` exclude each other: both say where to start from")
         dataset = copy.deepcopy(given) if isinstance(given, SyntheticDataset) else SyntheticDataset.load(given)
-        share_statistics(self._policy_actor.template, dataset.statistics)
+        level = dataset.encoder_layers
+        if self.encoder_from is not None:
+            if dataset.encoder is None or not isinstance(self.encoder_layers, int) or level <= self.encoder_layers:
+                raise ValueError(
+                    f"`encoder_from` must have more layers in its encoder than encoder_layers={self.encoder_layers}, it has "
+                    f"{level}" + ("; go on from it with `initial_dataset`" if level == self.encoder_layers else "")
+                )
+            dataset.encoder = dataset.encoder.first(self.encoder_layers, actor)
+        elif self.encoder_layers not in (0, level):
+            raise ValueError(
+                f"`initial_dataset` has {level} layers in its encoder, not encoder_layers={self.encoder_layers}"
+                + (": start from it with `encoder_from`" if level > self.encoder_layers else "")
+            )
+        else:
+            self.encoder_layers = level
+        return dataset
+
+    def _continue_dataset(self, dataset: SyntheticDataset) -> None:
+        """A given dataset becomes this run's."""
+        share_statistics(self._actor, dataset.statistics)
         share_statistics(self.initial_actor, dataset.statistics)
         dataset.check_spaces(self.observation_space, self.action_space)
         own = dataset.info.inner_loop
@@ -192,10 +232,14 @@ class DatasetOwner(OnPolicyAlgorithm):
             )
         if self.dataset_init != "normal":
             warnings.warn("`dataset_init` is not used: `initial_dataset` brings its observations", stacklevel=2)
+        if self.n_instances not in (None, dataset.n_instances):
+            warnings.warn(
+                f"n_instances={self.n_instances} is not used: `initial_dataset` has {dataset.n_instances}", stacklevel=2
+            )
         # It goes on from there under this run's conditions; its scores are no longer true.
         before, dataset.info = dataset.info, self._describe(dataset.inner_loop)
         dataset.info.timesteps, dataset.info.normalization = before.timesteps, before.normalization
-        return dataset
+        self.dataset = dataset
 
     def _continue_normalization(self, normalization: Normalization) -> None:
         if self.env is not None and self._vec_normalize_env is None:

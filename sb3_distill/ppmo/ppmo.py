@@ -44,16 +44,23 @@ class PPMO(LearnerDrivenAlgorithm):
     :param initial_dataset: A dataset, file or shipped set to continue from
     :param dataset_init: How the synthetic observations start: ``"normal"``, drawn from a standard normal distribution (the
         paper), or ``"observations"``, states that random actions visit (a rollout of them comes before learning)
+    :param encoder_layers: ``l`` of the paper: so many first layers of the learners are an encoder, which all of them share and
+        which is trained by the outer loss, with the dataset (Algorithm 2). 0: full distillation; all layers: PPO
+    :param encoder_from: A dataset, file or shipped set with more layers in its encoder, to continue from: the last layers are
+        given back to the learners (the rollback of Table 2)
     :param learning_rate: Step size of Adam on the synthetic observations
     :param labels_learning_rate: The same for the labels; ``None``: 10 times ``learning_rate``
     :param rates_learning_rate: The same for the logarithms of the learned rates; ``None``: 5 times ``learning_rate``
     :param log_std_learning_rate: The same for the log-std of continuous actions; ``None``: as ``learning_rate``
     :param critic_learning_rate: The same for the critic; ``None``: 0.5 times ``learning_rate``
+    :param encoder_learning_rate: The same for the encoder; ``None``: 0.05 times ``learning_rate``
     :param weight_decay: Decoupled weight decay of the synthetic observations. It keeps them where the activations of all
         learners respond alike; without it they grow, and a few learners in a hundred fail
     :param batch_size: Transitions of a minibatch, all learners together. ``None``: a quarter of a rollout, at least 64
     :param vf_coef: Scale of the critic's loss. The critic shares nothing with the dataset
-    :param max_grad_norm: Bound of the gradient norm, for the dataset and for the critic apart
+    :param max_grad_norm: Bound of the gradient norm, for the dataset, the encoder and the critic apart
+    :param autocast_dtype: ``"bfloat16"`` to let networks see real observations in that precision and with channels last, which
+        is faster for images; losses, the dataset and inner learning stay in single precision
     """
 
     def __init__(
@@ -70,11 +77,14 @@ class PPMO(LearnerDrivenAlgorithm):
         n_inner_steps: int = 1,
         initial_dataset: Any = None,
         dataset_init: str = "normal",
+        encoder_layers: int = 0,
+        encoder_from: Any = None,
         learning_rate: float | Schedule = 0.005,
         labels_learning_rate: float | Schedule | None = None,
         rates_learning_rate: float | Schedule | None = None,
         log_std_learning_rate: float | Schedule | None = None,
         critic_learning_rate: float | Schedule | None = None,
+        encoder_learning_rate: float | Schedule | None = None,
         weight_decay: float = 0.1,
         n_steps: int = 128,
         batch_size: int | None = None,
@@ -87,6 +97,7 @@ class PPMO(LearnerDrivenAlgorithm):
         ent_coef: float = 0.0,
         vf_coef: float = 0.5,
         max_grad_norm: float = 0.5,
+        autocast_dtype: str | None = None,
         use_sde: bool = False,
         sde_sample_freq: int = -1,
         rollout_buffer_class: type[RolloutBuffer] | None = None,
@@ -113,10 +124,14 @@ class PPMO(LearnerDrivenAlgorithm):
             n_inner_steps=n_inner_steps,
             initial_dataset=initial_dataset,
             dataset_init=dataset_init,
+            encoder_layers=encoder_layers,
+            encoder_from=encoder_from,
             labels_learning_rate=labels_learning_rate,
             rates_learning_rate=rates_learning_rate,
             log_std_learning_rate=log_std_learning_rate,
             critic_learning_rate=critic_learning_rate,
+            encoder_learning_rate=encoder_learning_rate,
+            autocast_dtype=autocast_dtype,
             weight_decay=weight_decay,
             batch_size=batch_size,
             normalize_advantage=normalize_advantage,

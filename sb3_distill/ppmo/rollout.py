@@ -124,9 +124,9 @@ class LearnerDrivenAlgorithm(DistillationAlgorithm):
         self.dataset_optimizer.zero_grad()
         self.policy.optimizer.zero_grad()
         loss.backward()
-        grad_norm = th.nn.utils.clip_grad_norm_(self._dataset_parameters, self.max_grad_norm)
-        critic_norm = th.nn.utils.clip_grad_norm_(self._critic.parameters, self.max_grad_norm)
-        if grad_norm.isfinite():
+        norms = [th.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm) for parameters in self._clipped_apart]
+        grad_norm, encoder_norm, critic_norm = norms
+        if grad_norm.isfinite() and encoder_norm.isfinite():
             self.dataset_optimizer.step()
             self.dataset.clamp_()
         if critic_norm.isfinite():

@@ -1,0 +1,73 @@
+"""Atari games seen through the console's memory."""
+
+from typing import Any
+
+import numpy.typing as npt
+from ale_py import ALEInterface, LoggerMode
+from ale_py.env import AtariEnv, AtariEnvStepMetadata
+from gymnasium.utils import EzPickle
+
+ALEInterface.setLoggerMode(LoggerMode.Error)  # no banner per process
+
+
+class AtariRAMEnv(AtariEnv):
+    """
+    An Atari game whose observation is the 128 bytes of the console's memory.
+
+    ## Action Space
+    ``Discrete``: the buttons that the game uses.
+
+    ## Observation Space
+    ``Box(0, 255, (128,), uint8)``: the memory after the last frame. Bytes mean different things; normalise them
+    (``VecNormalize``).
+
+    ## Rewards
+    The points of the game, not clipped.
+
+    ## Starting State
+    The game's, after up to ``noop_max`` frames without a button.
+
+    ## Episode End
+    The game ends (all lives); after 108,000 frames it is truncated.
+
+    ## Arguments
+    :param game: name of the ROM, e.g. ``"ms_pacman"``
+    :param frameskip: frames for which each action is held
+    :param noop_max: at most so many frames pass before the first action
+    :param repeat_action_probability: chance that the last action is repeated instead ("sticky actions")
+    :param kwargs: further arguments of ``ale_py.env.AtariEnv``
+    """
+
+    def __init__(
+        self,
+        game: str,
+        frameskip: int = 4,
+        noop_max: int = 30,
+        repeat_action_probability: float = 0.0,
+        max_num_frames_per_episode: int = 108_000,
+        **kwargs: Any,
+    ) -> None:
+        if noop_max < 0:
+            raise ValueError(f"`noop_max` must not be negative, got {noop_max}")
+        self.noop_max = noop_max
+        super().__init__(
+            game,
+            obs_type="ram",
+            frameskip=frameskip,
+            repeat_action_probability=repeat_action_probability,
+            max_num_frames_per_episode=max_num_frames_per_episode,
+            **kwargs,
+        )
+        # Copies are made by this constructor, not by that of the base class.
+        EzPickle.__init__(self, game, frameskip, noop_max, repeat_action_probability, max_num_frames_per_episode, **kwargs)
+
+    def reset(  # type: ignore[override]
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[Any], AtariEnvStepMetadata]:
+        """Start the game, and let some frames pass so that games differ."""
+        _, info = super().reset(seed=seed, options=options)
+        for _ in range(int(self.np_random.integers(0, self.noop_max + 1))):
+            self.ale.act(0)
+        if self.ale.game_over():
+            _, info = super().reset(options=options)
+        return self.ale.getRAM(), info
