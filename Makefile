@@ -16,7 +16,7 @@ $(VENV)/.demo: $(BIN)/python requirements.lock pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo requirements.lock pyproject.toml
-	$(PIP) --constraint requirements.lock --editable '.[plots,render,tensorboard,zoo,dev]' sb3-contrib
+	$(PIP) --constraint requirements.lock --editable '.[plots,render,tensorboard,zoo,atari,video,dev]' sb3-contrib
 	@touch $@
 
 demo: $(VENV)/.demo

@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import torch as th
 from rich.console import Console
 from rich.table import Table
 
 from sb3_distill import zoo
-from sb3_distill.dagger import clone
 from sb3_distill.dataset import SyntheticDataset, find, shipped_sets
 from sb3_distill.distilled_policy import DistilledPolicy
 from sb3_distill.evaluation import Evaluation, evaluate_learners
-from sb3_distill.expert import Expert, statistics_beside
 from sb3_distill.folding import can_fold
+from sb3_distill.learning_commands import add_learning_commands, kind_of
 from sb3_distill.spaces import SpacesOnly
 
 EXPECTED_ERRORS = (
@@ -105,24 +103,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", type=Path, default=Path("agent.zip"), help="the zip (default: agent.zip)")
     command.add_argument("--seed", type=int, default=None, help="of the initialisation")
 
-    command = add("clone", _clone, "Distil an agent that exists: fresh learners are taught to act as it does.")
-    command.add_argument("agent", type=Path, help="a zip that an SB3 algorithm saved (a pickle: only what you trust)")
-    command.add_argument("--env", required=True, help="Gymnasium id of the environment")
-    command.add_argument("-o", "--output", type=Path, required=True, help="the dataset, *.safetensors")
-    command.add_argument("--algo", help="the algorithm that saved it (default: seen from its policy)")
-    command.add_argument(
-        "--vecnormalize",
-        type=Path,
-        help="statistics of its observations, or none (default: a vecnormalize.pkl that lies with the zip, a pickle too)",
-    )
-    command.add_argument("--policy", default="MlpPolicy", help="alias of the learners' policy (default: MlpPolicy)")
-    command.add_argument("--learner-distribution", help="which learners (default: the policy as SB3 starts it)")
-    command.add_argument("--inner-loop", default="sgd", help="sgd, one gradient step (default), or ridge")
-    command.add_argument("--n-instances", type=int, help="number of synthetic instances (default: as PPMO)")
-    command.add_argument("--timesteps", type=int, default=500_000, help="of the environments, in all (default: 500000)")
-    command.add_argument("--n-envs", type=int, default=64, help="number of environments (default: 64)")
-    command.add_argument("--seed", type=int, default=0, help="of everything (default: 0)")
-    command.add_argument("--num-threads", type=int, default=1, help="of PyTorch (default: 1, fastest for small networks)")
+    command = add("watch", _watch, "Teach a fresh policy and film an episode of it.")
+    command.add_argument("dataset", help=dataset_help)
+    command.add_argument("-o", "--output", type=Path, help="the video, *.gif or *.mp4 (default: <name>.gif in this folder)")
+    command.add_argument("--deterministic", action="store_true", help="greedy actions (default: sampled)")
+    command.add_argument("--seed", type=int, default=0, help="of the policy, its actions and the environment (default: 0)")
+    command.add_argument("--max-steps", type=int, default=2_000, help="end the video after so many steps (default: 2000)")
+
+    add_learning_commands(add)
     return parser
 
 
@@ -142,14 +130,6 @@ def print_evaluations(title: str, evaluations: dict[str, Evaluation]) -> None:
     Console().print(table)
 
 
-def _kind(dataset: SyntheticDataset) -> str:
-    """The inner loop in a few words."""
-    settings = dataset.info.inner_loop
-    if "n_steps" not in settings:
-        return str(settings["name"])
-    return f"{settings['name']}, {settings['n_steps']} step{'s' if settings['n_steps'] > 1 else ''}"
-
-
 def _datasets(options: argparse.Namespace) -> Any:
     rows: list[dict[str, Any]] = []
     for name in shipped_sets():
@@ -161,7 +141,7 @@ def _datasets(options: argparse.Namespace) -> Any:
                 "k": dataset.n_instances,
                 "bytes": size,
                 "inner_loop": dataset.info.inner_loop,
-                "kind": _kind(dataset),
+                "kind": kind_of(dataset),
                 "scores": dataset.info.scores,
             }
         )
@@ -181,7 +161,7 @@ def _show(options: argparse.Namespace) -> Any:
     from sb3_distill.plotting import show
 
     dataset = SyntheticDataset.load(options.dataset)
-    output = _picture(options)
+    output = _beside(options, ".png")
     output.parent.mkdir(parents=True, exist_ok=True)
     show(dataset, output)
     info = {"k": dataset.n_instances, **dataset.info.to_json(), **dataset.inner_loop.rates(dataset.learned)}
@@ -194,11 +174,11 @@ def _show(options: argparse.Namespace) -> Any:
     return {**info, "picture": str(output)}
 
 
-def _picture(options: argparse.Namespace, suffix: str = "") -> Path:
+def _beside(options: argparse.Namespace, ending: str, suffix: str = "") -> Path:
     """Where a picture goes: as given, or named after the dataset, in this folder."""
     name = options.dataset.replace("/", "-") if not options.dataset.endswith(".safetensors") else Path(options.dataset).stem
-    path: Path = options.output or Path(f"{name}{suffix}.png")
-    return path if path.suffix else path.with_name(f"{path.name}.png")
+    path: Path = options.output or Path(f"{name}{suffix}{ending}")
+    return path if path.suffix else path.with_name(f"{path.name}{ending}")
 
 
 def _evaluate(options: argparse.Namespace) -> Any:
@@ -214,14 +194,14 @@ def _evaluate(options: argparse.Namespace) -> Any:
         if options.output is not None or not options.json:
             from sb3_distill.plotting import heat_map
 
-            picture = _picture(options, f"-{Path(options.grid).stem}")
+            picture = _beside(options, ".png", f"-{Path(options.grid).stem}")
             heat_map(evaluations, picture, options.dataset)
     else:
         kinds = [True] if options.deterministic else [False, True]
         names = {True: "greedy", False: "sampled"}
         evaluations = {names[kind]: evaluate(kind, learner_distribution=options.learner_distribution) for kind in kinds}
     if not options.json:
-        kind = f"{_kind(dataset)}, " + ("greedy, " if options.deterministic and options.grid else "")
+        kind = f"{kind_of(dataset)}, " + ("greedy, " if options.deterministic and options.grid else "")
         title = f"{options.dataset}: {kind}{options.learners} fresh learners, {options.episodes} episodes each"
         print_evaluations(title, evaluations)
         if picture is not None:
@@ -258,38 +238,15 @@ def _teach(options: argparse.Namespace) -> Any:
     return {"agent": str(options.output), "algorithm": options.algo, "notes": notes}
 
 
-def _clone(options: argparse.Namespace) -> Any:
-    if options.output.suffix != ".safetensors":
-        raise ValueError(f"the dataset must be called *.safetensors, got {options.output}")
-    th.set_num_threads(options.num_threads)
-    statistics = options.vecnormalize or statistics_beside(options.agent, options.env)
-    if str(options.vecnormalize) == "none":
-        statistics = None
-    model = clone(
-        Expert.load(options.agent, statistics, options.algo),
-        options.env,
-        options.timesteps,
-        options.n_envs,
-        progress_bar=not options.json,
-        policy=options.policy,
-        learner_distribution=options.learner_distribution,
-        inner_loop=options.inner_loop,
-        n_instances=options.n_instances,
-        seed=options.seed,
-    )
-    model.dataset.save(options.output)
-    result = {
-        "dataset": str(options.output),
-        "k": model.dataset.n_instances,
-        "timesteps": model.dataset.info.timesteps,
-        "vecnormalize": None if statistics is None else str(statistics),
-    }
+def _watch(options: argparse.Namespace) -> Any:
+    from sb3_distill.watching import watch
+
+    output = _beside(options, ".gif")
+    dataset = SyntheticDataset.load(options.dataset)
+    total, n_frames = watch(dataset, output, options.seed, options.deterministic, options.max_steps)
     if not options.json:
-        if statistics is not None:
-            print(f"observations of the agent are normalised by {statistics}")
-        made = f"{_kind(model.dataset)}, k={model.dataset.n_instances}"
-        print(f"{options.output}: {made}; PPMO(initial_dataset=...) goes on from it")
-    return result
+        print(f"{output}: {n_frames} frames, return {total:g}")
+    return {"video": str(output), "frames": n_frames, "return": total}
 
 
 if __name__ == "__main__":

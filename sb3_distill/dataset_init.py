@@ -1,5 +1,6 @@
 """How a synthetic dataset starts."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,14 @@ from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import DatasetInfo
 from sb3_distill.finite import check_observations
 from sb3_distill.inner_loop import InnerLoop
+from sb3_distill.learners import Learners
 from sb3_distill.spaces import n_outputs, preprocessed_shape
 
 DATASET_INITS = ("normal", "observations")
 INITIAL_MEANS = 0.1
 """Standard deviation of the first labels of continuous actions: larger means cost control and hold actions at their bounds."""
+LARGEST_START = 2.0
+"""The mean square of the first outputs is at most so many times that of the labels."""
 
 
 def draw_dataset(
@@ -47,6 +51,33 @@ def draw_dataset(
         labels *= INITIAL_MEANS
         log_stds = th.full((width,), float(log_std))
     return SyntheticDataset(observations, labels, inner_loop, info, log_std=log_stds)
+
+
+@th.no_grad()
+def temper(dataset: SyntheticDataset, learners: Learners, normalize_images: bool = True) -> None:
+    """
+    Let gradient steps start smaller where taught learners would answer observations with outputs far larger than the labels,
+    as untrained networks do that see images: exploration would be over before it began.
+
+    :param dataset: changed in place
+    :param learners: some initial ones
+    :param normalize_images: as the policy preprocesses images
+    """
+    rates = dataset.learned.get("log_inner_learning_rates")
+    if rates is None or not learners.groups:
+        return
+    space = copy.deepcopy(dataset.info.observation_space)
+    space.seed(0)
+    samples = [space.sample() for _ in range(8 * learners.n_learners)]
+    stacked: Any = (
+        {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
+        if isinstance(samples[0], dict)
+        else np.stack(samples)
+    )
+    inputs = preprocess_obs(obs_as_tensor(stacked, dataset.labels.device), space, normalize_images)
+    outputs, _ = dataset.teach(learners).outputs(inputs)
+    bound = LARGEST_START * dataset.labels.square().mean()
+    rates += 0.5 * (bound / outputs.square().mean()).clamp(max=1.0).log()
 
 
 def visit(env: VecEnv, n_steps: int) -> list[Any]:

@@ -19,6 +19,12 @@ class SpacesOnly(gym.Env[Any, Any]):
         self.observation_space, self.action_space = observation_space, action_space
 
 
+def sees_images(space: spaces.Space[Any]) -> bool:
+    """Whether observations are images, or hold some."""
+    parts = space.spaces.values() if isinstance(space, spaces.Dict) else [space]
+    return any(len(part.shape or ()) == 3 for part in parts)
+
+
 def check_observation_space(space: spaces.Space[Any]) -> None:
     """
     :raises ValueError: for a space that SB3's policies do not take, or take silently wrong

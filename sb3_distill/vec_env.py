@@ -48,18 +48,22 @@ def import_plugin(env_id: str) -> None:
     module, _, _ = env_id.rpartition(":")  # Gymnasium's "module:id"
     if module:
         importlib.import_module(module)
-    plugins = {"dm_control": "shimmy", "ALE": "ale_py"}
-    plugin = plugins.get(env_id.split("/")[0]) if "/" in env_id else None
-    if plugin is not None:
+    if env_id.startswith("dm_control/"):
         with contextlib.suppress(ImportError):
-            importlib.import_module(plugin)
+            importlib.import_module("shimmy")
+    if env_id.startswith("ALE/") or "NoFrameskip-v" in env_id:
+        _import_for(env_id, "ale_py", "atari")
     registered = gym.registry.get(env_id.rpartition(":")[2])
     for module, (simulator, extra) in EXTRAS.items():
         if registered is not None and str(registered.entry_point).startswith(module):
-            try:
-                importlib.import_module(simulator)
-            except ImportError as error:
-                raise ImportError(f'{env_id} needs {simulator}: pip install "sb3-distill[{extra}]" ({error})') from error
+            _import_for(env_id, simulator, extra)
+
+
+def _import_for(env_id: str, module: str, extra: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f'{env_id} needs {module}: pip install "sb3-distill[{extra}]" ({error})') from error
 
 
 def as_vec_env(env: Any, verbose: int = 0, monitor_wrapper: bool = False) -> VecEnv:

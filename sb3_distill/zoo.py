@@ -5,6 +5,7 @@ The zoo's own programs run unchanged, with their own arguments. What is added: P
 converter of its hyperparameter search, the configuration that comes with this package, and native vector environments.
 """
 
+import ast
 import difflib
 import importlib
 import inspect
@@ -184,6 +185,14 @@ def _numeric(key: str, value: Any) -> Any:
     if key in ("learning_rate", "clip_range", "clip_range_vf"):
         schedule(value)
     return value
+
+
+def literal(text: str) -> Any:
+    """A value as it is written on the command line: a number, a list, True, ... or a text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _given(arguments: Sequence[str], *names: str) -> bool:

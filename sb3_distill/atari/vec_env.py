@@ -14,6 +14,12 @@ MADE_ANEW = ("game", "obs_type", "frameskip", "repeat_action_probability", "full
 """Arguments of ALE's single environments that are taken over or replaced by what is seen here."""
 
 
+def is_atari(env_id: str) -> bool:
+    """Whether an id is that of a game of ALE, seen as pictures."""
+    registered = gym.registry.get(env_id)
+    return registered is not None and registered.entry_point == ENTRY_POINT
+
+
 class AtariVecEnv(GymnasiumVecEnv):
     """
     Atari games as pictures, preprocessed as by SB3's ``AtariWrapper`` and stacked as by ``VecFrameStack``. What it takes is
@@ -59,11 +65,11 @@ class AtariVecEnv(GymnasiumVecEnv):
             from ale_py.vector_env import AtariVectorEnv
         except ImportError as error:
             raise ImportError(f'AtariVecEnv needs ALE: pip install "sb3-distill[atari]" ({error})') from error
-        registered = gym.registry.get(env_id)
-        if registered is None or registered.entry_point != ENTRY_POINT:
+        if not is_atari(env_id):
             raise ValueError(
                 f"{env_id!r} is not an Atari game of ALE, such as 'CentipedeNoFrameskip-v4': leave out `vec_env_cls`"
             )
+        registered = gym.spec(env_id)
         kwargs = {**registered.kwargs, **(env_kwargs or {})}
         if unknown := set(kwargs) - {*MADE_ANEW, "render_mode"}:
             raise ValueError(f"ALE's vector environment does not take {', '.join(sorted(unknown))}: leave out `vec_env_cls`")

@@ -116,6 +116,7 @@ class DistillationAlgorithm(DatasetOwner):
             n_steps = max(self.n_steps, -(-self.dataset.n_instances // self.n_envs))
             start_from(self.dataset, visit(self.env, n_steps), self._generator, self.policy.normalize_images)
             self._update_info(n_steps)
+            self._temper()
         return super()._setup_learn(*args, **kwargs)
 
     def _keep_constructor_parameters(self) -> None:

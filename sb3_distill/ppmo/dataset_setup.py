@@ -11,15 +11,15 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import DatasetInfo, Normalization, policy_kwargs_to_json
-from sb3_distill.dataset_init import draw_dataset
+from sb3_distill.dataset_init import draw_dataset, temper
 from sb3_distill.encoder import Encoder
 from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop
-from sb3_distill.learner_distribution import LearnerDistribution
+from sb3_distill.learner_distribution import LearnerDistribution, LearnerSampler
 from sb3_distill.networks import Network, share_statistics
 from sb3_distill.ppmo.arguments import schedule
 from sb3_distill.ppmo.critic import Critic
 from sb3_distill.ppmo.sizes import default_inner_rate, resolve_n_instances
-from sb3_distill.spaces import SUPPORTED_ACTION_SPACES
+from sb3_distill.spaces import SUPPORTED_ACTION_SPACES, sees_images
 from sb3_distill.vec_env import continue_statistics, env_origin, import_plugin, normalization_of
 from sb3_distill.wrappers import recorded_wrappers
 
@@ -33,6 +33,8 @@ class DatasetOwner(OnPolicyAlgorithm):
     outer_loss: ClassVar[str] = "ppo"
     dataset: SyntheticDataset
     _n_saved: int
+    _n_learners: int
+    _sampler: LearnerSampler
     _generator: th.Generator
     _statistics: dict[str, th.Tensor]
     _actor: Network
@@ -107,6 +109,7 @@ class DatasetOwner(OnPolicyAlgorithm):
             self._continue_dataset(self._given_dataset)
             info = self.dataset.info
         else:
+            is_loaded = info is not None
             loop = self._configured_inner_loop() if info is None else make_inner_loop(**info.inner_loop)
             log_std_init = getattr(self.policy, "log_std_init", 0.0)
             if info is None:
@@ -117,6 +120,8 @@ class DatasetOwner(OnPolicyAlgorithm):
                 resolve_n_instances(self.n_instances, self.action_space), loop, info, self._generator, log_std_init
             )
             self.dataset.encoder = self._first_encoder
+            if not is_loaded:
+                self._temper()
         if info.normalization is not None:
             self._continue_normalization(info.normalization)
         self.dataset_info, self.n_instances, self._n_saved = info, self.dataset.n_instances, self.dataset.n_instances
@@ -145,6 +150,12 @@ class DatasetOwner(OnPolicyAlgorithm):
             eps=1e-5,
             fused=True,
         )
+
+    def _temper(self) -> None:
+        """Images make for large outputs; not so where the user says how large the steps are."""
+        if self.inner_learning_rate is None and sees_images(self.observation_space):
+            some = self._sampler.sample(self._n_learners, th.Generator().manual_seed(0))
+            temper(self.dataset, some, self.policy.normalize_images)
 
     def _check_loaded(self, info: DatasetInfo) -> None:
         """A loaded dataset is what it is, and is told where it is learned now."""

@@ -35,7 +35,7 @@ class PPMO(LearnerDrivenAlgorithm):
     :param inner_loop: How learners are trained on the dataset: ``"sgd"``, gradient steps, or ``"ridge"``, a closed-form solve
         of the last layer
     :param inner_learning_rate: Initial value of the learned rate of the gradient steps. ``None``: 1, for continuous actions
-        0.6 per dimension
+        0.6 per dimension; less where the first outputs would be large (images)
     :param inner_rate_per_role: Learn one rate for each role of a parameter (weights, biases; first, hidden, last layer)
         instead of one for all, so that a set carries over to other depths
     :param inner_rate_relative: Measure rates relative to the size of a learner's features, so that several steps converge

@@ -1,0 +1,95 @@
+"""Runs that can be cut off at any moment and go on from where they were minutes ago."""
+
+import os
+import shutil
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
+
+MODEL, STATISTICS = "model.zip", "vecnormalize.pkl"
+
+
+class Checkpoints(BaseCallback):
+    """
+    Saves model and statistics of the environment after a rollout every few minutes, and at the end. A checkpoint is a folder
+    that appears whole or not at all, and the one before is kept too.
+
+    :param folder: where to, ``<folder>/<timesteps>/``
+    :param minutes: between two checkpoints
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], minutes: float = 3.0) -> None:
+        super().__init__()
+        self.folder, self.minutes = Path(folder), minutes
+        self._last = time.monotonic()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        # Here the rollout before has been learned from; earlier, its steps would be counted and lost.
+        if time.monotonic() - self._last >= 60 * self.minutes:
+            save(self.model, self.folder)
+            self._last = time.monotonic()
+
+    def _on_training_end(self) -> None:
+        save(self.model, self.folder)
+
+
+def save(model: BaseAlgorithm, folder: str | os.PathLike[str]) -> Path:
+    """
+    :param model: of any algorithm
+    :param folder: of the checkpoints of this run
+    :return: the folder of the new one
+    """
+    path = Path(folder) / f"{model.num_timesteps:012d}"
+    part = path.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    model.save(part / MODEL)
+    env = model.get_vec_normalize_env()
+    if env is not None:
+        env.save(str(part / STATISTICS))
+    shutil.rmtree(path, ignore_errors=True)
+    part.replace(path)
+    for old in _found(folder)[2:]:
+        shutil.rmtree(old)
+    return path
+
+
+def resume(algorithm: type[BaseAlgorithm], folder: str | os.PathLike[str], env: VecEnv) -> Any:
+    """
+    :param algorithm: that was saved
+    :param folder: of the checkpoints of the run
+    :param env: as the run had it, new; its statistics are put back
+    :return: the model of the latest checkpoint that can be read; ``None`` if there is none
+    """
+    for path in _found(folder):
+        if not _is_whole(path):
+            continue
+        normalizer = unwrap_vec_normalize(env)
+        if normalizer is not None:
+            saved = VecNormalize.load(str(path / STATISTICS), normalizer.venv)
+            for name in ("obs_rms", "ret_rms") if saved.norm_obs else ("ret_rms",):
+                setattr(normalizer, name, getattr(saved, name))
+        return algorithm.load(path / MODEL, env)
+    return None
+
+
+def _found(folder: str | os.PathLike[str]) -> list[Path]:
+    """Checkpoints, the latest first."""
+    paths = Path(folder).iterdir() if Path(folder).is_dir() else []
+    return sorted((path for path in paths if path.name.isdigit()), reverse=True)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path / MODEL) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False

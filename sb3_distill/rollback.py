@@ -1,0 +1,130 @@
+"""The ladder of Table 2 of Wilhelm & Ventura (2025): an encoder gives its layers back to the learners, one level at a time."""
+
+import itertools
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch as th
+from stable_baselines3.common.vec_env import VecEnv
+
+from sb3_distill.checkpoints import Checkpoints, resume
+from sb3_distill.dataset import SyntheticDataset
+from sb3_distill.evaluation import evaluate_learners
+from sb3_distill.ppmo import PPMO
+
+RESULTS = "rollback.json"
+
+
+def rollback(
+    policy: Any,
+    make_env: Callable[[], VecEnv],
+    levels: Sequence[int],
+    total_timesteps: int,
+    folder: str | os.PathLike[str],
+    n_learners: int = 20,
+    n_episodes: int = 5,
+    eval_env: Callable[[int], VecEnv] | None = None,
+    minutes: float = 3.0,
+    progress_bar: bool = False,
+    **kwargs: Any,
+) -> dict[str, dict[str, Any]]:
+    """
+    Distil level by level, each from what the level before has learned: its encoder without the last layers, its synthetic
+    data, and its critic. A run that is cut off goes on from its last checkpoint; a level that is done is not done again.
+
+    :param policy: as for ``PPMO``
+    :param make_env: makes the environments to learn in, anew for each level
+    :param levels: layers in the encoder, from many to few
+    :param total_timesteps: of the environments, for each level
+    :param folder: for the datasets (``l<level>.safetensors``), the results and the checkpoints
+    :param n_learners: fresh learners that are evaluated
+    :param n_episodes: episodes of each
+    :param eval_env: makes the environments to be evaluated in, a given number of them; ``None``: the dataset's own
+    :param minutes: between checkpoints
+    :param progress_bar: show one
+    :param kwargs: further arguments of ``PPMO``
+    :return: for each level, by its number as text: scores, environment steps in all, updates of this level
+    :raises ValueError: if levels do not fall, or the folder holds a ladder with other levels above
+    """
+    if not levels or any(low >= high for high, low in itertools.pairwise(levels)):
+        raise ValueError(f"`levels` must fall, e.g. 4, 3, 2, 1, 0; got {', '.join(map(str, levels))}")
+    if total_timesteps < 1:
+        raise ValueError(f"`total_timesteps` must be at least 1, got {total_timesteps}")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    results = read_results(folder)
+    above: int | None = None
+    for level in levels:
+        known = results.get(str(level))
+        if known is not None and known["above"] != above:
+            raise ValueError(
+                f"{folder} holds a level {level} that came from level {known['above']}, not {above}: take another"
+            )
+        if known is None:
+            model = _distil(policy, make_env, level, above, total_timesteps, folder, minutes, progress_bar, kwargs)
+            scores = {
+                name: evaluate_learners(
+                    model.dataset, n_learners, n_episodes, name == "greedy", env=eval_env, seed=0, progress_bar=progress_bar
+                ).summary()
+                for name in ("sampled", "greedy")
+            }
+            model.dataset.info.scores = scores
+            model.dataset.save(folder / f"l{level}.safetensors")
+            results[str(level)] = {
+                **scores, "above": above, "timesteps": model.dataset.info.timesteps, "iterations": model.iterations,
+            }  # fmt: skip
+            _write_results(folder, results)
+        above = level
+    return {str(level): results[str(level)] for level in levels}
+
+
+def _distil(
+    policy: Any,
+    make_env: Callable[[], VecEnv],
+    level: int,
+    above: int | None,
+    total_timesteps: int,
+    folder: Path,
+    minutes: float,
+    progress_bar: bool,
+    kwargs: dict[str, Any],
+) -> Any:
+    env, checkpoints = make_env(), folder / f"l{level}"
+    try:
+        model = resume(PPMO, checkpoints, env)
+        if model is None:
+            start = None if above is None else SyntheticDataset.load(folder / f"l{above}.safetensors")
+            model = PPMO(policy, env, encoder_layers=level, encoder_from=start, **kwargs)
+            if above is not None:
+                _carry_critic(model, folder / f"l{above}", env)
+        left = total_timesteps - model.num_timesteps
+        if left > 0:
+            model.learn(left, Checkpoints(checkpoints, minutes), reset_num_timesteps=False, progress_bar=progress_bar)
+        model.iterations = model.num_timesteps // (model.n_steps * model.n_envs)
+        return model
+    finally:
+        env.close()
+
+
+@th.no_grad()
+def _carry_critic(model: PPMO, checkpoints: Path, env: VecEnv) -> None:
+    """The critic knows the task, whatever the level. The scale of rewards goes along, as a statistic of the environment."""
+    before = resume(PPMO, checkpoints, env)
+    if before is not None:
+        for own, known in zip(model._critic.parameters, before._critic.parameters, strict=True):
+            own.copy_(known)
+
+
+def read_results(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    """What ``rollback`` has written, by level."""
+    path = Path(folder) / RESULTS
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _write_results(folder: Path, results: dict[str, dict[str, Any]]) -> None:
+    part = folder / f"{RESULTS}.part"
+    part.write_text(json.dumps(results, indent=2) + "\n")
+    part.replace(folder / RESULTS)

@@ -1,0 +1,171 @@
+"""The ladder of encoder levels, runs that are cut off, and videos."""
+
+import json
+import sys
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecNormalize
+
+from sb3_distill import PPMO, SyntheticDataset, make_vec_env
+from sb3_distill.checkpoints import MODEL, Checkpoints, resume, save
+from sb3_distill.cli import main
+from sb3_distill.rollback import rollback
+from sb3_distill.watching import watch
+
+TASK = "NDCartPole1D-v0"
+SMALL = dict(n_steps=32, batch_size=64, n_epochs=1, policy_kwargs=dict(net_arch=[16]), seed=0)
+
+
+def environment():
+    return VecNormalize(make_vec_env(TASK, 8, seed=0))
+
+
+class Interrupt(BaseCallback):
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def _on_step(self):
+        if self.num_timesteps >= self.at:
+            raise KeyboardInterrupt
+        return True
+
+
+def test_a_ladder(tmp_path):
+    results = rollback("MlpPolicy", environment, [2, 1, 0], 2_000, tmp_path, 3, 2, minutes=1e-6, **SMALL)
+    assert list(results) == ["2", "1", "0"]
+    assert [row["above"] for row in results.values()] == [None, 2, 1]
+    assert [row["timesteps"] for row in results.values()] == [2048, 4096, 6144]
+    for level in (2, 1, 0):
+        dataset = SyntheticDataset.load(tmp_path / f"l{level}.safetensors")
+        assert dataset.encoder_layers == level and dataset.info.scores["greedy"] == results[str(level)]["greedy"]
+        assert dataset.info.normalization is not None
+    # What is done is not done again, and more levels can follow only from where it ended.
+    assert rollback("MlpPolicy", environment, [2, 1, 0], 2_000, tmp_path, 3, 2, **SMALL) == results
+    with pytest.raises(ValueError, match="holds a level 0 that came from level 1, not 2"):
+        rollback("MlpPolicy", environment, [2, 0], 2_000, tmp_path, 3, 2, **SMALL)
+
+
+def test_the_critic_goes_along(tmp_path):
+    rollback("MlpPolicy", environment, [2], 500, tmp_path, 1, 1, **SMALL)
+    above = resume(PPMO, tmp_path / "l2", environment())
+
+    class Stop(Exception):
+        pass
+
+    kept = {}
+
+    class Look(BaseCallback):
+        def _on_step(self):
+            kept["critic"] = [value.clone() for value in self.model._critic.parameters]
+            raise Stop
+
+    learn = PPMO.learn
+    try:
+        PPMO.learn = lambda self, n, callback, **kwargs: learn(self, n, Look(), **kwargs)
+        with pytest.raises(Stop):
+            rollback("MlpPolicy", environment, [2, 1], 500, tmp_path, 1, 1, **SMALL)
+    finally:
+        PPMO.learn = learn
+    assert all(own.equal(known) for own, known in zip(kept["critic"], above._critic.parameters, strict=True))
+
+
+def test_wrong_ladders(tmp_path):
+    for levels in ([], [1, 2], [2, 2]):
+        with pytest.raises(ValueError, match="`levels` must fall"):
+            rollback("MlpPolicy", environment, levels, 100, tmp_path)
+    with pytest.raises(ValueError, match="`total_timesteps` must be at least 1"):
+        rollback("MlpPolicy", environment, [1], 0, tmp_path)
+    with pytest.raises(ValueError, match="from 0 to 2 for this network"):
+        rollback("MlpPolicy", environment, [7], 100, tmp_path, **SMALL)
+
+
+def test_a_run_that_was_cut_off_goes_on(tmp_path):
+    model = PPMO("MlpPolicy", environment(), **SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        model.learn(10_000, [Checkpoints(tmp_path, minutes=1e-9), Interrupt(2_000)])
+    assert len(list(tmp_path.iterdir())) == 2
+    env = environment()
+    again = resume(PPMO, tmp_path, env)
+    assert again.num_timesteps == 1_792  # the last rollout that was learned from
+    assert env.ret_rms.count > 1_000 and env.obs_rms.count > 1_000
+    again.learn(300, reset_num_timesteps=False)
+    assert resume(PPMO, tmp_path / "nothing", environment()) is None
+
+
+def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path):
+    model = PPMO("MlpPolicy", environment(), **SMALL).learn(256)
+    save(model, tmp_path)
+    model.learn(256, reset_num_timesteps=False)
+    last = save(model, tmp_path)
+    content = (last / MODEL).read_bytes()
+    (last / MODEL).write_bytes(content[: len(content) // 2])
+    assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
+    (last / MODEL).unlink()
+    assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
+    # One that was being written has another name.
+    last.rename(last.with_suffix(".part"))
+    assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
+    (last.with_suffix(".part") / "more").write_text("")
+    model.learn(256, reset_num_timesteps=False)
+    save(model, tmp_path)
+    assert resume(PPMO, tmp_path, environment()).num_timesteps == 768
+
+
+def test_the_command(tmp_path, capsys):
+    out = tmp_path / "ladder"
+    arguments = ["rollback", "--env", TASK, "--levels", "1,0", "--timesteps", "600", "-o", str(out), "--n-envs", "8"]
+    arguments += ["--learners", "2", "--episodes", "2", "-params", "n_steps:32", "policy_kwargs:dict(net_arch=[8])"]
+    assert main([*arguments[:-1], "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert results["0"]["above"] == 1 and results["0"]["iterations"] == 3
+    assert (out / "rollback.png").exists() and (out / "l0.safetensors").exists()
+    assert main(arguments[:-1]) == 0
+    assert "encoder" in capsys.readouterr().out
+    assert main([*arguments[:-2], "no_such:1"]) == 1
+    assert "unknown key 'no_such'" in capsys.readouterr().err
+    assert main(["rollback", "--env", TASK, "--levels", "x", "-o", str(out)]) == 1
+    assert "--levels are numbers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["gif", "mp4"])
+def test_videos(tmp_path, ending, capsys):
+    imageio = pytest.importorskip("imageio.v2")
+    path = tmp_path / f"video.{ending}"
+    assert main(["watch", TASK, "-o", str(path), "--max-steps", "20"]) == 0
+    assert "21 frames, return 20" in capsys.readouterr().out
+    frames = imageio.mimread(path)
+    assert 5 < len(frames) <= 21 and frames[0].shape[0] > 100
+
+
+def test_what_cannot_be_filmed(tmp_path, monkeypatch):
+    dataset = SyntheticDataset.load(TASK)
+    with pytest.raises(ValueError, match=r"a video must be called \*.gif or \*.mp4"):
+        watch(dataset, tmp_path / "video.avi")
+    with pytest.raises(ValueError, match="`max_steps` must be at least 1"):
+        watch(dataset, tmp_path / "video.gif", max_steps=0)
+    dataset.info.env_id = None
+    with pytest.raises(ValueError, match="does not say for which environment"):
+        watch(dataset, tmp_path / "video.gif")
+    monkeypatch.setitem(sys.modules, "imageio.v2", None)
+    with pytest.raises(ImportError, match=r'pip install "sb3-distill\[video\]"'):
+        watch(dataset, tmp_path / "video.gif")
+
+
+def test_games_are_filmed_and_drawn(tmp_path):
+    pytest.importorskip("ale_py")
+    from sb3_distill.atari.vec_env import AtariVecEnv
+    from sb3_distill.plotting import show
+    from sb3_distill.watching import make_visible
+
+    env = make_vec_env("PongNoFrameskip-v4", 2, seed=0, vec_env_cls=AtariVecEnv)
+    dataset = PPMO("CnnPolicy", env, n_steps=8, encoder_layers=5, seed=0).dataset
+    assert watch(dataset, tmp_path / "pong.gif", max_steps=5)[1] == 6
+    visible = make_visible(dataset)
+    assert np.abs(visible.reset().astype(int)[:, -1] - env.reset()[:1, -1]).mean() < 5
+    show(dataset, tmp_path / "pong.png")
+    assert (tmp_path / "pong.png").stat().st_size > 10_000
+    assert gym.spec("PongNoFrameskip-v4").id
