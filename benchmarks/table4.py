@@ -181,9 +181,9 @@ def imitate(task: str, kind: str, seed: int, steps: int) -> tuple[SyntheticDatas
     return model.dataset, entry
 
 
-def random_policy(task: str) -> dict[str, Any]:
+def random_policy(env_id: str) -> dict[str, Any]:
     """Uniform actions, 100 episodes."""
-    env = make_vec_env(f"{task}-v4", 50, seed=0)
+    env = make_vec_env(env_id, 50, seed=0)
     env.reset()
     returns: list[float] = []
     while len(returns) < 100:
@@ -200,7 +200,7 @@ def run(task: str, kind: str, seed: int, scale: float, mode: str) -> None:
         return
     steps = int(scale * TASKS[task][3])
     if kind == "random":
-        entry = random_policy(task)
+        entry = random_policy(f"{task}-v4")
     elif kind == "ppo":
         entry = ppo(task, seed, steps)
     elif kind in CLONES:

@@ -26,19 +26,31 @@ class Checkpoints(BaseCallback):
     def __init__(self, folder: str | os.PathLike[str], minutes: float = 3.0) -> None:
         super().__init__()
         self.folder, self.minutes = Path(folder), minutes
-        self._last = time.monotonic()
+        self._last = self._counted = time.monotonic()
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_start(self) -> None:
         # Here the rollout before has been learned from; earlier, its steps would be counted and lost.
+        self._count()
         if time.monotonic() - self._last >= 60 * self.minutes:
             save(self.model, self.folder)
             self._last = time.monotonic()
 
+    def _on_training_start(self) -> None:
+        self._counted = time.monotonic()
+
     def _on_training_end(self) -> None:
+        self._count()
         save(self.model, self.folder)
+
+    def _count(self) -> None:
+        """Tell the model how long it has been learning, over all its runs."""
+        now = time.monotonic()
+        model: Any = self.model
+        model.learning_seconds = getattr(model, "learning_seconds", 0.0) + now - self._counted
+        self._counted = now
 
 
 def save(model: BaseAlgorithm, folder: str | os.PathLike[str]) -> Path:

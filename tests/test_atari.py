@@ -83,9 +83,7 @@ def test_what_it_is_made_of_travels(tmp_path):
     assert policy.predict(again.reset())[0].shape == (3,)
     # As SB3's wrappers stack them, channels last, frames are taken too; others are refused with what is missing.
     assert policy.predict(again.reset().transpose(0, 2, 3, 1))[0].shape == (3,)
-    with pytest.raises(
-        ValueError, match=r"shape \(3, 210, 160, 3\).*must wear AtariVecEnv.*make_vec_env\(dataset, n_envs\)"
-    ):
+    with pytest.raises(ValueError, match=r"shape \(3, 210, 160, 3\).*must wear AtariVecEnv.*make_vec_env\(dataset, n_envs\)"):
         policy.predict(np.zeros((3, 210, 160, 3), dtype=np.uint8))
     with pytest.raises(DatasetError, match="the environment must wear AtariVecEnv"):
         evaluate_learners(tmp_path / "set.safetensors", 1, 1, env=lambda n: atari(n, n_stack=2))

@@ -1,0 +1,59 @@
+"""
+Table 3 of Wilhelm & Ventura (2025): what distilling a game costs, and from how many agents on it is cheaper than reinforcement
+learning, from the runs of table2.py and the times of atari_speed.py.
+
+    python benchmarks/table3.py
+"""
+
+import argparse
+import math
+
+from common import read, write
+from rich.console import Console
+from rich.table import Table
+from table2 import GAMES, LEVELS, N_ENVS, SETTINGS
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    runs, teach = read("table2"), read("atari_speed")["teach_seconds"]["build and teach"]
+    table = Table(title=f"Cost on this machine; teaching an agent takes {teach:.2f} s")
+    columns = (
+        "",
+        "layers in the encoder",
+        "s per iteration",
+        "iterations",
+        "million steps",
+        "datapoints",
+        "hours",
+        "pays from",
+    )
+    for column in columns:
+        table.add_column(column, justify="right" if column else "left")
+    told = {}
+    for game in GAMES:
+        above, seconds = None, 0.0
+        for level in LEVELS:
+            entry = runs.get(f"{game}/{level}")
+            if entry is None:
+                continue
+            # A level costs what those above it cost too, unless it was started from nothing.
+            seconds = entry["seconds"] + (seconds if entry["above"] == above and above is not None else 0.0)
+            above, agent = level, runs.get(f"{game}/{LEVELS[0]}")
+            n_from = math.ceil(seconds / (agent["seconds"] - teach)) if agent and level < LEVELS[0] else None
+            steps = entry["iterations"] * N_ENVS * SETTINGS["n_steps"]
+            told[f"{game}/{level}"] = {
+                "seconds_per_iteration": entry["seconds"] / entry["iterations"], "iterations": entry["iterations"],
+                "timesteps": steps, "datapoints": steps * SETTINGS["n_epochs"], "seconds_in_all": seconds, "pays_from": n_from,
+            }  # fmt: skip
+            table.add_row(
+                game, str(level), f"{entry['seconds'] / entry['iterations']:.2f}", f"{entry['iterations']:,}",
+                f"{steps / 1e6:.2f}", f"{steps * SETTINGS['n_epochs']:,}", f"{seconds / 3600:.2f}",
+                "-" if n_from is None else f"{n_from} agents",
+            )  # fmt: skip
+    write("table3", told)
+    Console(width=130).print(table)
+
+
+if __name__ == "__main__":
+    main()
