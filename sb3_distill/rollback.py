@@ -46,7 +46,7 @@ def rollback(
     :param minutes: between checkpoints
     :param progress_bar: show one
     :param kwargs: further arguments of ``PPMO``
-    :return: for each level, by its number as text: scores, environment steps in all, updates of this level
+    :return: for each level, by its number as text: scores, environment steps in all, iterations and seconds of this level
     :raises ValueError: if levels do not fall, or the folder holds a ladder with other levels above
     """
     if not levels or any(low >= high for high, low in itertools.pairwise(levels)):
@@ -74,7 +74,8 @@ def rollback(
             model.dataset.info.scores = scores
             model.dataset.save(folder / f"l{level}.safetensors")
             results[str(level)] = {
-                **scores, "above": above, "timesteps": model.dataset.info.timesteps, "iterations": model.iterations,
+                **scores, "above": above, "timesteps": model.dataset.info.timesteps,
+                "iterations": model.num_timesteps // (model.n_steps * model.n_envs), "seconds": model.learning_seconds,
             }  # fmt: skip
             _write_results(folder, results)
         above = level
@@ -103,7 +104,6 @@ def _distil(
         left = total_timesteps - model.num_timesteps
         if left > 0:
             model.learn(left, Checkpoints(checkpoints, minutes), reset_num_timesteps=False, progress_bar=progress_bar)
-        model.iterations = model.num_timesteps // (model.n_steps * model.n_envs)
         return model
     finally:
         env.close()
