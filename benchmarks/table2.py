@@ -1,7 +1,7 @@
 """
 Table 2 of Wilhelm & Ventura (2025): Atari from images with an encoder that is rolled back, from reinforcement learning (all
-five layers of the Nature CNN's actor in the encoder) to full distillation (none): true scores of fresh learners, their ratio to
-our own PPO, and what it cost.
+five layers of the actor in the encoder) to full distillation (none): true scores of fresh learners, their ratio to our own
+PPO, and what it cost.
 
     python benchmarks/table2.py --games Centipede --levels 5 4 --timesteps 500000    # what is missing is run
     python benchmarks/table2.py --show                                               # the table of what is there
