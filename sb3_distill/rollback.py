@@ -11,7 +11,6 @@ import torch as th
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.checkpoints import Checkpoints, resume
-from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.evaluation import evaluate_learners
 from sb3_distill.ppmo import PPMO
 
@@ -97,7 +96,7 @@ def _distil(
     try:
         model = resume(PPMO, checkpoints, env)
         if model is None:
-            start = None if above is None else SyntheticDataset.load(folder / f"l{above}.safetensors")
+            start = None if above is None else str(folder / f"l{above}.safetensors")
             model = PPMO(policy, env, encoder_layers=level, encoder_from=start, **kwargs)
             if above is not None:
                 _carry_critic(model, folder / f"l{above}", env)

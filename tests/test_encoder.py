@@ -364,6 +364,9 @@ def test_a_model_with_an_encoder_is_saved_and_goes_on(tmp_path):
         assert model.encoder_layers == model.dataset.encoder_layers == 2
         return model.learn(512, reset_num_timesteps=False).dataset.state_dict()
 
+    with pytest.raises(ValueError, match="`encoder_layers` cannot change from 2 to 1 when a model is loaded"):
+        run()
+        PPMO.load(tmp_path / "model.zip", encoder_layers=1)
     first, second = run(), run()
     assert any(name.startswith("encoder.") for name in first)
     assert all(value.equal(second[name]) for name, value in first.items())

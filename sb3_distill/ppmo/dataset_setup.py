@@ -105,11 +105,11 @@ class DatasetOwner(OnPolicyAlgorithm):
 
     def _setup_dataset(self) -> None:
         info: DatasetInfo | None = getattr(self, "dataset_info", None)  # a loaded model brings it along
+        is_new = info is None and self._given_dataset is None
         if self._given_dataset is not None:
             self._continue_dataset(self._given_dataset)
             info = self.dataset.info
         else:
-            is_loaded = info is not None
             loop = self._configured_inner_loop() if info is None else make_inner_loop(**info.inner_loop)
             log_std_init = getattr(self.policy, "log_std_init", 0.0)
             if info is None:
@@ -120,12 +120,12 @@ class DatasetOwner(OnPolicyAlgorithm):
                 resolve_n_instances(self.n_instances, self.action_space), loop, info, self._generator, log_std_init
             )
             self.dataset.encoder = self._first_encoder
-            if not is_loaded:
-                self._temper()
         if info.normalization is not None:
             self._continue_normalization(info.normalization)
         self.dataset_info, self.n_instances, self._n_saved = info, self.dataset.n_instances, self.dataset.n_instances
         self.dataset.to(self.device)
+        if is_new:
+            self._temper()
         self.dataset.statistics = self._statistics
         groups: dict[str, list[th.Tensor]] = {
             "learning": [*self.dataset.observation_parameters()],
@@ -164,8 +164,14 @@ class DatasetOwner(OnPolicyAlgorithm):
                 f"`n_instances` cannot change from {self._n_saved} to {self.n_instances} when a model is loaded: "
                 "start a new one"
             )
-        if self.initial_dataset is None and self._configured_inner_loop().settings() != info.inner_loop:
+        was_given = self.initial_dataset is not None or self.encoder_from is not None
+        if not was_given and self._configured_inner_loop().settings() != info.inner_loop:
             raise ValueError("the inner loop cannot change when a model is loaded: start a new one")
+        if self.encoder_layers != info.encoder_layers:
+            raise ValueError(
+                f"`encoder_layers` cannot change from {info.encoder_layers} to {self.encoder_layers} when a model is loaded: "
+                "start a new one with `encoder_from`"
+            )
         self._say_where(info)
 
     def _say_where(self, info: DatasetInfo) -> None:
