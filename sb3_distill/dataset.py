@@ -30,6 +30,10 @@ LOG_STD_BOUNDS = (-3.0, 2.0)
 """Bounds of a learned log-std: unbounded, exploration collapses before the task is solved."""
 
 
+LOG_SCALE_BOUNDS = (-4.0, 2.0)
+"""Bounds of the logarithm of the learned weights of observations."""
+
+
 class DatasetError(ValueError):
     """A dataset file that cannot be used; the message says why."""
 
@@ -77,6 +81,8 @@ class SyntheticDataset(nn.Module):
             self.register_parameter(name, nn.Parameter(value))
         self.log_std = None if log_std is None else nn.Parameter(log_std)
         self.encoder = encoder
+        scale = info.normalization.scale if isinstance(info.normalization, Normalization) else None
+        self.log_input_scale = None if scale is None else nn.Parameter(th.as_tensor(scale).log())
 
     @property
     def n_instances(self) -> int:
@@ -91,6 +97,12 @@ class SyntheticDataset(nn.Module):
     def observation_parameters(self) -> list[nn.Parameter]:
         """The synthetic observations as a list of parameters."""
         return list(self.observations.values()) if isinstance(self.observations, nn.ParameterDict) else [self.observations]
+
+    @property
+    def input_scale(self) -> th.Tensor:
+        """Learned weights of the observations, as they enter the networks (where ``log_input_scale`` is not ``None``)."""
+        assert self.log_input_scale is not None
+        return self.log_input_scale.exp()
 
     @property
     def encoder_layers(self) -> int:
@@ -158,6 +170,8 @@ class SyntheticDataset(nn.Module):
             self.learned[name].clamp_(*bounds)
         if self.log_std is not None:
             self.log_std.clamp_(*LOG_STD_BOUNDS)
+        if self.log_input_scale is not None:
+            self.log_input_scale.clamp_(*LOG_SCALE_BOUNDS)
 
     def is_finite(self) -> bool:
         """Whether all entries are finite."""
@@ -178,6 +192,8 @@ class SyntheticDataset(nn.Module):
         tensors |= {f"statistics.{name}": value.detach().cpu().contiguous() for name, value in self.statistics.items()}
         if self.info.normalization is not None:
             tensors |= _flatten("obs_mean", self.info.normalization.mean) | _flatten("obs_var", self.info.normalization.var)
+        if tensors.pop("log_input_scale", None) is not None:
+            tensors["obs_scale"] = self.input_scale.detach().cpu()
         info = json.dumps(self.info.to_json(), sort_keys=True)
         metadata = {
             "format": FORMAT,
@@ -229,7 +245,8 @@ class SyntheticDataset(nn.Module):
     @classmethod
     def _from_file(cls, data: Json, tensors: dict[str, th.Tensor]) -> "SyntheticDataset":
         mean, var = _unflatten("obs_mean", tensors), _unflatten("obs_var", tensors)
-        info = DatasetInfo.from_json(data, None if mean is None or var is None else (mean, var))
+        scale = tensors["obs_scale"].numpy() if "obs_scale" in tensors else None
+        info = DatasetInfo.from_json(data, None if mean is None or var is None else (mean, var), scale)
         if info.inner_loop["name"] not in INNER_LOOPS:
             raise DatasetError(f"unknown inner loop {info.inner_loop['name']!r}; known are {', '.join(INNER_LOOPS)}")
         inner_loop = make_inner_loop(**info.inner_loop)
@@ -258,7 +275,7 @@ class SyntheticDataset(nn.Module):
             )
         encoder = Encoder(layers, info.encoder_layers) if layers else None
         dataset = cls(observations, labels, inner_loop, info, learned, log_std, statistics, encoder)
-        expected = ("statistics.", "obs_mean", "obs_var")
+        expected = ("statistics.", "obs_mean", "obs_var", "obs_scale")
         unknown = [name for name in tensors if name not in dataset.state_dict() and not name.startswith(expected)]
         if unknown:
             raise DatasetError(f"unknown tensors {', '.join(sorted(unknown))}")
@@ -323,7 +340,11 @@ def _check_normalization(info: DatasetInfo) -> None:
         return
     if not isinstance(normalization, Normalization):
         raise DatasetError("the metadata speak of a normalisation, but `obs_mean` or `obs_var` is missing")
-    for name, values in (("obs_mean", normalization.mean), ("obs_var", normalization.var)):
+    if normalization.scale is not None and not (normalization.scale > 0).all():
+        raise DatasetError("`obs_scale` has entries that are not positive")
+    arrays: list[tuple[str, Any]] = [("obs_mean", normalization.mean), ("obs_var", normalization.var)]
+    arrays += [] if normalization.scale is None else [("obs_scale", normalization.scale)]
+    for name, values in arrays:
         for key, array in values.items() if isinstance(values, dict) else [(None, values)]:
             shape = space.shape if key is None else space[key].shape  # type: ignore[index]
             if array.shape != shape:

@@ -20,18 +20,20 @@ Statistics = npt.NDArray[np.float64] | dict[str, npt.NDArray[np.float64]]
 @dataclass
 class Normalization:
     """
-    The frozen statistics of a ``VecNormalize``: observations are ``clip((x - mean) / sqrt(var + epsilon))``.
+    The frozen statistics of a ``VecNormalize``: observations are ``scale * clip((x - mean) / sqrt(var + epsilon))``.
 
     :param mean: of the observations, or one array per key
     :param var: variance, likewise
     :param clip: bound of the result
     :param epsilon: avoids division by zero
+    :param scale: learned weights of the observations, of the same shape; ``None`` for no weights, and always for a dict
     """
 
     mean: Statistics
     var: Statistics
     clip: float = 10.0
     epsilon: float = 1e-8
+    scale: npt.NDArray[np.float32] | None = None
 
     def __call__(self, observations: Any) -> Any:
         """Raw observations to normalised ones (float32), for an array or a dict of arrays."""
@@ -41,10 +43,16 @@ class Normalization:
             return {**observations, **normalized}
         return self._apply(observations, self.mean, self.var)
 
+    def folded(self) -> "Normalization":
+        """The same with the scale put into the variance, as a ``VecNormalize`` needs it: clipping then comes after it."""
+        if self.scale is None:
+            return self
+        return Normalization(self.mean, (np.asarray(self.var) + self.epsilon) / self.scale**2, self.clip, 0.0)
+
     def _apply(self, x: Any, mean: Any, var: Any) -> npt.NDArray[np.float32]:
         scaled = (np.asarray(x) - mean) / np.sqrt(var + self.epsilon)
         normalized: npt.NDArray[np.float32] = np.clip(scaled, -self.clip, self.clip).astype(np.float32)
-        return normalized
+        return normalized if self.scale is None else normalized * self.scale
 
 
 @dataclass
@@ -95,17 +103,20 @@ class DatasetInfo:
         return data
 
     @classmethod
-    def from_json(cls, data: Json, statistics: tuple[Statistics, Statistics] | None) -> "DatasetInfo":
+    def from_json(
+        cls, data: Json, statistics: tuple[Statistics, Statistics] | None, scale: npt.NDArray[np.float32] | None = None
+    ) -> "DatasetInfo":
         """
         :param data: what ``to_json`` returned
         :param statistics: mean and variance of the observations, if the file has them
+        :param scale: learned weights of the observations, if the file has them
         :raises KeyError, ValueError, TypeError: if fields are missing or malformed
         """
         data = dict(data)
         for key in ("observation_space", "action_space"):
             data[key] = space_from_json(data[key])
         if statistics is not None:
-            data["normalization"] = Normalization(*statistics, **data["normalization"])
+            data["normalization"] = Normalization(*statistics, **data["normalization"], scale=scale)
         return cls(**data)
 
 

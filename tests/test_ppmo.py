@@ -4,9 +4,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from helpers import FaultyEnv, ReachEnv, simplex_dataset
 from scipy import stats
+from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.envs import IdentityEnvMultiBinary, IdentityEnvMultiDiscrete
@@ -500,3 +502,65 @@ def test_an_initial_dataset_brings_its_normalisation_and_sheds_its_scores():
     assert (model.dataset.info.seed, model.dataset.info.timesteps, model.dataset.info.scores) == (5, 96, {})
     with pytest.raises(ValueError, match="put the environment into a VecNormalize"):
         PPMO("MlpPolicy", make_vec_env("NDCartPole1D-v0", 4), initial_dataset=first)
+
+
+class DistractedEnv(ReachEnv):
+    """Pointing at a target that is seen among forty numbers that mean nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.observation_space = spaces.Box(-1, 1, (42,))
+
+    def reset(self, **kwargs):
+        target, info = super().reset(**kwargs)
+        return self.see(target), info
+
+    def step(self, action):
+        target, *rest = super().step(action)
+        return self.see(target), *rest
+
+    def see(self, target):
+        return np.concatenate([self.np_random.uniform(-1, 1, 40), target]).astype(np.float32)
+
+
+def test_weights_of_observations_are_learned_and_travel(tmp_path):
+    def make(n_envs):
+        return DummyVecEnv([DistractedEnv for _ in range(n_envs)])
+
+    scores = []
+    for rate in (None, 0.01):
+        env = VecNormalize(make(16))
+        model = PPMO("MlpPolicy", env, n_instances=16, n_steps=64, input_scale_learning_rate=rate, seed=0).learn(40_000)
+        scores.append(evaluate_learners(model.dataset, 10, 5, deterministic=True, env=make))
+    assert improved(*scores)
+    weights = model.dataset.input_scale.detach().numpy()
+    assert weights[40:].min() > 2 * weights[:40].mean()
+    path = tmp_path / "set.safetensors"
+    model.dataset.save(path)
+    again = evaluate_learners(path, 10, 5, deterministic=True, env=make)
+    np.testing.assert_array_equal(again.returns, scores[1].returns)
+    # A plain SB3 model carries them in its statistics, or in its first layer.
+    policy = DistilledPolicy.from_dataset(path, seed=0)
+    observations = np.stack([env.observation_space.sample() for _ in range(5)])
+    expected = policy.predict(observations, deterministic=True)[0]
+    wrapped = policy.to_algorithm(PPO, make(1), n_steps=64, seed=0)
+    normalized = wrapped.get_vec_normalize_env().normalize_obs(observations)
+    np.testing.assert_allclose(wrapped.predict(normalized, deterministic=True)[0], expected, atol=1e-4)
+    folded = policy.to_algorithm(PPO, make(1), fold_normalization=True, n_steps=64, seed=0)
+    np.testing.assert_allclose(folded.predict(observations, deterministic=True)[0], expected, atol=1e-4)
+    # A run that goes on from the file keeps them, and learns on where it is told to.
+    kept = PPMO("MlpPolicy", VecNormalize(make(16)), initial_dataset=path, n_steps=8, seed=0).learn(200).dataset
+    assert kept.input_scale.detach().numpy() == pytest.approx(weights)
+    assert kept.info.normalization.scale == pytest.approx(weights)
+    model.save(tmp_path / "model.zip")
+    loaded = PPMO.load(tmp_path / "model.zip", VecNormalize(make(16))).learn(2_000)
+    assert not np.allclose(loaded.dataset.input_scale.detach().numpy(), weights)
+
+
+def test_weights_of_observations_need_flat_normalised_ones():
+    with pytest.raises(ValueError, match="needs normalised observations: put the environment into a VecNormalize"):
+        PPMO("MlpPolicy", small_env(), input_scale_learning_rate=0.01, **SMALL)
+    images = DummyVecEnv([lambda: gym.make("CartPole-v1")])
+    images.observation_space = spaces.Box(0, 255, (3, 36, 36), np.uint8)
+    with pytest.raises(ValueError, match="`input_scale_learning_rate` is for flat observations"):
+        PPMO("CnnPolicy", images, input_scale_learning_rate=0.01, n_steps=8)

@@ -193,7 +193,9 @@ class DistillationAlgorithm(DatasetOwner):
     def _outputs(self, learners: Learners, observations: Any) -> tuple[th.Tensor, th.Tensor | None]:
         """``Learners.outputs`` for observations as they come from the environments or the buffer."""
         observations = self._precision.arrange(observations)
-        inputs = preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images)
+        inputs: Any = preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images)
+        if self.dataset.log_input_scale is not None:
+            inputs = inputs * self.dataset.input_scale
         with self._precision():
             outputs, latent = learners.outputs(inputs, self._actions.state_dependent)
         return outputs.float(), None if latent is None else latent.float()

@@ -5,6 +5,7 @@ import warnings
 from typing import Any, ClassVar
 
 import torch as th
+from gymnasium import spaces
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
@@ -23,7 +24,7 @@ from sb3_distill.spaces import SUPPORTED_ACTION_SPACES, sees_images
 from sb3_distill.vec_env import continue_statistics, env_origin, import_plugin, normalization_of
 from sb3_distill.wrappers import recorded_wrappers
 
-FOLLOWING_RATES = {"labels": 10.0, "rates": 5.0, "log_std": 1.0, "critic": 0.5, "encoder": 0.05}
+FOLLOWING_RATES = {"labels": 10.0, "rates": 5.0, "log_std": 1.0, "critic": 0.5, "encoder": 0.05, "input_scale": 0.0}
 """Step sizes that are not given, in units of ``learning_rate``."""
 
 
@@ -66,6 +67,7 @@ class DatasetOwner(OnPolicyAlgorithm):
         log_std_learning_rate: float | Schedule | None = None,
         critic_learning_rate: float | Schedule | None,
         encoder_learning_rate: float | Schedule | None = None,
+        input_scale_learning_rate: float | Schedule | None = None,
         autocast_dtype: str | None = None,
         weight_decay: float,
         batch_size: int | None,
@@ -98,6 +100,7 @@ class DatasetOwner(OnPolicyAlgorithm):
         self.log_std_learning_rate = log_std_learning_rate
         self.critic_learning_rate = critic_learning_rate
         self.encoder_learning_rate = encoder_learning_rate
+        self.input_scale_learning_rate = input_scale_learning_rate
         self.autocast_dtype = autocast_dtype
         self.weight_decay = weight_decay
         self.batch_size = batch_size
@@ -123,6 +126,9 @@ class DatasetOwner(OnPolicyAlgorithm):
         if info.normalization is not None:
             self._continue_normalization(info.normalization)
         self.dataset_info, self.n_instances, self._n_saved = info, self.dataset.n_instances, self.dataset.n_instances
+        if self.input_scale_learning_rate is not None and self.dataset.log_input_scale is None:
+            self._check_scalable()
+            self.dataset.log_input_scale = th.nn.Parameter(th.zeros(self.observation_space.shape or ()))
         self.dataset.to(self.device)
         if is_new:
             self._temper()
@@ -132,6 +138,7 @@ class DatasetOwner(OnPolicyAlgorithm):
             "labels": [self.dataset.labels],
             "rates": list(self.dataset.learned.values()),
             "log_std": [] if self.dataset.log_std is None else [self.dataset.log_std],
+            "input_scale": [] if self.dataset.log_input_scale is None else [self.dataset.log_input_scale],
             "encoder": [] if self.dataset.encoder is None else list(self.dataset.encoder.parameters()),
         }
         rates = self._rates()
@@ -150,6 +157,17 @@ class DatasetOwner(OnPolicyAlgorithm):
             eps=1e-5,
             fused=True,
         )
+
+    def _check_scalable(self) -> None:
+        """Weights of observations travel with their statistics."""
+        if isinstance(self.observation_space, spaces.Dict) or sees_images(self.observation_space):
+            raise ValueError(
+                f"`input_scale_learning_rate` is for flat observations, the environment has {self.observation_space}"
+            )
+        if self.env is not None and normalization_of(self.env) is None:
+            raise ValueError(
+                "`input_scale_learning_rate` needs normalised observations: put the environment into a VecNormalize"
+            )
 
     def _temper(self) -> None:
         """Images make for large outputs; not so where the user says how large the steps are."""
@@ -285,3 +303,5 @@ class DatasetOwner(OnPolicyAlgorithm):
         info.timesteps += n_steps * self.n_envs
         if self.env is not None:
             info.normalization = normalization_of(self.env)
+        if info.normalization is not None and self.dataset.log_input_scale is not None:
+            info.normalization.scale = self.dataset.input_scale.detach().cpu().numpy()

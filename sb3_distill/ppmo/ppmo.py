@@ -54,6 +54,9 @@ class PPMO(LearnerDrivenAlgorithm):
     :param log_std_learning_rate: The same for the log-std of continuous actions; ``None``: as ``learning_rate``
     :param critic_learning_rate: The same for the critic; ``None``: 0.5 times ``learning_rate``
     :param encoder_learning_rate: The same for the encoder; ``None``: 0.05 times ``learning_rate``
+    :param input_scale_learning_rate: The same for the logarithms of weights of the observations, which are learned then, and
+        travel with the statistics of the ``VecNormalize`` that they need. One step on random features cannot tell important
+        numbers of a long observation from others. ``None``: no weights, or those of ``initial_dataset`` as they are
     :param weight_decay: Decoupled weight decay of the synthetic observations. It keeps them where the activations of all
         learners respond alike; without it they grow, and a few learners in a hundred fail
     :param batch_size: Transitions of a minibatch, all learners together. ``None``: a quarter of a rollout, at least 64
@@ -85,6 +88,7 @@ class PPMO(LearnerDrivenAlgorithm):
         log_std_learning_rate: float | Schedule | None = None,
         critic_learning_rate: float | Schedule | None = None,
         encoder_learning_rate: float | Schedule | None = None,
+        input_scale_learning_rate: float | Schedule | None = None,
         weight_decay: float = 0.1,
         n_steps: int = 128,
         batch_size: int | None = None,
@@ -131,6 +135,7 @@ class PPMO(LearnerDrivenAlgorithm):
             log_std_learning_rate=log_std_learning_rate,
             critic_learning_rate=critic_learning_rate,
             encoder_learning_rate=encoder_learning_rate,
+            input_scale_learning_rate=input_scale_learning_rate,
             autocast_dtype=autocast_dtype,
             weight_decay=weight_decay,
             batch_size=batch_size,
