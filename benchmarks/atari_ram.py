@@ -23,19 +23,19 @@ from sb3_distill import PPMO, SyntheticDataset, make_vec_env
 
 # Environment steps; paper, from images: random play, RL, full distillation.
 GAMES: dict[str, tuple[float, float, float | None]] = {
-    "Centipede": (4e6, 8011, 8042),
-    "SpaceInvaders": (4e6, 1508, 284),
-    "MsPacman": (4e6, 4310, 415),
-    "Pong": (4e6, 19.7, None),
+    "Centipede": (2e6, 8011, 8042),
+    "SpaceInvaders": (2e6, 1508, 284),
+    "MsPacman": (2e6, 4310, 415),
+    "Pong": (2e6, 19.7, None),
 }
 SETTINGS: dict[str, Any] = dict(
     n_learners=8,
     n_steps=64,
     n_epochs=4,
     batch_size=512,
-    learning_rate="lin_0.005",
-    labels_learning_rate="lin_0.02",
-    rates_learning_rate="lin_0.005",
+    learning_rate="lin_0.004",
+    labels_learning_rate="lin_0.015",
+    rates_learning_rate="lin_0.004",
     critic_learning_rate="lin_0.001",
     weight_decay=0.0,
     ent_coef=0.01,
@@ -60,7 +60,7 @@ def distil(game: str, kind: str, steps: int, again: SyntheticDataset | None) -> 
     env.close()
     entry = {"seconds": time.perf_counter() - start, "steps": model.num_timesteps, "k": model.n_instances}
     kept = [model.dataset] + ([] if checkpoint.best is None else [checkpoint.best])
-    return choose(kept), {**entry, "curve": checkpoint.curve}
+    return choose(kept, None), {**entry, "curve": checkpoint.curve}
 
 
 def run(game: str, kind: str, scale: float, again: bool) -> None:

@@ -122,12 +122,12 @@ def score(dataset: SyntheticDataset, **kwargs: Any) -> dict[str, Any]:
     }
 
 
-def choose(datasets: list[SyntheticDataset]) -> SyntheticDataset:
+def choose(datasets: list[SyntheticDataset], vec_env_cls: Any = VEC_ENV) -> SyntheticDataset:
     """The best of several, by other learners than those that are reported, where learning went on."""
 
     def make(n_envs: int) -> VecEnv:
         assert datasets[0].info.env_id is not None
-        return make_vec_env(datasets[0].info.env_id, n_envs, vec_env_cls=VEC_ENV)
+        return make_vec_env(datasets[0].info.env_id, n_envs, vec_env_cls=vec_env_cls)
 
     return max(datasets, key=lambda dataset: best(score(dataset, n_learners=30, seed=2000, env=make)))
 
