@@ -136,6 +136,15 @@ def test_memory_tasks_are_learned_in_processes(tmp_path):
         gym.make("PongRAM-v0", noop_max=-1)
 
 
+def test_missing_games(monkeypatch):
+    with pytest.raises(FileNotFoundError, match=r"ale-py has no ROM of 'MsPacman' \(names are like 'ms_pacman'\)"):
+        gym.make("PongRAM-v0", game="MsPacman")
+    monkeypatch.setattr(ale_py.roms, "get_rom_path", lambda name: None)
+    for make in (lambda: gym.make("PongRAM-v0"), atari):
+        with pytest.raises(FileNotFoundError, match=r'pip install --upgrade "sb3-distill\[atari\]"'):
+            make()
+
+
 def test_names_of_games_and_buttons():
     assert rom_of("MsPacman") == "ms_pacman" and {rom_of(game) for game in GAMES} <= set(ale_py.roms.get_all_rom_ids())
     assert all(f"{game}RAM-v0" in gym.registry for game in GAMES)

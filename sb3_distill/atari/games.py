@@ -1,6 +1,8 @@
 """The games of the Arcade Learning Environment by name."""
 
 import re
+import warnings
+from pathlib import Path
 from typing import Any
 
 GAMES = (
@@ -20,6 +22,28 @@ def rom_of(game: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", game).lower()
 
 
+def rom_path(rom: str) -> Path:
+    """
+    :param rom: name of a ROM
+    :return: where it is
+    :raises ImportError: without ale-py
+    :raises FileNotFoundError: if ale-py does not bring it
+    """
+    try:
+        from ale_py import roms
+    except ImportError as error:
+        raise ImportError(f'Atari needs ale_py: pip install "sb3-distill[atari]" ({error})') from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = roms.get_rom_path(rom)
+    if path is None:
+        raise FileNotFoundError(
+            f"ale-py has no ROM of {rom!r} (names are like 'ms_pacman'); its own are: {', '.join(roms.get_all_rom_ids())}. "
+            'An old one brings none: pip install --upgrade "sb3-distill[atari]"'
+        )
+    return path
+
+
 def game_buttons(info: Any) -> list[str] | None:
     """
     :param info: a ``DatasetInfo``
@@ -29,13 +53,13 @@ def game_buttons(info: Any) -> list[str] | None:
     if name is None or name[1] not in GAMES:
         return None
     try:
-        from ale_py import ALEInterface, LoggerMode, roms
-    except ImportError:
+        from ale_py import ALEInterface, LoggerMode
+
+        path = rom_path(rom_of(name[1]))
+    except (ImportError, FileNotFoundError):
         return None
     ALEInterface.setLoggerMode(LoggerMode.Error)
     ale = ALEInterface()
-    path = roms.get_rom_path(rom_of(name[1]))
-    assert path is not None
     ale.loadROM(path)
     buttons = ale.getMinimalActionSet()
     if len(buttons) != getattr(info.action_space, "n", None):

@@ -7,6 +7,8 @@ from ale_py import ALEInterface, LoggerMode
 from ale_py.env import AtariEnv, AtariEnvStepMetadata
 from gymnasium.utils import EzPickle
 
+from sb3_distill.atari.games import rom_path
+
 ALEInterface.setLoggerMode(LoggerMode.Error)  # no banner per process
 
 
@@ -36,6 +38,7 @@ class AtariRAMEnv(AtariEnv):
     :param noop_max: at most so many frames pass before the first action
     :param repeat_action_probability: chance that the last action is repeated instead ("sticky actions")
     :param kwargs: further arguments of ``ale_py.env.AtariEnv``
+    :raises FileNotFoundError: if ale-py does not have the game
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class AtariRAMEnv(AtariEnv):
     ) -> None:
         if noop_max < 0:
             raise ValueError(f"`noop_max` must not be negative, got {noop_max}")
+        rom_path(game)
         self.noop_max = noop_max
         super().__init__(
             game,

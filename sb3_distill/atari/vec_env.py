@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode
 
+from sb3_distill.atari.games import rom_path
 from sb3_distill.gymnasium_vec_env import GymnasiumVecEnv
 
 ENTRY_POINT = "ale_py.env:AtariEnv"
@@ -41,6 +42,7 @@ class AtariVecEnv(GymnasiumVecEnv):
     :param action_repeat_probability: chance that the last action is repeated instead ("sticky actions"); ``None`` for what the
         id says
     :raises ImportError: if ale-py is not installed
+    :raises FileNotFoundError: if ale-py does not have the game
     :raises ValueError: for another task, or arguments that ALE's vector environment does not have
     """
 
@@ -75,6 +77,7 @@ class AtariVecEnv(GymnasiumVecEnv):
             raise ValueError(f"ALE's vector environment does not take {', '.join(sorted(unknown))}: leave out `vec_env_cls`")
         if action_repeat_probability is None:
             action_repeat_probability = float(kwargs.get("repeat_action_probability", 0.25))
+        rom_path(kwargs["game"])
         ALEInterface.setLoggerMode(LoggerMode.Error)
         env = AtariVectorEnv(
             kwargs["game"],
