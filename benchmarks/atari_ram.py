@@ -1,6 +1,6 @@
 """
 Full distillation of Atari games from the console's memory (128 bytes): true scores of 100 fresh learners, k = k_min, SB3's
-MlpPolicy, by one gradient step and by the ridge head.
+MlpPolicy, by one gradient step and by the ridge head; beside them random play, and the best button pressed all the time.
 
     python benchmarks/atari_ram.py [--games Centipede Pong] [--kinds sgd ridge]     # what is missing is run
     python benchmarks/atari_ram.py --show                                           # the table of what is there
@@ -13,6 +13,7 @@ import argparse
 import time
 from typing import Any
 
+import numpy as np
 from common import DATASETS, one_thread, read, write
 from rich.console import Console
 from rich.table import Table
@@ -63,6 +64,28 @@ def distil(game: str, kind: str, steps: int, again: SyntheticDataset | None) -> 
     return choose(kept, None), {**entry, "curve": checkpoint.curve}
 
 
+def single_button(game: str) -> dict[str, Any]:
+    """The best of the policies that press one button all the time: found in 50 episodes each, then played 100 times."""
+    env = make_vec_env(f"{game}RAM-v0", 50, seed=0)
+
+    def play(action: int, n_episodes: int) -> list[float]:
+        env.reset()
+        returns: list[float] = []
+        while len(returns) < n_episodes:
+            infos = env.step(np.full(50, action))[3]
+            returns += [info["episode"]["r"] for info in infos if "episode" in info]
+        return returns[:n_episodes]
+
+    n_actions = int(env.action_space.n)  # type: ignore[attr-defined]
+    found = {action: float(np.mean(play(action, 50))) for action in range(n_actions)}
+    action = max(found, key=lambda action: found[action])
+    env.seed(1)
+    returns = play(action, 100)
+    env.close()
+    score = {"mean": float(np.mean(returns)), "std": float(np.std(returns))}
+    return {"sampled": score, "seconds": 0.0, "steps": 0, "action": action, "found": found}
+
+
 def run(game: str, kind: str, scale: float, again: bool) -> None:
     results, name = read("atari_ram"), f"{game}/{kind}"
     before = results.get(name)
@@ -70,6 +93,8 @@ def run(game: str, kind: str, scale: float, again: bool) -> None:
         return
     if kind == "random":
         entry = random_policy(f"{game}RAM-v0")
+    elif kind == "button":
+        entry = single_button(game)
     else:
         path = RUNS / f"{game}RAM-{kind}.safetensors"
         shipped = DATASETS / f"{game}RAM-v0--{kind}.safetensors"
@@ -98,15 +123,26 @@ def run(game: str, kind: str, scale: float, again: bool) -> None:
 def show() -> None:
     results = read("atari_ram")
     table = Table(title="Atari from memory, true scores of 100 fresh learners")
-    for column in ("", "random", "one gradient step", "ridge head", "k", "steps", "minutes", "paper, images: RL", "distilled"):
+    for column in (
+        "",
+        "random",
+        "one button",
+        "one gradient step",
+        "ridge head",
+        "k",
+        "steps",
+        "minutes",
+        "paper, images: RL",
+        "distilled",
+    ):
         table.add_column(column, justify="right" if column else "left")
     for game, (_, rl, distilled) in GAMES.items():
-        entries = {kind: results.get(f"{game}/{kind}") for kind in ("random", *KINDS)}
+        entries = {kind: results.get(f"{game}/{kind}") for kind in ("random", "button", *KINDS)}
         cells = []
         for entry in entries.values():
             how = "sampled" if entry is None or best(entry) == entry["sampled"]["mean"] else "greedy"
             cells.append("not run" if entry is None else f"{best(entry):,.1f} {how}")
-        made = [entry for kind, entry in entries.items() if entry is not None and kind != "random"]
+        made = [entry for kind, entry in entries.items() if entry is not None and kind in KINDS]
         facts = [
             " / ".join(str(entry["k"]) for entry in made) or "-",
             " / ".join(f"{entry['steps'] / 1e6:.1f} M" for entry in made) or "-",
@@ -120,7 +156,7 @@ def show() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", nargs="*", default=list(GAMES), choices=list(GAMES))
-    parser.add_argument("--kinds", nargs="*", default=["random", *KINDS], choices=["random", *KINDS])
+    parser.add_argument("--kinds", nargs="*", default=["random", "button", *KINDS], choices=["random", "button", *KINDS])
     parser.add_argument("--scale", type=float, default=1.0, help="of the environment steps")
     parser.add_argument("--again", action="store_true", help="go on from the best set there is")
     parser.add_argument("--show", action="store_true", help="only show the table")

@@ -97,6 +97,8 @@ def _distil(
         model = resume(PPMO, checkpoints, env)
         if model is None:
             start = None if above is None else str(folder / f"l{above}.safetensors")
+            if above is not None:  # then there are observations to go on from
+                kwargs = {name: value for name, value in kwargs.items() if name != "dataset_init"}
             model = PPMO(policy, env, encoder_layers=level, encoder_from=start, **kwargs)
             if above is not None:
                 _carry_critic(model, folder / f"l{above}", env)
