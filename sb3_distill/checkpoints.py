@@ -1,6 +1,7 @@
 """Runs that can be cut off at any moment and go on from where they were minutes ago."""
 
 import os
+import pickle
 import shutil
 import time
 import zipfile
@@ -74,22 +75,26 @@ def save(model: BaseAlgorithm, folder: str | os.PathLike[str]) -> Path:
     return path
 
 
-def resume(algorithm: type[BaseAlgorithm], folder: str | os.PathLike[str], env: VecEnv) -> Any:
+def resume(algorithm: type[BaseAlgorithm], folder: str | os.PathLike[str], env: VecEnv, **kwargs: Any) -> Any:
     """
     :param algorithm: that was saved
     :param folder: of the checkpoints of the run
     :param env: as the run had it, new; its statistics are put back
+    :param kwargs: further arguments of the algorithm's ``load``
     :return: the model of the latest checkpoint that can be read; ``None`` if there is none
     """
+    normalizer = unwrap_vec_normalize(env)
     for path in _found(folder):
         if not _is_whole(path):
             continue
-        normalizer = unwrap_vec_normalize(env)
         if normalizer is not None:
-            saved = VecNormalize.load(str(path / STATISTICS), normalizer.venv)
+            try:
+                saved = VecNormalize.load(str(path / STATISTICS), normalizer.venv)
+            except (OSError, EOFError, pickle.UnpicklingError):
+                continue
             for name in ("obs_rms", "ret_rms") if saved.norm_obs else ("ret_rms",):
                 setattr(normalizer, name, getattr(saved, name))
-        return algorithm.load(path / MODEL, env)
+        return algorithm.load(path / MODEL, env, **kwargs)
     return None
 
 

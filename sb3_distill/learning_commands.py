@@ -26,7 +26,9 @@ def add_learning_commands(add: Callable[[str, Any, str], argparse.ArgumentParser
     command = add("rollback", _rollback, "Distil with an encoder that gives its layers back level by level (Table 2).")
     command.add_argument("--env", required=True, help="Gymnasium id of the environment")
     command.add_argument("--levels", required=True, help="layers in the encoder, from many to few: 4,3,2,1,0")
-    command.add_argument("-o", "--output", type=Path, required=True, help="folder; a ladder in it that was cut off goes on")
+    command.add_argument(
+        "-o", "--output", type=Path, help="folder; a ladder in it that was cut off goes on (default: rollback-<env>)"
+    )
     command.add_argument("--timesteps", type=int, default=1_000_000, help="of the environments, each level (default: 1000000)")
     command.add_argument("--policy", help="alias of the policy (default: CnnPolicy for Atari games, else MlpPolicy)")
     command.add_argument("--n-envs", type=int, default=16, help="number of environments (default: 16)")
@@ -76,7 +78,10 @@ def _rollback(options: argparse.Namespace) -> Any:
     except ValueError as error:
         raise ValueError(f"--levels are numbers, 4,3,2,1,0, and -params are name:value ({error})") from None
     zoo.check_hyperparameters(hyperparams, "-params")
+    if reserved := sorted({"seed", "encoder_layers", "encoder_from", "env", "policy"} & set(hyperparams)):
+        raise ValueError(f"-params cannot say {reserved[0]}: the command has its own way to")
     th.set_num_threads(options.num_threads)
+    output = options.output or Path(f"rollback-{options.env.replace('/', '-')}")
     import_plugin(options.env)
     vec_env_cls = AtariVecEnv if is_atari(options.env) else None
 
@@ -88,7 +93,7 @@ def _rollback(options: argparse.Namespace) -> Any:
         lambda: VecNormalize(make(options.n_envs), norm_obs=options.normalize, gamma=hyperparams.get("gamma", 0.99)),
         levels,
         options.timesteps,
-        options.output,
+        output,
         options.learners,
         options.episodes,
         make,
@@ -99,7 +104,7 @@ def _rollback(options: argparse.Namespace) -> Any:
     )
     from sb3_distill.plotting import ladder
 
-    picture = options.output / "rollback.png"
+    picture = output / "rollback.png"
     ladder(results, picture, options.env)
     if not options.json:
         table = Table(title=f"{options.env}: {options.learners} fresh learners, {options.episodes} episodes each")

@@ -23,8 +23,8 @@ def rollback(
     levels: Sequence[int],
     total_timesteps: int,
     folder: str | os.PathLike[str],
-    n_learners: int = 20,
-    n_episodes: int = 5,
+    eval_learners: int = 20,
+    eval_episodes: int = 5,
     eval_env: Callable[[int], VecEnv] | None = None,
     minutes: float = 3.0,
     progress_bar: bool = False,
@@ -32,29 +32,34 @@ def rollback(
 ) -> dict[str, dict[str, Any]]:
     """
     Distil level by level, each from what the level before has learned: its encoder without the last layers, its synthetic
-    data, and its critic. A run that is cut off goes on from its last checkpoint; a level that is done is not done again.
+    data, and its critic. A run that is cut off goes on from its last checkpoint; a level that is done is not done again; but
+    the last one goes on if ``total_timesteps`` is larger now.
 
     :param policy: as for ``PPMO``
     :param make_env: makes the environments to learn in, anew for each level
     :param levels: layers in the encoder, from many to few
     :param total_timesteps: of the environments, for each level
     :param folder: for the datasets (``l<level>.safetensors``), the results and the checkpoints
-    :param n_learners: fresh learners that are evaluated
-    :param n_episodes: episodes of each
+    :param eval_learners: fresh learners that are evaluated
+    :param eval_episodes: episodes of each
     :param eval_env: makes the environments to be evaluated in, a given number of them; ``None``: the dataset's own
     :param minutes: between checkpoints
     :param progress_bar: show one
     :param kwargs: further arguments of ``PPMO``
     :return: for each level, by its number as text: scores, environment steps in all, iterations and seconds of this level
-    :raises ValueError: if levels do not fall, or the folder holds a ladder with other levels above
+    :raises ValueError: if levels do not fall or are below 0, a number is below 1, or the folder holds another ladder
     """
-    if not levels or any(low >= high for high, low in itertools.pairwise(levels)):
+    if not levels or min(levels) < 0 or any(low >= high for high, low in itertools.pairwise(levels)):
         raise ValueError(f"`levels` must fall, e.g. 4, 3, 2, 1, 0; got {', '.join(map(str, levels))}")
-    if total_timesteps < 1:
-        raise ValueError(f"`total_timesteps` must be at least 1, got {total_timesteps}")
+    for name, number in (
+        ("total_timesteps", total_timesteps), ("eval_learners", eval_learners), ("eval_episodes", eval_episodes),
+    ):  # fmt: skip
+        if number < 1:
+            raise ValueError(f"`{name}` must be at least 1, got {number}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     results = read_results(folder)
+    run = {"policy": str(policy), "arguments": {name: str(value) for name, value in sorted(kwargs.items())}}
     above: int | None = None
     for level in levels:
         known = results.get(str(level))
@@ -62,23 +67,41 @@ def rollback(
             raise ValueError(
                 f"{folder} holds a level {level} that came from level {known['above']}, not {above}: take another"
             )
-        if known is None:
+        is_last = known is not None and all(int(other) >= level for other in results)
+        if known is None or (is_last and known["level_timesteps"] < total_timesteps):
             model = _distil(policy, make_env, level, above, total_timesteps, folder, minutes, progress_bar, kwargs)
+            run["env_id"] = str(model.dataset.info.env_id)
+            _check_same(results, run, folder)
+            model.dataset.save(folder / f"l{level}.safetensors")
             scores = {
                 name: evaluate_learners(
-                    model.dataset, n_learners, n_episodes, name == "greedy", env=eval_env, seed=0, progress_bar=progress_bar
+                    model.dataset, eval_learners, eval_episodes, name == "greedy", env=eval_env, seed=0,
+                    progress_bar=progress_bar, policy=model.policy_class, policy_kwargs=model._learner_kwargs(),
                 ).summary()
                 for name in ("sampled", "greedy")
-            }
+            }  # fmt: skip
             model.dataset.info.scores = scores
             model.dataset.save(folder / f"l{level}.safetensors")
             results[str(level)] = {
-                **scores, "above": above, "timesteps": model.dataset.info.timesteps,
+                **scores, "above": above, "timesteps": model.dataset.info.timesteps, "level_timesteps": model.num_timesteps,
                 "iterations": model.num_timesteps // (model.n_steps * model.n_envs), "seconds": model.learning_seconds,
+                "run": run,
             }  # fmt: skip
             _write_results(folder, results)
+        else:
+            _check_same(results, run, folder)
         above = level
     return {str(level): results[str(level)] for level in levels}
+
+
+def _check_same(results: dict[str, dict[str, Any]], run: dict[str, Any], folder: Path) -> None:
+    """A folder is for one ladder."""
+    for entry in results.values():
+        for name, value in run.items():
+            if entry["run"][name] != value:
+                raise ValueError(
+                    f"{folder} holds a ladder with another {name}: {entry['run'][name]}, not {value}; take another"
+                )
 
 
 def _distil(
@@ -94,7 +117,7 @@ def _distil(
 ) -> Any:
     env, checkpoints = make_env(), folder / f"l{level}"
     try:
-        model = resume(PPMO, checkpoints, env)
+        model = resume(PPMO, checkpoints, env, device=kwargs.get("device", "auto"))
         if model is None:
             start = None if above is None else str(folder / f"l{above}.safetensors")
             if above is not None:  # then there are observations to go on from

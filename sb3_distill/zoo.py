@@ -138,7 +138,7 @@ def _with_native_envs(exp_manager: Any) -> Any:
                 hyperparams = {key: _numeric(key, value) for key, value in hyperparams.items()}
             result = super()._preprocess_hyperparams(hyperparams)
             if self.algo == ALGORITHM:
-                check_hyperparameters(result[0], self.config)
+                check_hyperparameters(result[0], f"{self.config} or in -params")
             if self._eval_env_kwargs_args is None:
                 # The zoo gives `env_kwargs` of a YAML file to the training environment alone.
                 self.eval_env_kwargs = self.env_kwargs
@@ -188,9 +188,12 @@ def _numeric(key: str, value: Any) -> Any:
 
 
 def literal(text: str) -> Any:
-    """A value as it is written on the command line: a number, a list, True, ... or a text."""
+    """A value as it is written on the command line: a number, a list, ``dict(net_arch=[8])``, True, ... or a text."""
     try:
-        return ast.literal_eval(text)
+        node = ast.parse(text, mode="eval").body
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args:
+            return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in node.keywords}
+        return ast.literal_eval(node)
     except (ValueError, SyntaxError):
         return text
 
@@ -218,9 +221,7 @@ def check_hyperparameters(hyperparameters: Mapping[str, Any], source: str) -> No
     for name in hyperparameters:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            raise ValueError(
-                f"unknown key {name!r} in {source} or in -params" + (f", did you mean {near[0]!r}?" if near else "")
-            )
+            raise ValueError(f"unknown key {name!r} in {source}" + (f", did you mean {near[0]!r}?" if near else ""))
 
 
 def check_environment(env_id: str) -> None:

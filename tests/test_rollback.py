@@ -118,14 +118,23 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path):
 def test_the_command(tmp_path, capsys):
     out = tmp_path / "ladder"
     arguments = ["rollback", "--env", TASK, "--levels", "1,0", "--timesteps", "600", "-o", str(out), "--n-envs", "8"]
-    arguments += ["--learners", "2", "--episodes", "2", "-params", "n_steps:32", "policy_kwargs:dict(net_arch=[8])"]
-    assert main([*arguments[:-1], "--json"]) == 0
+    arguments += [
+        "--learners",
+        "2",
+        "--episodes",
+        "2",
+        "-params",
+        "policy_kwargs:dict(net_arch=[8])",
+        "n_learners:4",
+        "n_steps:32",
+    ]
+    assert main([*arguments, "--json"]) == 0
     results = json.loads(capsys.readouterr().out)
     assert results["0"]["above"] == 1 and results["0"]["iterations"] == 3
     assert (out / "rollback.png").exists() and (out / "l0.safetensors").exists()
-    assert main(arguments[:-1]) == 0
+    assert main(arguments) == 0
     assert "encoder" in capsys.readouterr().out
-    assert main([*arguments[:-2], "no_such:1"]) == 1
+    assert main([*arguments, "no_such:1"]) == 1
     assert "unknown key 'no_such'" in capsys.readouterr().err
     assert main(["rollback", "--env", TASK, "--levels", "x", "-o", str(out)]) == 1
     assert "--levels are numbers" in capsys.readouterr().err

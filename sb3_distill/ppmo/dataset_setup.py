@@ -130,7 +130,7 @@ class DatasetOwner(OnPolicyAlgorithm):
             self._check_scalable()
             self.dataset.log_input_scale = th.nn.Parameter(th.zeros(self.observation_space.shape or ()))
         self.dataset.to(self.device)
-        if is_new:
+        if is_new and self.dataset_init != "observations":  # else observations are still to come
             self._temper()
         self.dataset.statistics = self._statistics
         groups: dict[str, list[th.Tensor]] = {
