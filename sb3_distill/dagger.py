@@ -213,9 +213,10 @@ def clone(
     """
     if total_timesteps < 1:
         raise ValueError(f"`total_timesteps` must be at least 1, got {total_timesteps}")
-    initial = kwargs.get("initial_dataset")
+    source = "initial_dataset" if kwargs.get("initial_dataset") is not None else "encoder_from"
+    initial = kwargs.get(source)
     if initial is not None and not isinstance(initial, SyntheticDataset):
-        initial = kwargs["initial_dataset"] = SyntheticDataset.load(initial)
+        initial = kwargs[source] = SyntheticDataset.load(initial)
     venv = make_vec_env(env, n_envs, seed=seed) if isinstance(env, str) else env
     space = venv.observation_space
     vectors = isinstance(space, spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating)

@@ -84,6 +84,12 @@ class SyntheticDataset(nn.Module):
         scale = info.normalization.scale if isinstance(info.normalization, Normalization) else None
         self.log_input_scale = None if scale is None else nn.Parameter(th.as_tensor(scale).log())
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        # Statistics are shared with networks, so they are no buffers; but they move to another device too.
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.statistics = {name: fn(value) for name, value in self.statistics.items()}
+        return self
+
     @property
     def n_instances(self) -> int:
         """The ``k`` of the paper."""

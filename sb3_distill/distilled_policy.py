@@ -71,6 +71,7 @@ class DistilledPolicy(BasePolicy):
         device = get_device(device)
         # A copy, since a dataset that is still being learned changes.
         dataset = copy.deepcopy(dataset) if isinstance(dataset, SyntheticDataset) else SyntheticDataset.load(dataset)
+        dataset.to(device)
         if isinstance(policy, BasePolicy):
             if policy_kwargs is not None:
                 raise ValueError("`policy_kwargs` must not be given together with a policy instance")
@@ -209,10 +210,13 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
     if found != labels.shape[1]:
         raise DatasetError(f"the policy has {found} outputs, the labels of the dataset have {labels.shape[1]}")
     with th.no_grad():
-        half_width = th.ones(labels.shape[1])
+        half_width = th.ones(labels.shape[1], device=labels.device)
         made_squashed = dataset.info.policy_kwargs.get("squash_output", False)  # then labels are before a tanh already
         if squashes(policy) and isinstance(policy.action_space, spaces.Box) and not made_squashed:
-            low, high = (th.as_tensor(end.flatten()) for end in (policy.action_space.low, policy.action_space.high))
+            low, high = (
+                th.as_tensor(end.flatten(), device=labels.device)
+                for end in (policy.action_space.low, policy.action_space.high)
+            )
             half_width = (high - low) / 2
             labels = (labels - (low + high) / 2) / half_width
         if rest is not None:

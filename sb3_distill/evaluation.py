@@ -1,5 +1,6 @@
 """The k-shot protocol of Table 1: teach fresh learners, let each play a number of episodes."""
 
+import copy
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +24,8 @@ from sb3_distill.grids import load_grid
 from sb3_distill.learner_distribution import LearnerDistribution
 from sb3_distill.learners import Learners
 from sb3_distill.policies import resolve_policy
-from sb3_distill.vec_env import as_vec_env, make_vec_env
+from sb3_distill.vec_env import as_vec_env, is_cheap, make_vec_env
+from sb3_distill.wrappers import atari_options
 
 Returns = npt.NDArray[np.float64]
 
@@ -110,7 +112,7 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
     learner_distribution: Any = None,
     env: Callable[[int], VecEnv] | None = None,
     teach: bool | Callable[[Learners], Learners] = True,
-    max_envs: int = 10_000,
+    max_envs: int | None = None,
     seed: int | None = 0,
     progress_bar: bool = False,
     policy: str | type[BasePolicy] | None = None,
@@ -130,7 +132,7 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
     :param env: makes a vector environment of a given number of environments; ``None`` for the dataset's own
     :param teach: leave the learners untaught if ``False``, for comparison; or another way of teaching: a function from
         initial learners to taught ones
-    :param max_envs: bound of the number of environments
+    :param max_envs: bound of the number of environments; ``None``: 10,000, for simulators 128 (at least one per learner)
     :param seed: of learners, actions and environments
     :param progress_bar: show one
     :param policy: alias or class of the policy; ``None`` for the one that the dataset names
@@ -142,7 +144,9 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
     """
     if n_learners < 1 or n_episodes < 1:
         raise ValueError(f"`n_learners` and `n_episodes` must be at least 1, got {n_learners} and {n_episodes}")
-    if not isinstance(dataset, SyntheticDataset):
+    if isinstance(dataset, SyntheticDataset):
+        dataset = copy.deepcopy(dataset).to("cpu")  # where environments are
+    else:
         dataset = SyntheticDataset.load(dataset)
     if grid is not None:
         cells = load_grid(grid)
@@ -167,10 +171,13 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
         statistics=dataset.statistics,
         encoder=dataset.encoder,
     )
-    per_learner = max(1, min(n_episodes, max_envs // n_learners))
     if not (env is None or callable(env)):
         raise ValueError(f"`env` must be a function from a number of environments to a VecEnv, got {env!r}")
-    make = env or partial(make_vec_env, dataset)
+    make = env or partial(_make_true_env, dataset)
+    if max_envs is None:
+        cheap = env is not None or (dataset.info.env_id is not None and is_cheap(dataset.info.env_id))
+        max_envs = 10_000 if cheap else 128
+    per_learner = max(1, min(n_episodes, max_envs // n_learners))
     venv = as_vec_env(make(n_learners * per_learner))
     try:
         dataset.check_spaces(venv.observation_space, venv.action_space)
@@ -186,6 +193,13 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
     finally:
         venv.close()
     return Evaluation(returns, deterministic, dataset.info.inner_loop if teach is True else None)
+
+
+def _make_true_env(dataset: SyntheticDataset, n_envs: int) -> VecEnv:
+    """The dataset's own environment; scores of Atari games are not clipped, and of whole games."""
+    options = atari_options(dataset.info.wrappers)
+    true = None if options is None else {**options, "clip_reward": False, "terminal_on_life_loss": False}
+    return make_vec_env(dataset, n_envs, vec_env_kwargs=true)
 
 
 class _Player:

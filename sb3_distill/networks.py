@@ -64,9 +64,9 @@ def parts_of(network: Network) -> list[tuple[str, nn.Module]]:
     for part in ("features", "latent", "head"):
         module = getattr(network, part)
         try:
-            pairs += _unfold(part, module)
+            pairs += list(_unfold(part, module, strict=False))
         except _NotSequentialError:
-            if part != "features":
+            if part == "latent":
                 break
             pairs.append((part, module))
     return pairs
@@ -89,10 +89,16 @@ class _Half(nn.Module):
         return latent
 
 
-def _unfold(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def _unfold(name: str, module: nn.Module, strict: bool = True) -> Iterator[tuple[str, nn.Module]]:
+    """Unless ``strict``, modules with code of their own inside a ``Sequential`` are links of the chain too."""
     if type(module) is nn.Sequential:
         for child_name, child in module.named_children():
-            yield from _unfold(f"{name}.{child_name}", child)
+            try:
+                yield from list(_unfold(f"{name}.{child_name}", child, strict))
+            except _NotSequentialError:
+                if strict:
+                    raise
+                yield f"{name}.{child_name}", child
     elif type(module) is FlattenExtractor:
         yield f"{name}.flatten", module.flatten
     elif type(module) is NatureCNN:
@@ -155,7 +161,8 @@ def parameters_in_use(network: Network, observations: Any) -> list[str]:
     names, parameters = zip(*network.named_parameters(), strict=True)
     if network.chain() is not None:
         return list(names)
-    gradients = th.autograd.grad(network(observations).sum(), parameters, allow_unused=True)
+    with th.enable_grad():
+        gradients = th.autograd.grad(network(observations).sum(), parameters, allow_unused=True)
     return [name for name, gradient in zip(names, gradients, strict=True) if gradient is not None]
 
 

@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStac
 from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
 from sb3_distill import wrappers
-from sb3_distill.atari.vec_env import AtariVecEnv
+from sb3_distill.atari.vec_env import AtariVecEnv, is_atari
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import Normalization
 from sb3_distill.envpool_vec_env import EnvPoolVecEnv
@@ -169,6 +169,13 @@ def make_vec_env(
         )
     # Images are taught channels first, as SB3's algorithms turn them.
     return env if info is None else as_vec_env(wrappers.wrap_vec_env(env, info.wrappers))
+
+
+def is_cheap(env_id: str) -> bool:
+    """Whether an environment is no simulator, so that thousands of it may be made."""
+    import_plugin(env_id)
+    entry_point = gym.spec(env_id.rpartition(":")[2]).entry_point
+    return not (is_atari(env_id) or (isinstance(entry_point, str) and entry_point.startswith(SIMULATORS)))
 
 
 def fastest_class(env_id: Any, n_envs: int) -> Any:

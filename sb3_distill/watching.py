@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import torch as th
 from stable_baselines3.common import atari_wrappers
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack
@@ -52,6 +53,8 @@ def watch(
         raise ValueError(f"`max_steps` must be at least 1, got {max_steps}")
     learner = DistilledPolicy.from_dataset(dataset, policy, policy_kwargs, seed, device="cpu")
     env = make_visible(dataset)
+    if seed is not None:
+        th.manual_seed(seed)
     try:
         dataset.check_spaces(env.observation_space, env.action_space)
         env.seed(seed)

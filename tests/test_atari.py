@@ -14,7 +14,8 @@ from sb3_distill import PPMO, DatasetError, DistilledPolicy, SyntheticDataset, e
 from sb3_distill.atari.games import GAMES, game_buttons, rom_of
 from sb3_distill.atari.vec_env import AtariVecEnv, is_atari
 from sb3_distill.dataset_info import DatasetInfo
-from sb3_distill.vec_env import env_origin, import_plugin
+from sb3_distill.evaluation import _make_true_env
+from sb3_distill.vec_env import env_origin, import_plugin, is_cheap
 from sb3_distill.worker_vec_env import WorkerVecEnv
 from sb3_distill.wrappers import recorded_wrappers
 
@@ -104,6 +105,26 @@ def test_what_it_does_not_take(monkeypatch):
     monkeypatch.setitem(sys.modules, "ale_py.vector_env", None)
     with pytest.raises(ImportError, match=r'AtariVecEnv needs ALE: pip install "sb3-distill\[atari\]"'):
         AtariVecEnv(CENTIPEDE, 1)
+
+
+def test_options_out_of_range():
+    for name, value in (("n_stack", 0), ("screen_size", 0), ("noop_max", -1), ("frame_skip", 0)):
+        with pytest.raises(ValueError, match=f"`{name}` must be at least"):
+            atari(1, **{name: value})
+    with pytest.raises(ValueError, match="`action_repeat_probability` must be from 0 to 1"):
+        atari(1, action_repeat_probability=2.0)
+    for kwargs, message in ((dict(frameskip=2), "use `vec_env_kwargs` with frame_skip"), (dict(obs_type="ram"), "leave out")):
+        with pytest.raises(ValueError, match=f"does not take `{next(iter(kwargs))}` of the environment: {message}"):
+            make_vec_env(CENTIPEDE, 1, vec_env_cls=AtariVecEnv, env_kwargs=kwargs)
+
+
+def test_scores_are_true_whatever_was_learned_from():
+    env = atari(2, "PongNoFrameskip-v4", clip_reward=True, terminal_on_life_loss=True)
+    dataset = PPMO("CnnPolicy", env, n_steps=8, encoder_layers=5, seed=0).dataset
+    true = _make_true_env(dataset, 2).unwrapped.options
+    assert not true["clip_reward"] and not true["terminal_on_life_loss"]
+    assert make_vec_env(dataset, 2).unwrapped.options["clip_reward"]
+    assert is_cheap("CartPole-v1") and not is_cheap("PongRAM-v0") and not is_cheap("PongNoFrameskip-v4")
 
 
 def test_sticky_actions_are_those_of_the_id():

@@ -116,7 +116,6 @@ def test_behind_a_custom_mlp_extractor_is_no_place_to_cut():
     with pytest.raises(ValueError, match="from 0 to 0 for this network .nothing in it can be cut"):
         split(actor, 1)
     behind = actor_of(policy_of(Policy, VECTOR, features_extractor_class=Custom, features_extractor_kwargs={}))
-    behind.latent = nn.Sequential(behind.latent)  # its input is 5 wide now
     assert encoder_levels(behind) == 1
 
 
@@ -379,3 +378,63 @@ def test_a_damaged_encoder_in_a_file(tmp_path):
     dataset.save(tmp_path / "set.safetensors")
     with pytest.raises(DatasetError, match="speak of 0 encoder layers, the file has 2 tensors"):
         SyntheticDataset.load(tmp_path / "set.safetensors")
+
+
+def test_an_encoder_that_was_all_there_was_starts_a_new_dataset():
+    def largest(model):
+        learners = model.dataset.teach(model._sampler.sample(4, th.Generator().manual_seed(0)))
+        observations = th.as_tensor(np.stack([ImageEnv().reset(seed=seed)[0] for seed in range(4)]))
+        return float(model._outputs(learners, observations)[0].softmax(1).max())
+
+    kwargs = dict(n_steps=16, batch_size=16, n_epochs=1, inner_loop="ridge", seed=0)
+    direct = PPMO("CnnPolicy", ImageEnv(), encoder_layers=5, n_steps=16, batch_size=16, seed=0).learn(16)
+    below = PPMO("CnnPolicy", ImageEnv(), encoder_layers=3, encoder_from=direct.dataset, **kwargs)
+    assert below.dataset.inner_loop.name == "ridge"  # what the set above had has never taught anything
+    assert below.dataset.info.timesteps == direct.dataset.info.timesteps
+    held = dict(below.dataset.encoder.named_parameters())
+    assert all(value.equal(direct.dataset.encoder.get_parameter(name)) for name, value in held.items())
+    steps = PPMO("CnnPolicy", ImageEnv(), encoder_layers=4, encoder_from=direct.dataset, n_steps=16, batch_size=16, seed=0)
+    assert largest(steps) < 0.95  # without tempering it is 1
+
+
+class Sine(nn.Module):
+    def forward(self, x):
+        return x.sin()
+
+
+def test_activations_of_ones_own():
+    actor = actor_of(policy_of(ActorCriticPolicy, VECTOR, net_arch=[9, 8], activation_fn=Sine))
+    x = inputs(VECTOR)
+    assert encoder_levels(actor) == 3
+    for n_layers in (1, 2):
+        encoder, rest = split(actor, n_layers)
+        th.testing.assert_close(rest(encoder(x)), actor(x))
+    kwargs = {**SMALL, "policy_kwargs": dict(net_arch=[9], activation_fn=Sine)}
+    PPMO("MlpPolicy", make_vec_env("NDCartPole1D-v0", 8, seed=0), encoder_layers=1, **kwargs).learn(256)
+
+
+class Normed(BaseFeaturesExtractor):
+    def __init__(self, observation_space):
+        super().__init__(observation_space, 5)
+        self.layers = nn.Sequential(nn.Linear(observation_space.shape[0], 5), nn.BatchNorm1d(5), nn.ReLU())
+
+    def forward(self, observations):
+        return self.layers(observations)
+
+
+def test_batch_norm_statistics_go_along():
+    env = make_vec_env("NDCartPole1D-v0", 8, seed=0)
+    kwargs = {**SMALL, "policy_kwargs": dict(features_extractor_class=Normed, net_arch=[9])}
+    above = PPMO("MlpPolicy", env, encoder_layers=2, **kwargs).learn(512)
+    for given in (dict(encoder_layers=1, encoder_from=above.dataset), dict(initial_dataset=above.dataset)):
+        model = PPMO("MlpPolicy", env, **given, **kwargs)
+        for name, value in above.dataset.statistics.items():
+            assert value.abs().sum() > 0 and model.dataset.statistics[name].equal(value)
+            assert model._actor.get_buffer(name) is model.dataset.statistics[name]
+
+
+def test_untaught_learners_have_the_encoder_too():
+    env = make_vec_env("NDCartPole1D-v0", 32, seed=0)
+    dataset = PPMO("MlpPolicy", env, encoder_layers=3, seed=0).learn(50_000).dataset
+    taught, untaught = (evaluate_learners(dataset, 3, 3, True, teach=teach) for teach in (True, False))
+    np.testing.assert_array_equal(taught.returns, untaught.returns)  # there is nothing left to teach

@@ -20,7 +20,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import nd_cartpole
 from sb3_distill import PPMO, DatasetError, DistilledPolicy, SyntheticDataset, evaluate_learners, make_vec_env
+from sb3_distill.learners import Learners
 from sb3_distill.ppmo.buffers import LearnerRolloutBuffer
+from sb3_distill.stacked import stack_parameters
 
 SMALL = dict(n_steps=32, batch_size=128, n_epochs=2, policy_kwargs=dict(net_arch=[16]), seed=0)
 
@@ -548,6 +550,12 @@ def test_weights_of_observations_are_learned_and_travel(tmp_path):
     np.testing.assert_allclose(wrapped.predict(normalized, deterministic=True)[0], expected, atol=1e-4)
     folded = policy.to_algorithm(PPO, make(1), fold_normalization=True, n_steps=64, seed=0)
     np.testing.assert_allclose(folded.predict(observations, deterministic=True)[0], expected, atol=1e-4)
+    # The model's own policy takes what its environment shows.
+    seen = th.as_tensor(model._last_obs[:3])
+    outputs, _ = model._outputs(
+        model.dataset.teach(Learners([(model._policy_rest, stack_parameters([model.initial_actor]))])), seen
+    )
+    np.testing.assert_allclose(model.policy.get_distribution(seen).distribution.mean.detach(), outputs.detach(), atol=1e-4)
     # A run that goes on from the file keeps them, and learns on where it is told to.
     kept = PPMO("MlpPolicy", VecNormalize(make(16)), initial_dataset=path, n_steps=8, seed=0).learn(200).dataset
     assert kept.input_scale.detach().numpy() == pytest.approx(weights)

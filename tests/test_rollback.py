@@ -7,10 +7,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecNormalize
+from torch import nn
 
 from sb3_distill import PPMO, SyntheticDataset, make_vec_env
-from sb3_distill.checkpoints import MODEL, Checkpoints, resume, save
+from sb3_distill.checkpoints import MODEL, STATISTICS, Checkpoints, resume, save
 from sb3_distill.cli import main
 from sb3_distill.rollback import rollback
 from sb3_distill.watching import watch
@@ -21,6 +23,15 @@ SMALL = dict(n_steps=32, batch_size=64, n_epochs=1, policy_kwargs=dict(net_arch=
 
 def environment():
     return VecNormalize(make_vec_env(TASK, 8, seed=0))
+
+
+class Extractor(BaseFeaturesExtractor):
+    def __init__(self, observation_space):
+        super().__init__(observation_space, 5)
+        self.layer = nn.Linear(4, 5)
+
+    def forward(self, observations):
+        return self.layer(observations).relu()
 
 
 class Interrupt(BaseCallback):
@@ -74,13 +85,33 @@ def test_the_critic_goes_along(tmp_path):
 
 
 def test_wrong_ladders(tmp_path):
-    for levels in ([], [1, 2], [2, 2]):
+    for levels in ([], [1, 2], [2, 2], [1, -1]):
         with pytest.raises(ValueError, match="`levels` must fall"):
             rollback("MlpPolicy", environment, levels, 100, tmp_path)
     with pytest.raises(ValueError, match="`total_timesteps` must be at least 1"):
         rollback("MlpPolicy", environment, [1], 0, tmp_path)
     with pytest.raises(ValueError, match="from 0 to 2 for this network"):
         rollback("MlpPolicy", environment, [7], 100, tmp_path, **SMALL)
+
+
+def test_a_folder_is_for_one_ladder(tmp_path):
+    def ladder(levels, timesteps, **changes):
+        return rollback("MlpPolicy", environment, levels, timesteps, tmp_path, 1, 1, **{**SMALL, **changes})
+
+    ladder([2], 256)
+    with pytest.raises(ValueError, match="holds a ladder with another arguments: .*take another"):
+        ladder([2], 256, gamma=0.5)
+    # First thin, then deep: the last level goes on where it is given more.
+    assert ladder([2], 512)["2"]["level_timesteps"] == 512
+    assert ladder([2, 1], 256)["1"]["timesteps"] == 512 + 256
+    assert ladder([2, 1], 1024)["2"]["level_timesteps"] == 512
+    with pytest.raises(ValueError, match="`eval_learners` must be at least 1, got 0"):
+        rollback("MlpPolicy", environment, [2], 256, tmp_path, 0)
+
+
+def test_a_ladder_of_ones_own_network(tmp_path):
+    kwargs = {**SMALL, "policy_kwargs": dict(features_extractor_class=Extractor, net_arch=[8])}
+    assert list(rollback("MlpPolicy", environment, [1, 0], 256, tmp_path, 1, 1, **kwargs)) == ["1", "0"]
 
 
 def test_a_run_that_was_cut_off_goes_on(tmp_path):
@@ -103,6 +134,10 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path):
     last = save(model, tmp_path)
     content = (last / MODEL).read_bytes()
     (last / MODEL).write_bytes(content[: len(content) // 2])
+    assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
+    (last / MODEL).write_bytes(content)
+    statistics = (last / STATISTICS).read_bytes()
+    (last / STATISTICS).write_bytes(statistics[: len(statistics) // 2])
     assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
     (last / MODEL).unlink()
     assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
@@ -134,6 +169,9 @@ def test_the_command(tmp_path, capsys):
     assert (out / "rollback.png").exists() and (out / "l0.safetensors").exists()
     assert main(arguments) == 0
     assert "encoder" in capsys.readouterr().out
+    for reserved in ("seed:3", "encoder_layers:2"):
+        assert main([*arguments, reserved]) == 1
+        assert "-params cannot say" in capsys.readouterr().err
     assert main([*arguments, "no_such:1"]) == 1
     assert "unknown key 'no_such'" in capsys.readouterr().err
     assert main(["rollback", "--env", TASK, "--levels", "x", "-o", str(out)]) == 1
@@ -148,6 +186,12 @@ def test_videos(tmp_path, ending, capsys):
     assert "21 frames, return 20" in capsys.readouterr().out
     frames = imageio.mimread(path)
     assert 5 < len(frames) <= 21 and frames[0].shape[0] > 100
+
+
+def test_a_seed_decides_what_is_filmed(tmp_path):
+    pytest.importorskip("imageio")
+    dataset = PPMO("MlpPolicy", make_vec_env(TASK, 8), **SMALL).dataset
+    assert len({watch(dataset, tmp_path / "video.gif", seed=0)[0] for _ in range(3)}) == 1
 
 
 def test_what_cannot_be_filmed(tmp_path, monkeypatch):

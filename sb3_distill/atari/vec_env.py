@@ -75,8 +75,19 @@ class AtariVecEnv(GymnasiumVecEnv):
         kwargs = {**registered.kwargs, **(env_kwargs or {})}
         if unknown := set(kwargs) - {*MADE_ANEW, "render_mode"}:
             raise ValueError(f"ALE's vector environment does not take {', '.join(sorted(unknown))}: leave out `vec_env_cls`")
+        for name, number, least in (
+            ("noop_max", noop_max, 0), ("frame_skip", frame_skip, 1), ("screen_size", screen_size, 1), ("n_stack", n_stack, 1),
+        ):  # fmt: skip
+            if number < least:  # ALE would wait for ever
+                raise ValueError(f"`{name}` must be at least {least}, got {number}")
+        for name, option in (("frameskip", "frame_skip"), ("obs_type", None)):
+            if env_kwargs and name in env_kwargs:
+                instead = f"use `vec_env_kwargs` with {option}" if option else "leave out `vec_env_cls`"
+                raise ValueError(f"AtariVecEnv does not take `{name}` of the environment: {instead}")
         if action_repeat_probability is None:
             action_repeat_probability = float(kwargs.get("repeat_action_probability", 0.25))
+        if not 0 <= action_repeat_probability <= 1:
+            raise ValueError(f"`action_repeat_probability` must be from 0 to 1, got {action_repeat_probability}")
         rom_path(kwargs["game"])
         ALEInterface.setLoggerMode(LoggerMode.Error)
         env = AtariVectorEnv(

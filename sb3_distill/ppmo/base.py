@@ -109,9 +109,7 @@ class DistillationAlgorithm(DatasetOwner):
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         if self.env is None:
             raise ValueError("there is no environment to learn from: call `set_env(env)`, or load with `PPMO.load(path, env)`")
-        is_fresh = (
-            self.initial_dataset is None and self.encoder_from is None and self.num_timesteps == 0 and self._n_updates == 0
-        )
+        is_fresh = not self._goes_on and self.num_timesteps == 0 and self._n_updates == 0
         if self.dataset_init == "observations" and is_fresh:
             n_steps = max(self.n_steps, -(-self.dataset.n_instances // self.n_envs))
             start_from(self.dataset, visit(self.env, n_steps), self._generator, self.policy.normalize_images)
@@ -132,11 +130,14 @@ class DistillationAlgorithm(DatasetOwner):
             raise ValueError("recurrent policies are not supported: an action must follow from one observation; stack frames")
         actor = self._actor = actor_of(self.policy)
         self.policy.set_training_mode(False)
+        self._first_encoder = self._encoder_source = None
         self._given_dataset = self._take_given_dataset(actor)
         layers, rest = split(actor, self.encoder_layers)
         self._policy_encoder, self._policy_rest = layers, None if rest is None else StackedNetwork(rest)
-        encoder = None if layers is None else Encoder(dict(layers.named_parameters()), self.encoder_layers)
-        self._first_encoder = encoder if self._given_dataset is None else self._given_dataset.encoder
+        if self._given_dataset is not None:
+            self._first_encoder = self._given_dataset.encoder
+        elif layers is not None and self._first_encoder is None:
+            self._first_encoder = Encoder(dict(layers.named_parameters()), self.encoder_layers)
         # `policy` acts as one fixed draw, re-taught as the dataset changes; its initial values are part of the model.
         self.initial_actor = copy.deepcopy(actor)
         shape = preprocessed_shape(self.observation_space)
@@ -170,6 +171,9 @@ class DistillationAlgorithm(DatasetOwner):
                 own = {name: initial[name] for name, _ in rest.template.named_parameters()}
                 params = self.dataset.teach(Learners([(rest, own)], self._policy_encoder)).groups[0][1]
                 write_parameters(rest.template, {name: params[name] for name in self._taught_names})
+            if self.dataset.log_input_scale is not None:  # so that it takes what the environments show
+                first: Any = self._actor.first_layer()
+                first.weight.mul_(self.dataset.input_scale)
             if self.dataset.log_std is not None:
                 self.policy.log_std.copy_(self._actions.expand_log_std(self.dataset.log_std, self._latent_dim or 0))
         if self.use_sde:
@@ -210,7 +214,15 @@ class DistillationAlgorithm(DatasetOwner):
 
     def _excluded_save_params(self) -> list[str]:
         derived = ("learners", "_sampler", "_critic", "_actions", "_statistics", "_clipped_apart")
-        networks = ("_actor", "_policy_encoder", "_policy_rest", "_given_dataset", "_first_encoder", "_precision")
+        networks = (
+            "_actor",
+            "_policy_encoder",
+            "_policy_rest",
+            "_given_dataset",
+            "_first_encoder",
+            "_encoder_source",
+            "_precision",
+        )
         numbers = ("_taught_names", "_n_learners", "_batch_size", "_latent_dim")
         return [*super()._excluded_save_params(), *derived, *networks, *numbers]
 

@@ -13,10 +13,10 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import DatasetInfo, Normalization, policy_kwargs_to_json
 from sb3_distill.dataset_init import draw_dataset, temper
-from sb3_distill.encoder import Encoder
+from sb3_distill.encoder import Encoder, encoder_levels
 from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop
 from sb3_distill.learner_distribution import LearnerDistribution, LearnerSampler
-from sb3_distill.networks import Network, share_statistics
+from sb3_distill.networks import Network, statistics_of
 from sb3_distill.ppmo.arguments import schedule
 from sb3_distill.ppmo.critic import Critic
 from sb3_distill.ppmo.sizes import default_inner_rate, resolve_n_instances
@@ -34,6 +34,7 @@ class DatasetOwner(OnPolicyAlgorithm):
     outer_loss: ClassVar[str] = "ppo"
     dataset: SyntheticDataset
     _n_saved: int
+    _goes_on: bool
     _n_learners: int
     _sampler: LearnerSampler
     _generator: th.Generator
@@ -43,6 +44,7 @@ class DatasetOwner(OnPolicyAlgorithm):
     _clipped_apart: list[list[th.Tensor]]
     _given_dataset: SyntheticDataset | None
     _first_encoder: Encoder | None
+    _encoder_source: SyntheticDataset | None
     initial_actor: Any
 
     def __init__(
@@ -109,6 +111,8 @@ class DatasetOwner(OnPolicyAlgorithm):
     def _setup_dataset(self) -> None:
         info: DatasetInfo | None = getattr(self, "dataset_info", None)  # a loaded model brings it along
         is_new = info is None and self._given_dataset is None
+        if info is None:
+            self._goes_on = self._given_dataset is not None
         if self._given_dataset is not None:
             self._continue_dataset(self._given_dataset)
             info = self.dataset.info
@@ -123,6 +127,8 @@ class DatasetOwner(OnPolicyAlgorithm):
                 resolve_n_instances(self.n_instances, self.action_space), loop, info, self._generator, log_std_init
             )
             self.dataset.encoder = self._first_encoder
+            if self._encoder_source is not None:
+                self._continue_source(info, self._encoder_source)
         if info.normalization is not None:
             self._continue_normalization(info.normalization)
         self.dataset_info, self.n_instances, self._n_saved = info, self.dataset.n_instances, self.dataset.n_instances
@@ -160,9 +166,9 @@ class DatasetOwner(OnPolicyAlgorithm):
 
     def _check_scalable(self) -> None:
         """Weights of observations travel with their statistics."""
-        if isinstance(self.observation_space, spaces.Dict) or sees_images(self.observation_space):
+        if isinstance(self.observation_space, spaces.Dict) or not isinstance(self._actor.first_layer(), th.nn.Linear):
             raise ValueError(
-                f"`input_scale_learning_rate` is for flat observations, the environment has {self.observation_space}"
+                f"`input_scale_learning_rate` is for flat observations that enter a linear layer, not {self.observation_space}"
             )
         if self.env is not None and normalization_of(self.env) is None:
             raise ValueError(
@@ -242,6 +248,9 @@ class DatasetOwner(OnPolicyAlgorithm):
                     f"{level}" + ("; go on from it with `initial_dataset`" if level == self.encoder_layers else "")
                 )
             dataset.encoder = dataset.encoder.first(self.encoder_layers, actor)
+            if level == encoder_levels(actor):  # then it has never taught anything: its labels and rates mean nothing
+                self._encoder_source, self._first_encoder = dataset, dataset.encoder
+                return None
         elif self.encoder_layers not in (0, level):
             raise ValueError(
                 f"`initial_dataset` has {level} layers in its encoder, not encoder_layers={self.encoder_layers}"
@@ -251,11 +260,26 @@ class DatasetOwner(OnPolicyAlgorithm):
             self.encoder_layers = level
         return dataset
 
+    def _continue_source(self, info: DatasetInfo, source: SyntheticDataset) -> None:
+        """What a new dataset takes over with an encoder."""
+        source.check_spaces(self.observation_space, self.action_space)
+        self._take_statistics_of(source)
+        info.timesteps, info.normalization = source.info.timesteps, source.info.normalization
+        if self.dataset.log_std is not None and source.log_std is not None:
+            self.dataset.log_std.data.copy_(source.log_std)
+
+    def _take_statistics_of(self, dataset: SyntheticDataset) -> None:
+        """Values of running statistics (of batch norms), into the tensors that all learners share."""
+        for network in (self._actor, self.initial_actor):
+            for name, own in statistics_of(network).items():
+                known = dataset.statistics.get(name)
+                if known is not None and known.shape == own.shape:
+                    own.copy_(known)
+
     def _continue_dataset(self, dataset: SyntheticDataset) -> None:
         """A given dataset becomes this run's."""
-        share_statistics(self._actor, dataset.statistics)
-        share_statistics(self.initial_actor, dataset.statistics)
         dataset.check_spaces(self.observation_space, self.action_space)
+        self._take_statistics_of(dataset)
         own = dataset.info.inner_loop
         if self.inner_loop not in ("sgd", own["name"]) or self.n_inner_steps not in (1, own.get("n_steps")):
             warnings.warn(
