@@ -22,6 +22,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 
 from sb3_distill import PPMO, DistilledPolicy, make_vec_env
 from sb3_distill.atari.vec_env import AtariVecEnv
+from sb3_distill.vec_env import import_plugin
 
 GAME = "CentipedeNoFrameskip-v4"
 N_ENVS = 8
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     th.set_num_threads(options.threads)
+    import_plugin(GAME)
     models = {
         "SB3 PPO": theirs(),
         "PPMO, l = all": ours(ALL, None),

@@ -12,7 +12,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from common import one_thread, write
+from common import one_thread, read, write
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecEnvWrapper, VecNormalize
@@ -83,7 +83,7 @@ def main() -> None:
     options = parser.parse_args()
     one_thread()
     gym.logger.min_level = gym.logger.ERROR
-    results: dict[str, Any] = {}
+    results: dict[str, Any] = {name: entry for name, entry in read("stepping").items() if name in TASKS}
     table = Table(title=f"Thousand steps per second, {N_ENVS} environments, median of {ROUNDS} rounds in turns")
     for column in ("", *CLASSES, "learn: class", "steps/s", "simulator"):
         table.add_column(column, justify="right" if column else "left")
