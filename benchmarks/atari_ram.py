@@ -10,7 +10,6 @@ number of steps; the better set stays. `--scale 2` doubles the environment steps
 """
 
 import argparse
-import time
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,9 @@ from common import DATASETS, one_thread, read, write
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.vec_env import VecNormalize
-from table4 import RUNS, Checkpoint, best, choose, random_policy, score
+from table4 import KINDS, RUNS, best, choose, learn, play, random_policy, score
 
-from sb3_distill import PPMO, SyntheticDataset, make_vec_env
+from sb3_distill import SyntheticDataset, make_vec_env
 
 # Environment steps; paper, from images: random play, RL, full distillation.
 GAMES: dict[str, tuple[float, float, float | None]] = {
@@ -41,7 +40,6 @@ SETTINGS: dict[str, Any] = dict(
     weight_decay=0.0,
     ent_coef=0.01,
 )
-KINDS: dict[str, dict[str, Any]] = {"sgd": dict(inner_rate_per_role=True), "ridge": dict(inner_loop="ridge")}
 N_ENVS = 64
 INSTANCES = {"Centipede": 10, "SpaceInvaders": 64, "MsPacman": 64, "Pong": 64}
 """What Eq. 3 says is enough for Centipede; with so few, Pong and Space Invaders were not learned in a million steps."""
@@ -50,39 +48,24 @@ INSTANCES = {"Centipede": 10, "SpaceInvaders": 64, "MsPacman": 64, "Pong": 64}
 def distil(game: str, kind: str, steps: int, again: SyntheticDataset | None) -> tuple[SyntheticDataset, dict[str, Any]]:
     path = RUNS / f"ram-{game}-{kind}.zip"
     env = VecNormalize(make_vec_env(f"{game}RAM-v0", N_ENVS, seed=0))
-    checkpoint = Checkpoint(path, steps)
-    start = time.perf_counter()
-    if path.exists():
-        model = PPMO.load(path, env)
-        model.learn(steps - model.num_timesteps, checkpoint, reset_num_timesteps=False)
-    else:
-        settings = {**SETTINGS, **KINDS[kind], "n_instances": INSTANCES[game]}
-        model = PPMO("MlpPolicy", env, seed=0, initial_dataset=again, **settings)
-        model.learn(steps, checkpoint)
-    path.unlink(missing_ok=True)
-    env.close()
-    entry = {"seconds": time.perf_counter() - start, "steps": model.num_timesteps, "k": model.n_instances}
-    kept = [model.dataset] + ([] if checkpoint.best is None else [checkpoint.best])
-    return choose(kept, None), {**entry, "curve": checkpoint.curve}
+    settings = {**SETTINGS, **KINDS[kind], "n_instances": INSTANCES[game]}
+    kept, entry = learn(path, env, 0, steps, again, settings)
+    dataset = choose(kept, None)
+    return dataset, {**entry, "k": dataset.n_instances}
 
 
 def single_button(game: str) -> dict[str, Any]:
     """The best of the policies that press one button all the time: found in 50 episodes each, then played 100 times."""
     env = make_vec_env(f"{game}RAM-v0", 50, seed=0)
 
-    def play(action: int, n_episodes: int) -> list[float]:
-        env.reset()
-        returns: list[float] = []
-        while len(returns) < n_episodes:
-            infos = env.step(np.full(50, action))[3]
-            returns += [info["episode"]["r"] for info in infos if "episode" in info]
-        return returns[:n_episodes]
+    def press(action: int, n_episodes: int) -> list[float]:
+        return play(env, lambda: np.full(50, action), n_episodes)[:n_episodes]
 
     n_actions = int(env.action_space.n)  # type: ignore[attr-defined]
-    found = {action: float(np.mean(play(action, 50))) for action in range(n_actions)}
+    found = {action: float(np.mean(press(action, 50))) for action in range(n_actions)}
     action = max(found, key=lambda action: found[action])
     env.seed(1)
-    returns = play(action, 100)
+    returns = press(action, 100)
     env.close()
     score = {"mean": float(np.mean(returns)), "std": float(np.std(returns))}
     return {"sampled": score, "seconds": 0.0, "steps": 0, "action": action, "found": found}

@@ -17,7 +17,7 @@ import importlib.util
 import resource
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,13 @@ def distil(
     settings: dict[str, Any] = {**SETTINGS, **KINDS[kind], **CHANGES.get(task, {}), **changes}
     path = RUNS / f"table4-{task}-{kind}-{seed}-k{settings['n_instances']}.zip"
     env = normalized(task, seed, settings.get("gamma", 0.99))
+    return learn(path, env, seed, steps, again, settings)
+
+
+def learn(
+    path: Path, env: VecEnv, seed: int, steps: int, again: SyntheticDataset | None, settings: dict[str, Any]
+) -> tuple[list[SyntheticDataset], dict[str, Any]]:
+    """Learn in an environment, which is closed then, with a checkpoint at ``path``: as ``distil``."""
     checkpoint = Checkpoint(path, steps)
     start = time.perf_counter()
     if path.exists():
@@ -182,14 +189,19 @@ def imitate(task: str, kind: str, seed: int, steps: int) -> tuple[SyntheticDatas
     return model.dataset, entry
 
 
+def play(env: VecEnv, act: Callable[[], Any], n_episodes: int) -> list[float]:
+    """Returns of the first episodes that end, at least so many, under actions that see nothing."""
+    env.reset()
+    returns: list[float] = []
+    while len(returns) < n_episodes:
+        returns += [info["episode"]["r"] for info in env.step(act())[3] if "episode" in info]
+    return returns
+
+
 def random_policy(env_id: str) -> dict[str, Any]:
     """Uniform actions, 100 episodes."""
     env = make_vec_env(env_id, 50, seed=0)
-    env.reset()
-    returns: list[float] = []
-    while len(returns) < 100:
-        infos = env.step([env.action_space.sample() for _ in range(50)])[3]  # type: ignore[arg-type]
-        returns += [info["episode"]["r"] for info in infos if "episode" in info]
+    returns = play(env, lambda: [env.action_space.sample() for _ in range(50)], 100)
     env.close()
     return {"sampled": {"mean": sum(returns) / len(returns)}, "seconds": 0.0, "steps": 0}
 

@@ -123,22 +123,21 @@ class SyntheticDataset(nn.Module):
         plain = dict(self.observations) if isinstance(self.observations, nn.ParameterDict) else self.observations
         return plain if encoder is None else encoder(plain)
 
-    def teach(self, learners: Learners) -> Learners:
+    def teach(self, learners: Learners, labels: th.Tensor | None = None) -> Learners:
         """
         Lines 3 and 12 of Algorithm 1.
 
         :param learners: initial learners; they are not changed
+        :param labels: other ones than the dataset's own, of the same shape
         :return: trained learners, differentiable with respect to this dataset unless gradients are switched off
         """
-        if self.encoder is None:
-            return train(self.inner_loop, learners, self.encode(), self.labels, self.learned)
-        assert isinstance(learners.encoder, nn.Module), "learners of a dataset with an encoder bring its layers along"
-        encoder = self.encoder.bind(learners.encoder)
-        learners = Learners(learners.groups, encoder, learners.n_learners)
-        # Where the encoder is all, there is nothing to teach.
-        return (
-            train(self.inner_loop, learners, self.encode(encoder), self.labels, self.learned) if learners.groups else learners
-        )
+        if self.encoder is not None:
+            assert isinstance(learners.encoder, nn.Module), "learners of a dataset with an encoder bring its layers along"
+            learners = Learners(learners.groups, self.encoder.bind(learners.encoder), learners.n_learners)
+            if not learners.groups:  # the encoder is all, there is nothing to teach
+                return learners
+        labels = self.labels if labels is None else labels
+        return train(self.inner_loop, learners, self.encode(learners.encoder), labels, self.learned)
 
     def to_torch(self) -> TensorDataset:
         """

@@ -68,13 +68,7 @@ def temper(dataset: SyntheticDataset, learners: Learners, normalize_images: bool
         return
     space = copy.deepcopy(dataset.info.observation_space)
     space.seed(0)
-    samples = [space.sample() for _ in range(8 * learners.n_learners)]
-    stacked: Any = (
-        {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
-        if isinstance(samples[0], dict)
-        else np.stack(samples)
-    )
-    inputs = preprocess_obs(obs_as_tensor(stacked, dataset.labels.device), space, normalize_images)
+    inputs = _inputs([space.sample() for _ in range(8 * learners.n_learners)], dataset, normalize_images)
     outputs, _ = dataset.teach(learners).outputs(inputs)
     bound = LARGEST_START * dataset.labels.square().mean()
     rates += 0.5 * (bound / outputs.square().mean()).clamp(max=1.0).log()
@@ -111,13 +105,22 @@ def start_from(dataset: SyntheticDataset, visited: list[Any], generator: th.Gene
     chosen = th.randperm(len(visited) * n_envs, generator=generator)[: dataset.n_instances].tolist()
     pairs = [divmod(i, n_envs) for i in chosen]
     if isinstance(visited[0], dict):
-        observations: Any = {key: np.stack([visited[step][key][env] for step, env in pairs]) for key in visited[0]}
+        observations: list[Any] = [{key: value[env] for key, value in visited[step].items()} for step, env in pairs]
     else:
-        observations = np.stack([visited[step][env] for step, env in pairs])
-    tensors = obs_as_tensor(observations, dataset.labels.device)
-    inputs: Any = preprocess_obs(tensors, dataset.info.observation_space, normalize_images)
+        observations = [visited[step][env] for step, env in pairs]
+    inputs = _inputs(observations, dataset, normalize_images)
     if isinstance(inputs, dict):
         for key, value in inputs.items():
             dataset.observations[key].copy_(value)
     else:
         dataset.observations.copy_(inputs)
+
+
+def _inputs(observations: list[Any], dataset: SyntheticDataset, normalize_images: bool) -> Any:
+    """Single observations, arrays or dicts of arrays, as a batch that the networks take."""
+    if isinstance(observations[0], dict):
+        batch: Any = {key: np.stack([observation[key] for observation in observations]) for key in observations[0]}
+    else:
+        batch = np.stack(observations)
+    tensors = obs_as_tensor(batch, dataset.labels.device)
+    return preprocess_obs(tensors, dataset.info.observation_space, normalize_images)

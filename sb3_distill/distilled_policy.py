@@ -20,7 +20,6 @@ from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dataset import DatasetError, SyntheticDataset
 from sb3_distill.dataset_info import Normalization
 from sb3_distill.folding import fold
-from sb3_distill.inner_loop import train
 from sb3_distill.learners import Learners
 from sb3_distill.networks import Network, actor_of, share_statistics, squashes
 from sb3_distill.policies import resolve_policy
@@ -221,9 +220,7 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
             labels = (labels - (low + high) / 2) / half_width
         if rest is not None:
             own = {name: value.to(labels.device) for name, value in stack_parameters([rest]).items()}
-            initial = Learners([(StackedNetwork(rest), own)])
-            encoder = None if dataset.encoder is None or layers is None else dataset.encoder.bind(layers)
-            taught = train(dataset.inner_loop, initial, dataset.encode(encoder), labels, dataset.learned)
+            taught = dataset.teach(Learners([(StackedNetwork(rest), own)], layers), labels)
             write_parameters(rest, taught.groups[0][1])
         _write_targets(policy)
         if dataset.log_std is not None:
@@ -238,9 +235,7 @@ def _put_in_encoder(actor: Network, dataset: SyntheticDataset) -> tuple[nn.Modul
         layers, rest = dataset.encoder.split(actor)
     except ValueError as error:
         raise DatasetError(str(error)) from None
-    with th.no_grad():
-        for name, value in dataset.encoder.named_parameters():
-            layers.get_parameter(name).copy_(value)
+    dataset.encoder.write_to(layers)
     return layers, rest
 
 

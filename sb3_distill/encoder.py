@@ -90,6 +90,14 @@ class Encoder(nn.Module):
             )
         return layers, rest
 
+    @th.no_grad()
+    def write_to(self, layers: nn.Module) -> None:
+        """
+        :param layers: those of any actor, see ``split``; they take over the encoder's values
+        """
+        for name, value in self.named_parameters():
+            layers.get_parameter(name).copy_(value)
+
     def first(self, n_layers: int, actor: Network) -> "Encoder | None":
         """
         :param n_layers: of the result, at most as many as here

@@ -197,8 +197,8 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
 
 def _make_true_env(dataset: SyntheticDataset, n_envs: int) -> VecEnv:
     """The dataset's own environment; scores of Atari games are not clipped, and of whole games."""
-    options = atari_options(dataset.info.wrappers)
-    true = None if options is None else {**options, "clip_reward": False, "terminal_on_life_loss": False}
+    is_atari = atari_options(dataset.info.wrappers) is not None
+    true = {"clip_reward": False, "terminal_on_life_loss": False} if is_atari else None
     return make_vec_env(dataset, n_envs, vec_env_kwargs=true)
 
 

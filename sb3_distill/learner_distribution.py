@@ -130,9 +130,7 @@ class LearnerSampler:
         layers, rest = self._split(actor_of(self._policy(0, False)))
         self._encoder_layers, self._is_taught = layers, rest is not None
         if layers is not None and encoder is not None:
-            with th.no_grad():  # for learners that are not taught; a dataset binds them to its own
-                for name, value in encoder.named_parameters():
-                    layers.get_parameter(name).copy_(value)
+            encoder.write_to(layers)  # for learners that are not taught; a dataset binds them to its own
 
     def _split(self, actor: Network) -> tuple[nn.Module | None, Network | None]:
         share_statistics(actor, self._statistics)

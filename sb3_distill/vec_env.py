@@ -174,8 +174,12 @@ def make_vec_env(
 def is_cheap(env_id: str) -> bool:
     """Whether an environment is no simulator, so that thousands of it may be made."""
     import_plugin(env_id)
+    return not (is_atari(env_id) or _is_simulator(env_id))
+
+
+def _is_simulator(env_id: str) -> bool:
     entry_point = gym.spec(env_id.rpartition(":")[2]).entry_point
-    return not (is_atari(env_id) or (isinstance(entry_point, str) and entry_point.startswith(SIMULATORS)))
+    return isinstance(entry_point, str) and entry_point.startswith(SIMULATORS)
 
 
 def fastest_class(env_id: Any, n_envs: int) -> Any:
@@ -186,8 +190,7 @@ def fastest_class(env_id: Any, n_envs: int) -> Any:
     """
     if not isinstance(env_id, str) or n_envs < 2 or n_cores() < 2 or not can_fork():
         return None
-    entry_point = gym.spec(env_id.rpartition(":")[2]).entry_point
-    return WorkerVecEnv if isinstance(entry_point, str) and entry_point.startswith(SIMULATORS) else None
+    return WorkerVecEnv if _is_simulator(env_id) else None
 
 
 def normalization_of(env: VecEnv) -> Normalization | None:

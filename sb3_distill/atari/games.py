@@ -29,10 +29,8 @@ def rom_path(rom: str) -> Path:
     :raises ImportError: without ale-py
     :raises FileNotFoundError: if ale-py does not bring it
     """
-    try:
-        from ale_py import roms
-    except ImportError as error:
-        raise ImportError(f'Atari needs ale_py: pip install "sb3-distill[atari]" ({error})') from error
+    from ale_py import roms
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = roms.get_rom_path(rom)

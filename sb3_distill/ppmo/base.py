@@ -130,14 +130,15 @@ class DistillationAlgorithm(DatasetOwner):
             raise ValueError("recurrent policies are not supported: an action must follow from one observation; stack frames")
         actor = self._actor = actor_of(self.policy)
         self.policy.set_training_mode(False)
-        self._first_encoder = self._encoder_source = None
+        self._encoder_source = None
         self._given_dataset = self._take_given_dataset(actor)
         layers, rest = split(actor, self.encoder_layers)
         self._policy_encoder, self._policy_rest = layers, None if rest is None else StackedNetwork(rest)
-        if self._given_dataset is not None:
-            self._first_encoder = self._given_dataset.encoder
-        elif layers is not None and self._first_encoder is None:
-            self._first_encoder = Encoder(dict(layers.named_parameters()), self.encoder_layers)
+        if (source := self._given_dataset or self._encoder_source) is not None:
+            self._first_encoder = source.encoder
+        else:
+            drawn = None if layers is None else Encoder(dict(layers.named_parameters()), self.encoder_layers)
+            self._first_encoder = drawn
         # `policy` acts as one fixed draw, re-taught as the dataset changes; its initial values are part of the model.
         self.initial_actor = copy.deepcopy(actor)
         shape = preprocessed_shape(self.observation_space)
@@ -165,8 +166,8 @@ class DistillationAlgorithm(DatasetOwner):
         """Make ``policy`` what the dataset teaches its fixed draw."""
         initial = stack_parameters([self.initial_actor])
         with th.no_grad():
-            if self.dataset.encoder is not None:
-                write_parameters(self._actor, {name: value[None] for name, value in self.dataset.encoder.named_parameters()})
+            if self.dataset.encoder is not None and self._policy_encoder is not None:
+                self.dataset.encoder.write_to(self._policy_encoder)
             if (rest := self._policy_rest) is not None:
                 own = {name: initial[name] for name, _ in rest.template.named_parameters()}
                 params = self.dataset.teach(Learners([(rest, own)], self._policy_encoder)).groups[0][1]

@@ -249,7 +249,7 @@ class DatasetOwner(OnPolicyAlgorithm):
                 )
             dataset.encoder = dataset.encoder.first(self.encoder_layers, actor)
             if level == encoder_levels(actor):  # then it has never taught anything: its labels and rates mean nothing
-                self._encoder_source, self._first_encoder = dataset, dataset.encoder
+                self._encoder_source = dataset
                 return None
         elif self.encoder_layers not in (0, level):
             raise ValueError(
