@@ -4,7 +4,8 @@ Ventura 2025). With no layers in it learners are taught whole (full distillation
 (reinforcement learning).
 """
 
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 import torch as th
@@ -111,18 +112,49 @@ class Encoder(nn.Module):
             return None
         return Encoder({name: self.get_parameter(name) for name, _ in layers.named_parameters()}, n_layers)
 
-    def bind(self, layers: nn.Module) -> Callable[[Any], th.Tensor]:
+    def bind(self, layers: nn.Module) -> "BoundEncoder":
         """
         :param layers: those of any actor, see ``split``
-        :return: the encoder as a function of observations ``(b, *preprocessed shape)``, or a dict of such tensors
         """
-        parameters: dict[str, th.Tensor] = dict(self.named_parameters())
+        return BoundEncoder(layers, dict(self.named_parameters()))
 
-        def encode(observations: Any) -> th.Tensor:
-            encoded: th.Tensor = functional_call(layers, parameters, (observations,))
-            return encoded
 
-        return encode
+class BoundEncoder:
+    """
+    An encoder as a function.
+
+    :param layers: see ``split``
+    :param parameters: what they compute with, by name
+    """
+
+    def __init__(self, layers: nn.Module, parameters: dict[str, th.Tensor]) -> None:
+        self._layers, self._parameters = layers, parameters
+
+    def __call__(self, observations: Any) -> th.Tensor:
+        """Observations ``(b, *preprocessed shape)``, or a dict of such tensors, to what the rest of a learner sees."""
+        encoded: th.Tensor = functional_call(self._layers, self._parameters, (observations,))
+        return encoded
+
+    def cut(self) -> "tuple[BoundEncoder, BoundEncoder | None]":
+        """The same encoder in two: its features extractor, and what comes behind (where there is anything)."""
+        behind = [(name, part) for name, part in self._layers.named_children() if name != "features"]
+        features = nn.Sequential(OrderedDict(features=self._layers.features))  # type: ignore[arg-type]
+        rest = BoundEncoder(nn.Sequential(OrderedDict(behind)), self._below("latent.", "head.")) if behind else None
+        return BoundEncoder(features, self._below("features.")), rest
+
+    def _below(self, *prefixes: str) -> dict[str, th.Tensor]:
+        return {name: value for name, value in self._parameters.items() if name.startswith(prefixes)}
+
+
+def holds_features(network: Network, n_layers: int) -> bool:
+    """
+    :param network: an actor
+    :param n_layers: of an encoder
+    :return: whether the whole features extractor is in the encoder, and there is something in it to be trained
+    """
+    layers, _ = split(network, n_layers)
+    own = {f"features.{name}" for name, _ in network.features.named_parameters()}
+    return bool(own) and layers is not None and own <= {name for name, _ in layers.named_parameters()}
 
 
 def _starts_level(module: nn.Module) -> bool:

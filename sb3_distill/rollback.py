@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.checkpoints import Checkpoints, resume
 from sb3_distill.evaluation import evaluate_learners
+from sb3_distill.networks import critic_of
 from sb3_distill.ppmo import PPMO
 
 RESULTS = "rollback.json"
@@ -138,8 +139,10 @@ def _carry_critic(model: PPMO, checkpoints: Path, env: VecEnv) -> None:
     """The critic knows the task, whatever the level. The scale of rewards goes along, as a statistic of the environment."""
     before = resume(PPMO, checkpoints, env)
     if before is not None:
-        for own, known in zip(model._critic.parameters, before._critic.parameters, strict=True):
-            own.copy_(known)
+        known, trained = critic_of(before.policy), {id(value) for value in model._critic.parameters}
+        for name, own in critic_of(model.policy).named_parameters():
+            if id(own) in trained:  # else it is the encoder's
+                own.copy_(known.get_parameter(name))
 
 
 def read_results(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:

@@ -552,9 +552,8 @@ def test_weights_of_observations_are_learned_and_travel(tmp_path):
     np.testing.assert_allclose(folded.predict(observations, deterministic=True)[0], expected, atol=1e-4)
     # The model's own policy takes what its environment shows.
     seen = th.as_tensor(model._last_obs[:3])
-    outputs, _ = model._outputs(
-        model.dataset.teach(Learners([(model._policy_rest, stack_parameters([model.initial_actor]))])), seen
-    )
+    learners = model.dataset.teach(Learners([(model._policy_rest, stack_parameters([model.initial_actor]))]))
+    outputs = model._see(learners, seen).outputs
     np.testing.assert_allclose(model.policy.get_distribution(seen).distribution.mean.detach(), outputs.detach(), atol=1e-4)
     # A run that goes on from the file keeps them, and learns on where it is told to.
     kept = PPMO("MlpPolicy", VecNormalize(make(16)), initial_dataset=path, n_steps=8, seed=0).learn(200).dataset

@@ -3,7 +3,7 @@
 import copy
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch as th
 from gymnasium import spaces
@@ -15,13 +15,13 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dataset_init import start_from, visit
-from sb3_distill.encoder import Encoder, split
+from sb3_distill.encoder import BoundEncoder, Encoder, holds_features, split
 from sb3_distill.learner_distribution import LearnerDistribution
 from sb3_distill.learners import Learners
-from sb3_distill.networks import actor_of, parameters_in_use, statistics_of
+from sb3_distill.networks import Network, actor_of, parameters_in_use, statistics_of
 from sb3_distill.ppmo.arguments import check_arguments, schedule, takes_argument
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
-from sb3_distill.ppmo.critic import Critic
+from sb3_distill.ppmo.critic import Critic, evaluates_plainly
 from sb3_distill.ppmo.dataset_setup import DatasetOwner
 from sb3_distill.ppmo.policies import POLICIES
 from sb3_distill.ppmo.precision import Precision
@@ -29,6 +29,22 @@ from sb3_distill.ppmo.sizes import resolve_batch_size, resolve_n_learners
 from sb3_distill.spaces import check_action_space, check_observation_space, preprocessed_shape
 from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
 from sb3_distill.vec_env import as_vec_env
+
+
+class Seen(NamedTuple):
+    """What learners make of a batch of observations."""
+
+    outputs: th.Tensor
+    """Of their last layers, ``(b, n_outputs)``."""
+    latent: th.Tensor | None
+    """Inputs of their last layers ``(b, h)``, as gSDE needs them, else ``None``."""
+    features: th.Tensor | None
+    """Outputs of the features extractor ``(b, n)`` that the critic shares, else ``None``."""
+
+    @classmethod
+    def join(cls, parts: "list[Seen]") -> "Seen":
+        """Several batches as one."""
+        return cls(*(None if column[0] is None else th.cat(column) for column in zip(*parts, strict=True)))  # type: ignore[arg-type]
 
 
 class DistillationAlgorithm(DatasetOwner):
@@ -85,11 +101,12 @@ class DistillationAlgorithm(DatasetOwner):
             self.rollout_buffer_class = DictLearnerRolloutBuffer if is_dict else LearnerRolloutBuffer
         state = None if loaded is None else loaded.get_state()
         policy_kwargs = self.policy_kwargs
-        if takes_argument(self.policy_class, "share_features_extractor"):
-            # The actor's part is taught, the critic's is trained.
+        self._may_share = False
+        if can_share := takes_argument(self.policy_class, "share_features_extractor"):
+            # The actor's part is taught, the critic's is trained, unless the encoder holds it.
             self.policy_kwargs = {**policy_kwargs, "share_features_extractor": False}
+            self._may_share = bool(policy_kwargs.get("share_features_extractor", True))
         super()._setup_model()
-        self._keep_constructor_parameters()
         self.policy_kwargs = policy_kwargs
         if loaded is None:
             self._generator = th.Generator().manual_seed(int(th.randint(2**62, ())) if self.seed is None else self.seed)
@@ -98,6 +115,8 @@ class DistillationAlgorithm(DatasetOwner):
         self.rollout_buffer.generator = self._generator  # type: ignore[attr-defined]
         self._actions = ActionDistribution(self.action_space, self.policy.action_dist)
         self._setup_learners()
+        if can_share:
+            self._keep_constructor_parameters()
         self._setup_dataset()
         self._teach_policy()
         if state is not None:
@@ -121,8 +140,7 @@ class DistillationAlgorithm(DatasetOwner):
         # SB3's policies forget `share_features_extractor` when they are saved, so a policy that shares nothing would be
         # rebuilt as one that does.
         parameters = self.policy._get_constructor_parameters()
-        if "share_features_extractor" in self.policy_kwargs:
-            parameters["share_features_extractor"] = False
+        parameters["share_features_extractor"] = self.policy.share_features_extractor
         object.__setattr__(self.policy, "_get_constructor_parameters", partial(dict, parameters))
 
     def _setup_learners(self) -> None:
@@ -133,6 +151,7 @@ class DistillationAlgorithm(DatasetOwner):
         self._encoder_source = None
         self._given_dataset = self._take_given_dataset(actor)
         layers, rest = split(actor, self.encoder_layers)
+        self._share_features(actor)
         self._policy_encoder, self._policy_rest = layers, None if rest is None else StackedNetwork(rest)
         if (source := self._given_dataset or self._encoder_source) is not None:
             self._first_encoder = source.encoder
@@ -161,6 +180,15 @@ class DistillationAlgorithm(DatasetOwner):
         )
         if rest is None and self._latent_dim is not None:
             raise ValueError("gSDE needs the inputs of a learner's last layer: leave it out of the encoder")
+
+    def _share_features(self, actor: Network) -> None:
+        """As in SB3, the critic sees what the actor's features extractor makes of observations, if the encoder holds it."""
+        self._shares_features = (
+            self._may_share and evaluates_plainly(self.policy) and holds_features(actor, self.encoder_layers)
+        )
+        if self._shares_features:
+            self.policy.vf_features_extractor = self.policy.pi_features_extractor
+            self.policy.share_features_extractor = True
 
     def _teach_policy(self) -> None:
         """Make ``policy`` what the dataset teaches its fixed draw."""
@@ -195,15 +223,20 @@ class DistillationAlgorithm(DatasetOwner):
         for norm in norms:
             norm.eval()
 
-    def _outputs(self, learners: Learners, observations: Any) -> tuple[th.Tensor, th.Tensor | None]:
-        """``Learners.outputs`` for observations as they come from the environments or the buffer."""
-        observations = self._precision.arrange(observations)
-        inputs: Any = preprocess_obs(observations, self.observation_space, normalize_images=self.policy.normalize_images)
+    def _see(self, learners: Learners, observations: Any) -> Seen:
+        """Taught learners look at observations as they come from the environments or the buffer."""
+        inputs = self._precision.preprocess(observations, self.observation_space, self.policy.normalize_images)
         if self.dataset.log_input_scale is not None:
             inputs = inputs * self.dataset.input_scale
+        features = None
         with self._precision():
+            if self._shares_features:
+                assert isinstance(learners.encoder, BoundEncoder)
+                extract, behind = learners.encoder.cut()
+                inputs = features = extract(inputs)
+                learners = Learners(learners.groups, behind, learners.n_learners)
             outputs, latent = learners.outputs(inputs, self._actions.state_dependent)
-        return outputs.float(), None if latent is None else latent.float()
+        return Seen(outputs.float(), None if latent is None else latent.float(), features)
 
     def _rescue(self) -> str:
         folder = self.logger.get_dir()

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch as th
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.utils import obs_as_tensor
 
 from sb3_distill.networks import critic_of
@@ -13,6 +12,11 @@ from sb3_distill.ppmo.precision import Precision
 from sb3_distill.stacked import StackedNetwork
 
 CHUNK = 2_048  # observations per forward pass after a rollout: what stays in a core's cache
+
+
+def evaluates_plainly(policy: ActorCriticPolicy) -> bool:
+    """Whether a policy has SB3's critic; a subclass with its own idea of values is asked for them instead."""
+    return type(policy).predict_values is ActorCriticPolicy.predict_values
 
 
 class Critic:
@@ -34,22 +38,33 @@ class Critic:
             optimizer_kwargs.setdefault("fused", True)
         optimizer_class: Any = policy.optimizer_class
         policy.optimizer = optimizer_class(self.parameters, lr=learning_rate, **optimizer_kwargs)
-        # A subclass with its own idea of values is asked; SB3's critic is evaluated the fast way.
-        plain = type(policy).predict_values is ActorCriticPolicy.predict_values
-        network = StackedNetwork(critic_of(policy)) if plain else None
-        self._network = network if network is not None and network.batched else None
+        self._network = StackedNetwork(critic_of(policy)) if evaluates_plainly(policy) else None
 
-    def __call__(self, observations: Any) -> th.Tensor:
-        """Values ``(n,)`` of observations ``(n, *obs)`` (tensors, not yet preprocessed)."""
-        observations = self._precision.arrange(observations)
+    def __call__(self, observations: Any, features: th.Tensor | None = None) -> th.Tensor:
+        """
+        :param observations: ``(n, *obs)`` (tensors, not yet preprocessed)
+        :param features: what a shared features extractor made of them ``(n, h)``, so that they need not be looked at again
+        :return: values ``(n,)``
+        """
+        if features is not None:
+            return self.of_features(features)
         with self._precision():
             return self._forward(observations).float().flatten()
+
+    def of_features(self, features: th.Tensor) -> th.Tensor:
+        """Values ``(n,)`` of the outputs ``(n, h)`` of a features extractor that is shared with the actor."""
+        critic = critic_of(self.policy)
+        with self._precision():
+            values: th.Tensor = critic.head(critic.latent(features))
+            return values.float().flatten()
 
     def _forward(self, observations: Any) -> th.Tensor:
         if self._network is None:
             return self.policy.predict_values(observations)
-        space = self.policy.observation_space
-        inputs: Any = preprocess_obs(observations, space, normalize_images=self.policy.normalize_images)
+        policy = self.policy
+        inputs: Any = self._precision.preprocess(observations, policy.observation_space, policy.normalize_images)
+        if not self._network.batched:
+            return self._network.template(inputs)  # type: ignore[no-any-return]
         inputs = {key: value[None] for key, value in inputs.items()} if isinstance(inputs, dict) else inputs[None]
         params = {name: value[None] for name, value in self._network.template.named_parameters()}
         return self._network(params, inputs)

@@ -58,7 +58,7 @@ class DatasetOwner(OnPolicyAlgorithm):
         inner_loop: str = "sgd",
         inner_learning_rate: Any = None,
         inner_rate_per_role: bool = False,
-        inner_rate_relative: bool = False,
+        inner_rate_relative: bool | None = None,
         n_inner_steps: int = 1,
         initial_dataset: Any = None,
         dataset_init: str = "normal",
@@ -208,8 +208,10 @@ class DatasetOwner(OnPolicyAlgorithm):
     def _configured_inner_loop(self) -> InnerLoop:
         kind = INNER_LOOPS.get(self.inner_loop)
         settings = {} if kind is None else {own: getattr(self, given) for given, own in kind.arguments.items()}
+        if settings.get("relative", False) is None:
+            settings["relative"] = sees_images(self.observation_space)
         if settings.get("learning_rate", 0.0) is None:
-            settings["learning_rate"] = default_inner_rate(self.action_space)
+            settings["learning_rate"] = default_inner_rate(self.action_space, settings["relative"])
         loop = make_inner_loop(self.inner_loop, **settings)
         if self.n_inner_steps != 1 and "n_inner_steps" not in loop.arguments:
             raise ValueError(f"`n_inner_steps` must be 1 for the inner loop {self.inner_loop!r}, got {self.n_inner_steps}")

@@ -10,6 +10,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedul
 from stable_baselines3.common.utils import explained_variance
 
 from sb3_distill.ppmo.arguments import schedule
+from sb3_distill.ppmo.base import Seen
 from sb3_distill.ppmo.losses import normalize, policy_loss, value_loss
 from sb3_distill.ppmo.rollout import LearnerDrivenAlgorithm
 
@@ -35,11 +36,12 @@ class PPMO(LearnerDrivenAlgorithm):
     :param inner_loop: How learners are trained on the dataset: ``"sgd"``, gradient steps, or ``"ridge"``, a closed-form solve
         of the last layer
     :param inner_learning_rate: Initial value of the learned rate of the gradient steps. ``None``: 1, for continuous actions
-        0.6 per dimension; less where the first outputs would be large (images)
+        0.6 per dimension, for relative rates 0.5 per output; less where the first outputs would be large (images)
     :param inner_rate_per_role: Learn one rate for each role of a parameter (weights, biases; first, hidden, last layer)
         instead of one for all, so that a set carries over to other depths
     :param inner_rate_relative: Measure rates relative to the size of a learner's features, so that several steps converge
-        for networks of any scale
+        for networks of any scale, and one step still does when an encoder makes the features of images larger. ``None``: for
+        images
     :param n_inner_steps: Number of gradient steps (the paper: 1)
     :param initial_dataset: A dataset, file or shipped set to continue from
     :param dataset_init: How the synthetic observations start: ``"normal"``, drawn from a standard normal distribution (the
@@ -60,7 +62,9 @@ class PPMO(LearnerDrivenAlgorithm):
     :param weight_decay: Decoupled weight decay of the synthetic observations. It keeps them where the activations of all
         learners respond alike; without it they grow, and a few learners in a hundred fail
     :param batch_size: Transitions of a minibatch, all learners together. ``None``: a quarter of a rollout, at least 64
-    :param vf_coef: Scale of the critic's loss. The critic shares nothing with the dataset
+    :param vf_coef: Scale of the critic's loss. The critic shares nothing with the dataset, but where the encoder holds the
+        whole features extractor, that is shared and trained by both losses, as in SB3's PPO
+        (``policy_kwargs=dict(share_features_extractor=False)`` to keep them apart)
     :param max_grad_norm: Bound of the gradient norm, for the dataset, the encoder and the critic apart
     :param autocast_dtype: ``"bfloat16"`` to let networks see real observations in that precision and with channels last, which
         is faster for images; losses, the dataset and inner learning stay in single precision
@@ -76,7 +80,7 @@ class PPMO(LearnerDrivenAlgorithm):
         inner_loop: str = "sgd",
         inner_learning_rate: float | None = None,
         inner_rate_per_role: bool = False,
-        inner_rate_relative: bool = False,
+        inner_rate_relative: bool | None = None,
         n_inner_steps: int = 1,
         initial_dataset: Any = None,
         dataset_init: str = "normal",
@@ -175,8 +179,7 @@ class PPMO(LearnerDrivenAlgorithm):
     def _finish_rollout(
         self,
         buffer: RolloutBuffer,
-        outputs: th.Tensor,
-        latent: th.Tensor | None,
+        seen: Seen,
         bootstraps: list[tuple[int, int, Any]],
         last_obs: Any,
         dones: np.ndarray[Any, Any],
@@ -184,14 +187,18 @@ class PPMO(LearnerDrivenAlgorithm):
         """Log-probabilities, values and advantages of a whole rollout at once."""
         shape = buffer.rewards.shape
         actions = th.as_tensor(buffer.actions.reshape(shape[0] * shape[1], -1), device=self.device)
-        log_probs = self._actions.log_prob(outputs, actions, self.dataset.log_std, latent)
+        log_probs = self._actions.log_prob(seen.outputs, actions, self.dataset.log_std, seen.latent)
         buffer.log_probs[:] = log_probs.reshape(shape).cpu().numpy()
-        flat: Any = (
-            {key: value.reshape(-1, *value.shape[2:]) for key, value in buffer.observations.items()}
-            if isinstance(buffer.observations, dict)
-            else buffer.observations.reshape(-1, *buffer.observations.shape[2:])
-        )
-        buffer.values[:] = self._critic.of_arrays(flat, shape[0] * shape[1], rollout=True).reshape(shape).cpu().numpy()
+        if seen.features is not None:
+            values = self._critic.of_features(seen.features)
+        else:
+            flat: Any = (
+                {key: value.reshape(-1, *value.shape[2:]) for key, value in buffer.observations.items()}
+                if isinstance(buffer.observations, dict)
+                else buffer.observations.reshape(-1, *buffer.observations.shape[2:])
+            )
+            values = self._critic.of_arrays(flat, shape[0] * shape[1], rollout=True)
+        buffer.values[:] = values.reshape(shape).cpu().numpy()
         if bootstraps:
             # An episode cut by its time limit would have gone on, see SB3's issue 633.
             steps, envs, final = zip(*bootstraps, strict=True)
@@ -219,14 +226,14 @@ class PPMO(LearnerDrivenAlgorithm):
         for epoch in range(self.n_epochs):
             for batch in self.rollout_buffer.get(self._batch_size):
                 learners = self.dataset.teach(self.learners)
-                outputs, latent = self._outputs(learners, batch.observations)
-                log_prob = self._actions.log_prob(outputs, batch.actions, self.dataset.log_std, latent)
+                seen = self._see(learners, batch.observations)
+                log_prob = self._actions.log_prob(seen.outputs, batch.actions, self.dataset.log_std, seen.latent)
                 with th.set_grad_enabled(self.ent_coef != 0):
-                    entropy = self._actions.entropy(outputs, self.dataset.log_std, latent)
+                    entropy = self._actions.entropy(seen.outputs, self.dataset.log_std, seen.latent)
                 advantages = normalize(batch.advantages) if self.normalize_advantage else batch.advantages
                 surrogate = policy_loss(log_prob, batch.old_log_prob, advantages, clip_range)
                 entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
-                values = self._critic(batch.observations)
+                values = self._critic(batch.observations, seen.features)
                 critic_loss = value_loss(values, batch.returns, batch.old_values, clip_range_vf)
                 loss = surrogate.loss + self.ent_coef * entropy_loss + self.vf_coef * critic_loss
 

@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.action_distribution import to_env
 from sb3_distill.finite import check_finite
-from sb3_distill.ppmo.base import DistillationAlgorithm
+from sb3_distill.ppmo.base import DistillationAlgorithm, Seen
 
 
 class LearnerDrivenAlgorithm(DistillationAlgorithm):
@@ -39,18 +39,17 @@ class LearnerDrivenAlgorithm(DistillationAlgorithm):
         noise = self._actions.rollout_noise(
             n_rollout_steps, env.num_envs, self._generator, self._latent_dim, self.sde_sample_freq
         )
-        outputs, latents, bootstraps = [], [], []
+        seen, bootstraps = [], []
         unused = th.zeros(env.num_envs)
         is_discrete = isinstance(self.action_space, spaces.Discrete)
         callback.on_rollout_start()
 
         for n_steps in range(n_rollout_steps):
             with th.no_grad():
-                output, latent = self._outputs(taught, obs_as_tensor(self._last_obs, self.device))  # type: ignore[arg-type]
-                sampled = self._actions.act(output, noise[n_steps].to(self.device), self.dataset.log_std, latent)
+                now = self._see(taught, obs_as_tensor(self._last_obs, self.device))  # type: ignore[arg-type]
+                sampled = self._actions.act(now.outputs, noise[n_steps].to(self.device), self.dataset.log_std, now.latent)
                 actions = self._intervene(sampled.cpu().numpy().reshape(-1, *(self.action_space.shape or ())))
-            outputs.append(output)
-            latents.append(latent)
+            seen.append(now)
             new_obs, rewards, dones, infos = env.step(to_env(actions, self.action_space, self._actions.squashes))
 
             self.num_timesteps += env.num_envs
@@ -73,8 +72,7 @@ class LearnerDrivenAlgorithm(DistillationAlgorithm):
         trouble = check_finite(rollout_buffer, first_step, new_obs, bootstraps)
         if trouble is not None:
             raise FloatingPointError(f"{trouble}; `model.dataset` is as it was before this rollout{self._rescue()}")
-        latent = None if latents[0] is None else th.cat(latents)  # type: ignore[arg-type]
-        self._finish_rollout(rollout_buffer, th.cat(outputs), latent, bootstraps, new_obs, dones)
+        self._finish_rollout(rollout_buffer, Seen.join(seen), bootstraps, new_obs, dones)
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
@@ -89,16 +87,14 @@ class LearnerDrivenAlgorithm(DistillationAlgorithm):
     def _finish_rollout(
         self,
         buffer: RolloutBuffer,
-        outputs: th.Tensor,
-        latent: th.Tensor | None,
+        seen: Seen,
         bootstraps: list[tuple[int, int, Any]],
         last_obs: Any,
         dones: np.ndarray[Any, Any],
     ) -> None:
         """
         :param buffer: observations, actions and rewards of the rollout
-        :param outputs: of the learners' last layers ``(n_steps * n_envs, n_outputs)``
-        :param latent: inputs of these layers, for gSDE
+        :param seen: what the learners made of its ``n_steps * n_envs`` observations
         :param bootstraps: step, environment and last observation of episodes that were cut off by a time limit
         :param last_obs: observations after the last step
         :param dones: whether they begin an episode

@@ -92,9 +92,13 @@ def resolve_n_instances(n_instances: int | None, action_space: spaces.Space[Any]
     return n_instances
 
 
-def default_inner_rate(action_space: spaces.Space[Any]) -> float:
+def default_inner_rate(action_space: spaces.Space[Any], relative: bool) -> float:
     """
     :param action_space: of the environment
-    :return: where the learned rate of the gradient steps starts if nothing is said: 1, or ``BOX_RATE`` per action dimension
+    :param relative: whether it is relative to the size of the features
+    :return: where the learned rate of the gradient steps starts if nothing is said: 1, or ``BOX_RATE`` per action dimension;
+        relative ones where one step makes up for most of a common error of all instances
     """
+    if relative:
+        return 0.5 * n_outputs(action_space)
     return BOX_RATE * n_outputs(action_space) if isinstance(action_space, spaces.Box) else 1.0
