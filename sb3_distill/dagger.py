@@ -1,5 +1,6 @@
 """Distilling an agent that exists: its actions are imitated in the states that taught learners visit."""
 
+import inspect
 from typing import Any, TypeVar
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, is_vecenv_wrapped
@@ -15,6 +17,7 @@ from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.expert import Expert
 from sb3_distill.finite import check_observations
 from sb3_distill.ppmo.arguments import schedule
+from sb3_distill.ppmo.dataset_setup import DatasetOwner
 from sb3_distill.ppmo.rollout import LearnerDrivenAlgorithm
 from sb3_distill.vec_env import make_vec_env
 
@@ -22,6 +25,16 @@ SelfDAgger = TypeVar("SelfDAgger", bound="DAgger")
 
 
 BATCH_SIZE = 4096
+WITHOUT_REWARD: dict[str, Any] = dict(
+    critic_learning_rate=0.0,  # there is nothing to criticise
+    normalize_advantage=False,
+    gamma=0.99,
+    gae_lambda=1.0,
+    ent_coef=0.0,
+    vf_coef=0.0,
+    use_sde=False,
+    sde_sample_freq=-1,
+)
 
 
 class DAgger(LearnerDrivenAlgorithm):
@@ -66,19 +79,12 @@ class DAgger(LearnerDrivenAlgorithm):
         super().__init__(
             policy,
             env,
-            critic_learning_rate=0.0,  # there is nothing to criticise
             weight_decay=weight_decay,
             batch_size=batch_size,
-            normalize_advantage=False,
             learning_rate=learning_rate,
             n_steps=n_steps,
-            gamma=0.99,
-            gae_lambda=1.0,
-            ent_coef=0.0,
-            vf_coef=0.0,
             max_grad_norm=max_grad_norm,
-            use_sde=False,
-            sde_sample_freq=-1,
+            **WITHOUT_REWARD,
             **kwargs,
         )
         self.expert = expert
@@ -101,6 +107,12 @@ class DAgger(LearnerDrivenAlgorithm):
             optimize_memory_usage=not is_dict,  # what comes next is of no interest
             handle_timeout_termination=False,
         )
+
+    @classmethod
+    def arguments(cls) -> set[str]:
+        """Names of the constructor's arguments."""
+        taken = (name for owner in (cls, DatasetOwner, OnPolicyAlgorithm) for name in inspect.signature(owner).parameters)
+        return {name for name in taken if name[0] != "_"} - {"kwargs", *WITHOUT_REWARD}
 
     def _resolve_batch_size(self, n_envs: int | None) -> int:
         # Minibatches are of all that was kept, not of a rollout: nothing needs to divide it.

@@ -1,7 +1,7 @@
 """The commands that distil: ``sb3-distill clone`` and ``sb3-distill rollback``."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from sb3_distill import zoo
 from sb3_distill.atari.vec_env import AtariVecEnv, is_atari
-from sb3_distill.dagger import clone
+from sb3_distill.dagger import DAgger, clone
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.expert import Expert, statistics_beside
 from sb3_distill.rollback import rollback
@@ -38,9 +38,7 @@ def add_learning_commands(add: Callable[[str, Any, str], argparse.ArgumentParser
     command.add_argument("--episodes", type=int, default=5, help="episodes of each (default: 5)")
     command.add_argument("--minutes", type=float, default=3.0, help="between checkpoints (default: 3)")
     command.add_argument("--num-threads", type=int, default=1, help="of PyTorch (default: 1)")
-    command.add_argument(
-        "-params", "--hyperparams", nargs="*", default=[], metavar="NAME:VALUE", help="arguments of PPMO, as rl-zoo takes them"
-    )
+    _add_params(command, "PPMO")
 
     command = add("clone", _clone, "Distil an agent that exists: fresh learners are taught to act as it does.")
     command.add_argument("agent", type=Path, help="a zip that an SB3 algorithm saved (a pickle: only what you trust)")
@@ -60,6 +58,24 @@ def add_learning_commands(add: Callable[[str, Any, str], argparse.ArgumentParser
     command.add_argument("--n-envs", type=int, default=64, help="number of environments (default: 64)")
     command.add_argument("--seed", type=int, default=0, help="of everything (default: 0)")
     command.add_argument("--num-threads", type=int, default=1, help="of PyTorch (default: 1, fastest for small networks)")
+    _add_params(command, "DAgger, encoder_layers:1 for instance")
+
+
+def _add_params(command: argparse.ArgumentParser, algorithm: str) -> None:
+    about = f"arguments of {algorithm}, as rl-zoo takes them"
+    command.add_argument("-params", "--hyperparams", nargs="*", default=[], metavar="NAME:VALUE", help=about)
+
+
+def _read_params(options: argparse.Namespace, reserved: set[str], known: Collection[str] | None = None) -> dict[str, Any]:
+    try:
+        pairs = [pair.split(":", 1) for pair in options.hyperparams]
+        hyperparams = {name: zoo.literal(value) for name, value in pairs}
+    except ValueError as error:
+        raise ValueError(f"-params are name:value ({error})") from None
+    zoo.check_hyperparameters(hyperparams, "-params", known)
+    if taken := sorted(reserved & set(hyperparams)):
+        raise ValueError(f"-params cannot say {taken[0]}: the command has its own way to")
+    return hyperparams
 
 
 def kind_of(dataset: SyntheticDataset) -> str:
@@ -73,13 +89,9 @@ def kind_of(dataset: SyntheticDataset) -> str:
 def _rollback(options: argparse.Namespace) -> Any:
     try:
         levels = [int(level) for level in options.levels.split(",")]
-        pairs = [pair.split(":", 1) for pair in options.hyperparams]
-        hyperparams = {name: zoo.literal(value) for name, value in pairs}
     except ValueError as error:
-        raise ValueError(f"--levels are numbers, 4,3,2,1,0, and -params are name:value ({error})") from None
-    zoo.check_hyperparameters(hyperparams, "-params")
-    if reserved := sorted({"seed", "encoder_layers", "encoder_from", "env", "policy"} & set(hyperparams)):
-        raise ValueError(f"-params cannot say {reserved[0]}: the command has its own way to")
+        raise ValueError(f"--levels are numbers, 4,3,2,1,0 ({error})") from None
+    hyperparams = _read_params(options, {"seed", "encoder_layers", "encoder_from", "env", "policy"})
     th.set_num_threads(options.num_threads)
     output = options.output or Path(f"rollback-{options.env.replace('/', '-')}")
     import_plugin(options.env)
@@ -121,6 +133,8 @@ def _rollback(options: argparse.Namespace) -> Any:
 def _clone(options: argparse.Namespace) -> Any:
     if options.output.suffix != ".safetensors":
         raise ValueError(f"the dataset must be called *.safetensors, got {options.output}")
+    own = {"policy", "env", "expert", "seed", "learner_distribution", "inner_loop", "n_instances"}
+    hyperparams = _read_params(options, own, DAgger.arguments())
     th.set_num_threads(options.num_threads)
     statistics = options.vecnormalize or statistics_beside(options.agent, options.env)
     if str(options.vecnormalize) == "none":
@@ -136,6 +150,7 @@ def _clone(options: argparse.Namespace) -> Any:
         inner_loop=options.inner_loop,
         n_instances=options.n_instances,
         seed=options.seed,
+        **hyperparams,
     )
     model.dataset.save(options.output)
     result = {

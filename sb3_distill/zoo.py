@@ -11,7 +11,7 @@ import importlib
 import inspect
 import runpy
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -211,13 +211,14 @@ def _value(arguments: Sequence[str], name: str) -> str | None:
     return None
 
 
-def check_hyperparameters(hyperparameters: Mapping[str, Any], source: str) -> None:
+def check_hyperparameters(hyperparameters: Mapping[str, Any], source: str, known: Collection[str] | None = None) -> None:
     """
-    :param hyperparameters: arguments for ``PPMO``
+    :param hyperparameters: arguments for ``PPMO``, or of those that are
+    :param known: if given
     :param source: where they were read, for the message
     :raises ValueError: if one is unknown, with the nearest known one
     """
-    known = inspect.signature(PPMO).parameters
+    known = inspect.signature(PPMO).parameters if known is None else known
     for name in hyperparameters:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)

@@ -119,6 +119,11 @@ def test_command(folder, tmp_path, capsys):
     assert (
         dataset.info.env_id == "Pendulum-v1" and dataset.info.loss == "dagger" and dataset.info.inner_loop["name"] == "ridge"
     )
+    small += ["-params", "encoder_layers:1", "n_updates:2"]
+    assert (
+        cli.main(["clone", str(folder / "td3.zip"), "--env", "Pendulum-v1", "-o", output[:-12] + "1.safetensors", *small]) == 0
+    )
+    assert SyntheticDataset.load(output[:-12] + "1.safetensors").encoder_layers == 1
     # ... and PPMO goes on from it.
     model = PPMO("MlpPolicy", VecNormalize(make_vec_env("Pendulum-v1", 4)), initial_dataset=output, n_steps=16, seed=0)
     assert th.equal(model.dataset.labels, dataset.labels)
@@ -191,6 +196,10 @@ def test_what_does_not_fit_is_refused(folder, tmp_path, capsys):
         assert cli.main(["clone", *arguments]) == 1
         return capsys.readouterr().err
 
+    given = (cartpole, "--env", "CartPole-v1", "-o", output, "-params")
+    assert "unknown key 'n_update' in -params, did you mean 'n_updates'?" in error(*given, "n_update:3")
+    assert "-params cannot say seed" in error(*given, "seed:3")
+    assert "-params are name:value" in error(*given, "seed")
     told = error(cartpole, "--env", "Pendulum-v1", "-o", output)
     assert "the agent was trained for observation space Box(4,), the environment has Box(3,)" in told
     assert "there is no agent missing.zip" in error("missing.zip", "--env", "CartPole-v1", "-o", output)
