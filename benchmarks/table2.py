@@ -51,6 +51,8 @@ SETTINGS: dict[str, Any] = dict(
     autocast_dtype="bfloat16",
     seed=0,
 )
+# Where something has to be seen, the encoder has more to learn.
+CHANGES: dict[str, dict[str, Any]] = {"Pong": dict(batch_size=256, encoder_learning_rate=5e-4, ent_coef=0.01)}
 N_ENVS = 64
 
 
@@ -61,7 +63,7 @@ def run(game: str, levels: list[int], timesteps: int, device: str) -> None:
     folder = RUNS / f"table2-{game}-{'-'.join(map(str, levels))}"
     rollback(
         "CnnPolicy", lambda: VecNormalize(make(N_ENVS), norm_obs=False), levels, timesteps, folder, 20, 5, make,
-        n_instances=GAMES[game][1], device=device, **SETTINGS,
+        n_instances=GAMES[game][1], device=device, **{**SETTINGS, **CHANGES.get(game, {})},
     )  # fmt: skip
     results = read("table2")
     for level, entry in read_results(folder).items():
