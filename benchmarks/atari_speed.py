@@ -1,7 +1,8 @@
 """
 Speed of Atari with the Nature CNN: environment steps per second of `PPMO.learn` (with an encoder, half precision or not) and
 of SB3's PPO with the same settings, in turns; the time of an iteration of full distillation in that of reinforcement learning
-by the same code; and how long it takes to teach a policy from ten instances.
+by the same code, whose actor and critic share a features extractor or have one each, as in full distillation; and how long
+it takes to teach a policy from ten instances.
 
     python benchmarks/atari_speed.py [--steps 2048] [--rounds 3] [--threads 2]
 """
@@ -30,10 +31,10 @@ SETTINGS: dict[str, Any] = dict(n_steps=128, batch_size=256, n_epochs=4, ent_coe
 ALL = 5
 
 
-def ours(encoder_layers: int, autocast_dtype: str | None) -> Any:
+def ours(encoder_layers: int, autocast_dtype: str | None, share: bool = True) -> Any:
     env = VecNormalize(make_vec_env(GAME, N_ENVS, seed=0, vec_env_cls=AtariVecEnv), norm_obs=False)
     ours = dict(n_instances=10, n_learners=1, encoder_layers=encoder_layers, autocast_dtype=autocast_dtype)
-    return PPMO("CnnPolicy", env, **ours, **SETTINGS)
+    return PPMO("CnnPolicy", env, **ours, **SETTINGS, policy_kwargs=dict(share_features_extractor=share))
 
 
 def theirs() -> Any:
@@ -53,6 +54,8 @@ def main() -> None:
         "SB3 PPO": theirs(),
         "PPMO, l = all": ours(ALL, None),
         "PPMO, l = all, bfloat16": ours(ALL, "bfloat16"),
+        "PPMO, l = all, a CNN each": ours(ALL, None, share=False),
+        "PPMO, l = all, a CNN each, bfloat16": ours(ALL, "bfloat16", share=False),
         "PPMO, l = 4, bfloat16": ours(4, "bfloat16"),
         "PPMO, full, bfloat16": ours(0, "bfloat16"),
         "PPMO, full": ours(0, None),
@@ -75,11 +78,11 @@ def main() -> None:
             DistilledPolicy.from_dataset(dataset, policy, seed=seed, device="cpu")
             taken.append(time.perf_counter() - start)
         teach[name] = statistics.median(taken)
-    ratios = {
-        "steps/s of PPMO (l = all, bfloat16) over SB3": medians["SB3 PPO"] / medians["PPMO, l = all, bfloat16"],
-        "iteration, full over RL, single precision": medians["PPMO, full"] / medians["PPMO, l = all"],
-        "iteration, full over RL, bfloat16": medians["PPMO, full, bfloat16"] / medians["PPMO, l = all, bfloat16"],
-    }
+    ratios = {"steps/s of PPMO (l = all, bfloat16) over SB3": medians["SB3 PPO"] / medians["PPMO, l = all, bfloat16"]}
+    for precision in ("", ", bfloat16"):
+        for kind in (", a CNN each", ""):
+            ratio = medians[f"PPMO, full{precision}"] / medians[f"PPMO, l = all{kind}{precision}"]
+            ratios[f"iteration, full over RL{kind}{precision}"] = ratio
     write(
         "atari_speed",
         {"threads": options.threads, "steps": options.steps, "seconds": seconds, "teach_seconds": teach, "ratios": ratios},

@@ -64,9 +64,18 @@ SETTINGS: dict[str, Any] = dict(
 )
 KINDS: dict[str, dict[str, Any]] = {"sgd": dict(inner_rate_per_role=True), "ridge": dict(inner_loop="ridge")}
 CLONES = {"clone": "sgd", "clone-ridge": "ridge"}
-# Actions of these two lie in [-0.4, 0.4], and random points are far from all states where there are 376 observations.
-HUMANOID: dict[str, Any] = dict(dataset_init="observations", policy_kwargs=dict(log_std_init=-1.5))
+# Actions of these two lie in [-0.4, 0.4]; and where there are 376 observations, random points are far from all states, and
+# most numbers are of little use.
+HUMANOID: dict[str, Any] = dict(
+    dataset_init="observations",
+    policy_kwargs=dict(log_std_init=-1.5),
+    learning_rate="lin_0.001",
+    labels_learning_rate="lin_0.001",
+    input_scale_learning_rate="lin_0.001",
+)
 CHANGES: dict[str, dict[str, Any]] = {"Humanoid": HUMANOID, "HumanoidStandup": HUMANOID}
+HUMANOID_CLONE: dict[str, Any] = dict(dataset_init="observations", input_scale_learning_rate=0.01)
+CLONE_CHANGES: dict[str, dict[str, Any]] = {"Humanoid": HUMANOID_CLONE, "HumanoidStandup": HUMANOID_CLONE}
 ALL = ("random", "ppo", *CLONES, *KINDS)
 CLONE_STEPS = 500_000
 N_ENVS = 64
@@ -183,7 +192,8 @@ def imitate(task: str, kind: str, seed: int, steps: int) -> tuple[SyntheticDatas
     expert = Expert.load(agent.with_suffix(".zip"), agent.with_suffix(".pkl"))
     env = make_vec_env(f"{task}-v4", N_ENVS, seed=seed, vec_env_cls=VEC_ENV)
     start = time.perf_counter()
-    model = clone(expert, env, steps, seed=seed, n_instances=SETTINGS["n_instances"], **KINDS[CLONES[kind]])
+    settings = {**KINDS[CLONES[kind]], **CLONE_CHANGES.get(task, {}), "n_instances": SETTINGS["n_instances"]}
+    model = clone(expert, env, steps, seed=seed, **settings)
     entry = {"seconds": time.perf_counter() - start, "steps": model.num_timesteps, "seed": seed}
     env.close()
     return model.dataset, entry
