@@ -154,7 +154,8 @@ def test_a_taught_policy_is_what_the_encoder_and_one_step_make(tmp_path):
             actor.get_parameter(name).copy_(value)
     loss = (actor(model.dataset.observations) - model.dataset.labels).square().mean()
     rest = {name: value for name, value in actor.named_parameters() if name not in encoder}
-    rate = model.dataset.learned["log_inner_learning_rates"].exp().item()
+    features = actor.latent(actor.features(model.dataset.observations))
+    rate = model.dataset.learned["log_inner_learning_rates"].exp().item() / (1 + features.square().sum(dim=1).mean().item())
     for (name, value), gradient in zip(rest.items(), th.autograd.grad(loss, rest.values()), strict=True):
         th.testing.assert_close(actor_of(policy).get_parameter(name), value - rate * gradient, atol=1e-5, rtol=1e-4)
     # The model's own policy is taught the same way.
