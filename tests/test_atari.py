@@ -177,3 +177,13 @@ def test_names_of_games_and_buttons():
     assert buttons("PongNoFrameskip-v4", 6) == ["NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE"]
     assert len(buttons("ALE/Pong-v5", 18)) == 18
     assert buttons("CartPole-v1", 2) is None and buttons(None, 2) is None and buttons("PongRAM-v0", 7) is None
+
+
+def test_the_shipped_set_of_images_wants_its_frames():
+    dataset = SyntheticDataset.load("CentipedeNoFrameskip-v4")
+    assert dataset.encoder_layers == 0 and dataset.info.scores["sampled"]["mean"] > 7_500
+    for options in (dict(screen_size=80), dict(n_stack=3)):
+        with pytest.raises(
+            DatasetError, match=r"the dataset was made for observation space .*4, 84, 84.* the environment has"
+        ):
+            evaluate_learners(dataset, 1, 1, env=lambda n, options=options: atari(n, **options))
