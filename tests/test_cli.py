@@ -25,7 +25,7 @@ def test_datasets(capsys):
     assert cli.main(["datasets", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert {row["name"] for row in rows} >= {f"NDCartPole{n}D-v0" for n in (1, 2, 3, 4, 5)}
-    assert all(row["bytes"] < 200_000 for row in rows)
+    assert all(row["bytes"] < (3 * 2**20 if "NoFrameskip" in row["name"] else 200_000) for row in rows)  # images need more
     assert cli.main(["datasets"]) == 0
     assert "NDCartPole2D-v0" in capsys.readouterr().out
 
