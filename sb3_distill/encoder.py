@@ -6,6 +6,7 @@ Ventura 2025). With no layers in it learners are taught whole (full distillation
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import torch as th
@@ -135,7 +136,8 @@ class BoundEncoder:
         encoded: th.Tensor = functional_call(self._layers, self._parameters, (observations,))
         return encoded
 
-    def cut(self) -> "tuple[BoundEncoder, BoundEncoder | None]":
+    @cached_property
+    def parts(self) -> "tuple[BoundEncoder, BoundEncoder | None]":
         """The same encoder in two: its features extractor, and what comes behind (where there is anything)."""
         behind = [(name, part) for name, part in self._layers.named_children() if name != "features"]
         features = nn.Sequential(OrderedDict(features=self._layers.features))  # type: ignore[arg-type]
@@ -146,13 +148,12 @@ class BoundEncoder:
         return {name: value for name, value in self._parameters.items() if name.startswith(prefixes)}
 
 
-def holds_features(network: Network, n_layers: int) -> bool:
+def holds_features(layers: nn.Module | None, network: Network) -> bool:
     """
-    :param network: an actor
-    :param n_layers: of an encoder
-    :return: whether the whole features extractor is in the encoder, and there is something in it to be trained
+    :param layers: the first ones of an actor, see ``split``
+    :param network: the actor
+    :return: whether its whole features extractor is among them, and there is something in it to be trained
     """
-    layers, _ = split(network, n_layers)
     own = {f"features.{name}" for name, _ in network.features.named_parameters()}
     return bool(own) and layers is not None and own <= {name for name, _ in layers.named_parameters()}
 

@@ -213,9 +213,9 @@ def _value(arguments: Sequence[str], name: str) -> str | None:
 
 def check_hyperparameters(hyperparameters: Mapping[str, Any], source: str, known: Collection[str] | None = None) -> None:
     """
-    :param hyperparameters: arguments for ``PPMO``, or of those that are
-    :param known: if given
+    :param hyperparameters: arguments by name
     :param source: where they were read, for the message
+    :param known: the names that there are; ``None``: those of ``PPMO``
     :raises ValueError: if one is unknown, with the nearest known one
     """
     known = inspect.signature(PPMO).parameters if known is None else known

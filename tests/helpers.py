@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from nd_cartpole.env import observation_space
 from sb3_distill import SyntheticDataset
@@ -57,6 +58,17 @@ class FaultyEnv(gym.Env[Any, Any]):
         if self.steps == self.bad_step and self.what == "observation":
             observation[1] = self.value
         return observation, reward, False, self.steps % 50 == 0, {}
+
+
+class OwnExtractor(BaseFeaturesExtractor):
+    """A features extractor with code of its own, 5 wide."""
+
+    def __init__(self, observation_space: spaces.Box) -> None:
+        super().__init__(observation_space, 5)
+        self.layer = th.nn.Linear(observation_space.shape[0], 5)
+
+    def forward(self, observations: th.Tensor) -> th.Tensor:
+        return self.layer(observations).relu()  # type: ignore[no-any-return]
 
 
 class ReachEnv(gym.Env[Any, Any]):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
-from helpers import ReachEnv
+from helpers import OwnExtractor, ReachEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.policies import ActorCriticCnnPolicy, ActorCriticPolicy, MultiInputActorCriticPolicy
@@ -34,15 +34,6 @@ ACTIONS = spaces.Discrete(4)
 SMALL = dict(n_steps=32, batch_size=128, n_epochs=2, policy_kwargs=dict(net_arch=[16, 12]), seed=0)
 
 
-class Custom(BaseFeaturesExtractor):
-    def __init__(self, observation_space):
-        super().__init__(observation_space, 5)
-        self.layer = nn.Linear(8, 5)
-
-    def forward(self, observations):
-        return self.layer(observations).relu()
-
-
 def policy_of(kind, space, **kwargs):
     th.manual_seed(0)
     return kind(space, ACTIONS, lambda _: 0.0, share_features_extractor=False, **kwargs)
@@ -54,7 +45,7 @@ POLICIES = {
     "cnn": (ActorCriticCnnPolicy, IMAGE, {}, 5),
     "cnn and layers": (ActorCriticCnnPolicy, IMAGE, dict(net_arch=[7]), 6),
     "dict": (MultiInputActorCriticPolicy, BOTH, dict(net_arch=[9]), 3),
-    "custom": (ActorCriticPolicy, VECTOR, dict(features_extractor_class=Custom, net_arch=[9]), 3),
+    "custom": (ActorCriticPolicy, VECTOR, dict(features_extractor_class=OwnExtractor, net_arch=[9]), 3),
 }
 
 
@@ -115,7 +106,7 @@ def test_behind_a_custom_mlp_extractor_is_no_place_to_cut():
     assert encoder_levels(actor) == 0
     with pytest.raises(ValueError, match="from 0 to 0 for this network .nothing in it can be cut"):
         split(actor, 1)
-    behind = actor_of(policy_of(Policy, VECTOR, features_extractor_class=Custom, features_extractor_kwargs={}))
+    behind = actor_of(policy_of(Policy, VECTOR, features_extractor_class=OwnExtractor, features_extractor_kwargs={}))
     assert encoder_levels(behind) == 1
 
 

@@ -6,10 +6,9 @@ import sys
 import gymnasium as gym
 import numpy as np
 import pytest
+from helpers import OwnExtractor
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecNormalize
-from torch import nn
 
 from sb3_distill import PPMO, SyntheticDataset, make_vec_env
 from sb3_distill.checkpoints import MODEL, STATISTICS, Checkpoints, resume, save
@@ -23,15 +22,6 @@ SMALL = dict(n_steps=32, batch_size=64, n_epochs=1, policy_kwargs=dict(net_arch=
 
 def environment():
     return VecNormalize(make_vec_env(TASK, 8, seed=0))
-
-
-class Extractor(BaseFeaturesExtractor):
-    def __init__(self, observation_space):
-        super().__init__(observation_space, 5)
-        self.layer = nn.Linear(4, 5)
-
-    def forward(self, observations):
-        return self.layer(observations).relu()
 
 
 class Interrupt(BaseCallback):
@@ -110,7 +100,7 @@ def test_a_folder_is_for_one_ladder(tmp_path):
 
 
 def test_a_ladder_of_ones_own_network(tmp_path):
-    kwargs = {**SMALL, "policy_kwargs": dict(features_extractor_class=Extractor, net_arch=[8])}
+    kwargs = {**SMALL, "policy_kwargs": dict(features_extractor_class=OwnExtractor, net_arch=[8])}
     assert list(rollback("MlpPolicy", environment, [1, 0], 256, tmp_path, 1, 1, **kwargs)) == ["1", "0"]
 
 

@@ -18,7 +18,7 @@ from sb3_distill.dataset_init import start_from, visit
 from sb3_distill.encoder import BoundEncoder, Encoder, holds_features, split
 from sb3_distill.learner_distribution import LearnerDistribution
 from sb3_distill.learners import Learners
-from sb3_distill.networks import Network, actor_of, parameters_in_use, statistics_of
+from sb3_distill.networks import actor_of, parameters_in_use, statistics_of
 from sb3_distill.ppmo.arguments import check_arguments, schedule, takes_argument
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.ppmo.critic import Critic, evaluates_plainly
@@ -101,11 +101,9 @@ class DistillationAlgorithm(DatasetOwner):
             self.rollout_buffer_class = DictLearnerRolloutBuffer if is_dict else LearnerRolloutBuffer
         state = None if loaded is None else loaded.get_state()
         policy_kwargs = self.policy_kwargs
-        self._may_share = False
         if can_share := takes_argument(self.policy_class, "share_features_extractor"):
             # The actor's part is taught, the critic's is trained, unless the encoder holds it.
             self.policy_kwargs = {**policy_kwargs, "share_features_extractor": False}
-            self._may_share = bool(policy_kwargs.get("share_features_extractor", True))
         super()._setup_model()
         self.policy_kwargs = policy_kwargs
         if loaded is None:
@@ -114,7 +112,7 @@ class DistillationAlgorithm(DatasetOwner):
         self.rollout_buffer.n_learners = self._n_learners  # type: ignore[attr-defined]
         self.rollout_buffer.generator = self._generator  # type: ignore[attr-defined]
         self._actions = ActionDistribution(self.action_space, self.policy.action_dist)
-        self._setup_learners()
+        self._setup_learners(can_share)
         if can_share:
             self._keep_constructor_parameters()
         self._setup_dataset()
@@ -143,7 +141,7 @@ class DistillationAlgorithm(DatasetOwner):
         parameters["share_features_extractor"] = self.policy.share_features_extractor
         object.__setattr__(self.policy, "_get_constructor_parameters", partial(dict, parameters))
 
-    def _setup_learners(self) -> None:
+    def _setup_learners(self, can_share: bool) -> None:
         if hasattr(self.policy, "lstm_actor"):
             raise ValueError("recurrent policies are not supported: an action must follow from one observation; stack frames")
         actor = self._actor = actor_of(self.policy)
@@ -151,7 +149,11 @@ class DistillationAlgorithm(DatasetOwner):
         self._encoder_source = None
         self._given_dataset = self._take_given_dataset(actor)
         layers, rest = split(actor, self.encoder_layers)
-        self._share_features(actor)
+        wants_share = can_share and self.policy_kwargs.get("share_features_extractor", True)
+        self._shares_features = wants_share and evaluates_plainly(self.policy) and holds_features(layers, actor)
+        if self._shares_features:  # as in SB3
+            self.policy.vf_features_extractor = self.policy.pi_features_extractor
+            self.policy.share_features_extractor = True
         self._policy_encoder, self._policy_rest = layers, None if rest is None else StackedNetwork(rest)
         if (source := self._given_dataset or self._encoder_source) is not None:
             self._first_encoder = source.encoder
@@ -180,15 +182,6 @@ class DistillationAlgorithm(DatasetOwner):
         )
         if rest is None and self._latent_dim is not None:
             raise ValueError("gSDE needs the inputs of a learner's last layer: leave it out of the encoder")
-
-    def _share_features(self, actor: Network) -> None:
-        """As in SB3, the critic sees what the actor's features extractor makes of observations, if the encoder holds it."""
-        self._shares_features = (
-            self._may_share and evaluates_plainly(self.policy) and holds_features(actor, self.encoder_layers)
-        )
-        if self._shares_features:
-            self.policy.vf_features_extractor = self.policy.pi_features_extractor
-            self.policy.share_features_extractor = True
 
     def _teach_policy(self) -> None:
         """Make ``policy`` what the dataset teaches its fixed draw."""
@@ -232,7 +225,7 @@ class DistillationAlgorithm(DatasetOwner):
         with self._precision():
             if self._shares_features:
                 assert isinstance(learners.encoder, BoundEncoder)
-                extract, behind = learners.encoder.cut()
+                extract, behind = learners.encoder.parts
                 inputs = features = extract(inputs)
                 learners = Learners(learners.groups, behind, learners.n_learners)
             outputs, latent = learners.outputs(inputs, self._actions.state_dependent)

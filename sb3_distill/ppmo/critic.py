@@ -53,7 +53,8 @@ class Critic:
 
     def of_features(self, features: th.Tensor) -> th.Tensor:
         """Values ``(n,)`` of the outputs ``(n, h)`` of a features extractor that is shared with the actor."""
-        critic = critic_of(self.policy)
+        assert self._network is not None, "only SB3's critic shares features"
+        critic = self._network.template
         with self._precision():
             values: th.Tensor = critic.head(critic.latent(features))
             return values.float().flatten()
