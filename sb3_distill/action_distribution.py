@@ -122,6 +122,22 @@ class ActionDistribution:
             return -th.nn.functional.cross_entropy(outputs, actions.long().flatten(), reduction="none")
         return self.distribution(outputs, log_std, latent).log_prob(actions.float())
 
+    def forgive(self, outputs: th.Tensor, actions: th.Tensor) -> th.Tensor:
+        """
+        Environments clip actions: where a wanted one lies at a bound, a mean beyond that bound is no worse than the bound.
+
+        :param outputs: ``(n, n_outputs)``
+        :param actions: wanted ones, as an environment takes them ``(n, dimensions)``
+        :return: the outputs, those that are beyond the bound of a wanted action put back to it
+        """
+        if not isinstance(self.action_space, spaces.Box) or self.squashes:
+            return outputs
+        low, high = (
+            th.as_tensor(bound, device=outputs.device).flatten() for bound in (self.action_space.low, self.action_space.high)
+        )
+        outputs = th.where(actions <= low, outputs.maximum(low), outputs)
+        return th.where(actions >= high, outputs.minimum(high), outputs)
+
     def entropy(
         self, outputs: th.Tensor, log_std: th.Tensor | None = None, latent: th.Tensor | None = None
     ) -> th.Tensor | None:

@@ -179,7 +179,8 @@ class DAgger(LearnerDrivenAlgorithm):
             batch = self.replay_buffer.sample(self._batch_size)
             learners = self.dataset.teach(self._sampler.sample(self._n_learners, self._generator))
             seen = self._see(learners, batch.observations)
-            loss = -self._actions.log_prob(seen.outputs, batch.actions, self.dataset.log_std, seen.latent).mean()
+            outputs = self._actions.forgive(seen.outputs, batch.actions)
+            loss = -self._actions.log_prob(outputs, batch.actions, self.dataset.log_std, seen.latent).mean()
             log.setdefault("dataset_grad_norm", []).append(self._descend(loss).detach())
             log.setdefault("loss", []).append(loss.detach())
         self._n_updates += self.n_updates

@@ -17,6 +17,7 @@ from stable_baselines3.common.envs import FakeImageEnv, SimpleMultiObsEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
 from sb3_distill import PPMO, DistilledPolicy, SyntheticDataset, cli, evaluate_learners, make_vec_env
+from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dagger import DAgger, clone
 from sb3_distill.expert import Expert
 
@@ -65,6 +66,16 @@ def test_states_of_the_learners_are_what_is_fitted(folder):
     model.learn(10_000)
     assert _distance(model, expert) < 0.3 < before
     assert model.dataset.log_std.exp().item() < 0.7
+
+
+def test_what_an_environment_clips_is_as_good_as_the_bound():
+    """Learners need not come back to a bound that their agent's action lies at, but must leave the other side."""
+    actions = th.tensor([[2.0], [2.0], [-2.0], [1.0]])
+    means = th.tensor([[5.0], [-3.0], [-3.0], [3.0]])
+    forgiven = ActionDistribution(spaces.Box(-2.0, 2.0, (1,))).forgive(means, actions)
+    assert forgiven.flatten().tolist() == [2.0, -3.0, -2.0, 3.0]
+    assert ActionDistribution(spaces.Box(-np.inf, np.inf, (1,))).forgive(means, actions).equal(means)
+    assert ActionDistribution(spaces.Discrete(2)).forgive(means, actions) is means
 
 
 def _distance(model, expert):
