@@ -13,7 +13,8 @@ import matplotlib
 from common import PICTURES, one_thread, read, write
 from rich.console import Console
 from rich.table import Table
-from table4 import KINDS, TASKS, best
+from suite import KINDS, best
+from table4 import SUITE
 
 from sb3_distill import DistilledPolicy, SyntheticDataset, shipped_sets
 
@@ -34,7 +35,7 @@ def main() -> None:
     import matplotlib.pyplot as plt
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="*", default=["HalfCheetah", "Hopper"], choices=list(TASKS))
+    parser.add_argument("--tasks", nargs="*", default=["HalfCheetah", "Hopper"], choices=list(SUITE.steps))
     options = parser.parse_args()
     one_thread()
     results, told = read("table4"), {}

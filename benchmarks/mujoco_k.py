@@ -11,7 +11,8 @@ from typing import Any
 import gymnasium as gym
 import matplotlib
 from common import PICTURES, one_thread, read, write
-from table4 import RUNS, TASKS, choose, distil, score
+from suite import RUNS, score
+from table4 import SUITE
 
 matplotlib.use("agg")
 SIZES = (4, 16, 64, 256)
@@ -21,8 +22,8 @@ def run(task: str, kind: str, k: int, steps: int) -> None:
     name = f"{task}/{kind}/{k}"
     if name in read("mujoco_k"):
         return
-    datasets, trained = distil(task, kind, 0, steps, n_instances=k)
-    dataset = choose(datasets)
+    datasets, trained = SUITE.distil(task, kind, 0, steps, n_instances=k)
+    dataset = SUITE.choose(task, datasets)
     entry: dict[str, Any] = {**trained, **score(dataset)}
     print(name, {mode: round(entry[mode]["mean"], 1) for mode in ("sampled", "greedy")}, flush=True)
     write("mujoco_k", {**read("mujoco_k"), name: entry})
@@ -52,7 +53,7 @@ def draw() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="*", default=["HalfCheetah", "Hopper"], choices=list(TASKS))
+    parser.add_argument("--tasks", nargs="*", default=["HalfCheetah", "Hopper"], choices=list(SUITE.steps))
     parser.add_argument("--kinds", nargs="*", default=["sgd"], choices=["sgd", "ridge"])
     parser.add_argument("--k", nargs="*", type=int, default=list(SIZES))
     parser.add_argument("--scale", type=float, default=1.0, help="of the environment steps of table4.py")
@@ -65,7 +66,7 @@ def main() -> None:
         for task in options.tasks:
             for kind in options.kinds:
                 for k in options.k:
-                    run(task, kind, k, int(options.scale * TASKS[task][3]))
+                    run(task, kind, k, int(options.scale * SUITE.steps[task]))
     draw()
 
 

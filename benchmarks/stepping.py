@@ -16,7 +16,8 @@ from common import one_thread, read, write
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecEnvWrapper, VecNormalize
-from table4 import KINDS, SETTINGS, TASKS
+from suite import KINDS
+from table4 import SETTINGS, TASKS
 
 from sb3_distill import PPMO, make_vec_env
 from sb3_distill.envpool_vec_env import EnvPoolVecEnv

@@ -20,7 +20,7 @@ from common import read, write
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
-from table4 import RUNS
+from suite import RUNS
 
 from sb3_distill import make_vec_env
 from sb3_distill.atari.vec_env import AtariVecEnv
@@ -52,7 +52,9 @@ SETTINGS: dict[str, Any] = dict(
     seed=0,
 )
 # Where something has to be seen, the encoder has more to learn.
-CHANGES: dict[str, dict[str, Any]] = {"Pong": dict(batch_size=256, encoder_learning_rate=5e-4, ent_coef=0.01)}
+CHANGES: dict[str, dict[str, Any]] = {
+    "Pong": dict(n_steps=32, batch_size=256, n_epochs=3, encoder_learning_rate=5e-4, ent_coef=0.01)
+}
 N_ENVS = 64
 
 

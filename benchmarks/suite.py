@@ -1,0 +1,299 @@
+"""
+Tasks of one kind in several ways: random play, SB3's PPO, its agent cloned, PPMO with one gradient step and with the ridge
+head; scores of 100 fresh learners, what they cost, and the sets. What table4.py and atari_ram.py share.
+"""
+
+import argparse
+import copy
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from common import DATASETS, one_thread, read, write
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from sb3_distill import PPMO, Expert, SyntheticDataset, clone, evaluate_learners, make_vec_env
+
+RUNS = Path("runs")
+KINDS: dict[str, dict[str, Any]] = {"sgd": dict(inner_rate_per_role=True), "ridge": dict(inner_loop="ridge")}
+CLONES = {"clone": "sgd", "clone-ridge": "ridge"}
+CLONE_STEPS = 500_000
+N_ENVS, N_ENVS_PPO = 64, 16
+USAGE = """
+A run that was cut off goes on from its last checkpoint in runs/. `--scale 2` doubles the environment steps of a new run, and
+`--again` goes on from the best set there is, `--warm` starts from the clone, `--anew` from nothing; in each case
+the better set stays, in runs/ until `--ship` puts it into the package.
+"""
+
+
+class Checkpoint(BaseCallback):
+    """
+    Saves model and statistics every few minutes, where the file appears whole or not at all; tells how it goes; and keeps the
+    dataset as it was when the last episodes were best.
+    """
+
+    def __init__(self, path: Path, steps: int, minutes: float = 3.0) -> None:
+        super().__init__()
+        self.path, self.seconds, self.start = path, 60 * minutes, time.perf_counter()
+        self.last, self.every, self.told = self.start, steps / 20, 0.0
+        self.best: SyntheticDataset | None = None
+        self.best_return = -float("inf")
+        self.curve: list[tuple[int, float, float]] = []
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        episodes = self.model.ep_info_buffer
+        if episodes and len(episodes) == episodes.maxlen:
+            mean = sum(episode["r"] for episode in episodes) / len(episodes)
+            if mean > self.best_return:
+                self.best_return, self.best = mean, copy.deepcopy(self.model.dataset)
+            if self.num_timesteps - self.told > self.every:
+                self.told, seconds = self.num_timesteps, time.perf_counter() - self.start
+                self.curve.append((self.num_timesteps, round(seconds, 1), round(float(mean), 2)))
+                log_std = self.model.dataset.log_std
+                std = "" if log_std is None else f", std {float(log_std.detach().exp().mean()):.2f}"
+                print(f"{self.path.stem}: {self.num_timesteps:,} steps, {seconds:.0f} s, {mean:.1f}{std}", flush=True)
+        if time.perf_counter() - self.last > self.seconds:
+            self.last = time.perf_counter()
+            part = self.path.with_suffix(".part.zip")
+            self.model.save(part)
+            part.replace(self.path)
+
+
+def play(env: VecEnv, act: Callable[[], Any], n_episodes: int) -> list[float]:
+    """Returns of the first episodes that end, at least so many, under actions that see nothing."""
+    env.reset()
+    returns: list[float] = []
+    while len(returns) < n_episodes:
+        returns += [info["episode"]["r"] for info in env.step(act())[3] if "episode" in info]
+    return returns
+
+
+def random_policy(env_id: str) -> dict[str, Any]:
+    """Uniform actions, 100 episodes."""
+    env = make_vec_env(env_id, 50, seed=0)
+    returns = play(env, lambda: [env.action_space.sample() for _ in range(50)], 100)
+    env.close()
+    return {"sampled": {"mean": sum(returns) / len(returns)}, "seconds": 0.0, "steps": 0}
+
+
+def score(dataset: SyntheticDataset, **kwargs: Any) -> dict[str, Any]:
+    """Of 100 fresh learners, sampled and greedy, where the dataset says."""
+    evaluate = {"n_learners": 100, "n_episodes": 1, "seed": 1000, **kwargs}
+    return {
+        name: evaluate_learners(dataset, deterministic=name == "greedy", **evaluate).summary()
+        for name in ("sampled", "greedy")
+    }
+
+
+def best(entry: dict[str, Any]) -> float:
+    """The better of sampled and greedy."""
+    return max(entry[how]["mean"] for how in ("sampled", "greedy") if how in entry)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """
+    :param name: of the file of results
+    :param env_id: of a task, with {} for its name
+    :param steps: environment steps of a first pass, for each task
+    :param settings: arguments of ``PPMO``
+    :param changes: the same, of single tasks
+    :param clone_changes: arguments of ``clone``, of single tasks
+    :param ppo: arguments of SB3's ``PPO``
+    :param vec_env_cls: where learning goes on; evaluation is always where ``make_vec_env`` puts the dataset
+    :param others: more ways to a score, by name: of an environment's id
+    """
+
+    name: str
+    env_id: str
+    steps: Mapping[str, float]
+    settings: Mapping[str, Any]
+    changes: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    clone_changes: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    ppo_settings: Mapping[str, Any] = field(default_factory=dict)
+    vec_env_cls: Any = None
+    others: Mapping[str, Callable[[str], dict[str, Any]]] = field(default_factory=lambda: {"random": random_policy})
+
+    @property
+    def kinds(self) -> list[str]:
+        """All ways to a score."""
+        return [*self.others, "ppo", *CLONES, *KINDS]
+
+    def file(self, task: str, kind: str, seed: int, ending: str = "safetensors") -> Path:
+        """Where a run leaves what it makes."""
+        return RUNS / f"{self.env_id.format(task).rpartition('-v')[0]}-{kind}-{seed}.{ending}"
+
+    def make_env(self, task: str, n_envs: int, seed: int | None = None) -> VecEnv:
+        return make_vec_env(self.env_id.format(task), n_envs, seed=seed, vec_env_cls=self.vec_env_cls)
+
+    def settings_of(self, task: str, kind: str) -> dict[str, Any]:
+        return {**self.settings, **KINDS[kind], **self.changes.get(task, {})}
+
+    def choose(self, task: str, datasets: list[SyntheticDataset]) -> SyntheticDataset:
+        """The best of several, by other learners than those that are reported, where learning went on."""
+
+        def make(n_envs: int) -> VecEnv:
+            return self.make_env(task, n_envs)
+
+        return max(datasets, key=lambda dataset: best(score(dataset, n_learners=30, seed=2000, env=make)))
+
+    def distil(
+        self, task: str, kind: str, seed: int, steps: int, again: SyntheticDataset | None = None, **changes: Any
+    ) -> tuple[list[SyntheticDataset], dict[str, Any]]:
+        """Distil, or go on from a checkpoint: the last dataset, and the one whose learners did best meanwhile."""
+        settings = {**self.settings_of(task, kind), **changes}
+        path = RUNS / f"{self.name}-{task}-{kind}-{seed}-k{settings['n_instances']}.zip"
+        env = VecNormalize(self.make_env(task, N_ENVS, seed), gamma=settings.get("gamma", 0.99))
+        checkpoint = Checkpoint(path, steps)
+        start = time.perf_counter()
+        if path.exists():
+            model = PPMO.load(path, env)
+            model.learn(steps - model.num_timesteps, checkpoint, reset_num_timesteps=False)
+        else:
+            model = PPMO("MlpPolicy", env, seed=seed, initial_dataset=again, **settings)
+            model.learn(steps, checkpoint)
+        path.unlink(missing_ok=True)
+        env.close()
+        kept = [model.dataset] + ([] if checkpoint.best is None else [checkpoint.best])
+        seconds = time.perf_counter() - start
+        return kept, {"seconds": seconds, "steps": model.num_timesteps, "seed": seed, "curve": checkpoint.curve}
+
+    def ppo(self, task: str, seed: int, steps: int) -> dict[str, Any]:
+        """SB3's PPO on normalised environments."""
+        env = VecNormalize(self.make_env(task, N_ENVS_PPO, seed))
+        start = time.perf_counter()
+        model = PPO("MlpPolicy", env, seed=seed, device="cpu", **self.ppo_settings)
+        model.learn(steps)
+        seconds = time.perf_counter() - start
+        model.save(self.file(task, "ppo", seed, "zip"))
+        env.save(str(self.file(task, "ppo", seed, "pkl")))
+        env.training = env.norm_reward = False
+        greedy = float(np.mean(evaluate_policy(model, env, 100)[0]))
+        sampled = float(np.mean(evaluate_policy(model, env, 100, deterministic=False)[0]))
+        env.close()
+        return {"seconds": seconds, "steps": steps, "seed": seed, "sampled": {"mean": sampled}, "greedy": {"mean": greedy}}
+
+    def imitate(self, task: str, kind: str, seed: int, steps: int) -> tuple[SyntheticDataset, dict[str, Any]]:
+        """Distil the agent of ``ppo``. Its seconds and steps are those of the imitation alone."""
+        expert = Expert.load(self.file(task, "ppo", seed, "zip"), self.file(task, "ppo", seed, "pkl"))
+        env = self.make_env(task, N_ENVS, seed)
+        start = time.perf_counter()
+        settings = {**KINDS[CLONES[kind]], **self.clone_changes.get(task, {})}
+        settings["n_instances"] = self.settings_of(task, CLONES[kind])["n_instances"]
+        model = clone(expert, VecNormalize(env, norm_reward=False), steps, seed=seed, **settings)
+        entry = {"seconds": time.perf_counter() - start, "steps": model.num_timesteps, "seed": seed}
+        env.close()
+        return model.dataset, entry
+
+    def known_sets(self, task: str, kind: str, seed: int) -> Iterator[Path]:
+        """Where the best set there is may be: in runs/, else in the package, maybe as that of the better kind."""
+        env_id = self.env_id.format(task)
+        yield self.file(task, kind, seed)
+        yield DATASETS / f"{env_id}--{kind}.safetensors"
+        better = DATASETS / f"{env_id}.safetensors"
+        if better.exists() and SyntheticDataset.load(better).inner_loop.name == kind:
+            yield better
+
+    def run(self, task: str, kind: str, seed: int, scale: float, mode: str) -> None:
+        """Run one cell of the table, unless it is there and ``mode`` is "missing"."""
+        name = f"{task}/{kind}/{seed}"
+        before = read(self.name).get(name)
+        if before is not None and mode == "missing":
+            return
+        steps = int(scale * self.steps[task])
+        if kind in self.others:
+            entry = self.others[kind](self.env_id.format(task))
+        elif kind == "ppo":
+            entry = self.ppo(task, seed, steps)
+        else:
+            cloned = kind if kind in CLONES else next(clone for clone, own in CLONES.items() if own == kind)
+            known: Path | None = None
+            if kind in CLONES:
+                dataset, entry = self.imitate(task, kind, seed, int(scale * CLONE_STEPS))
+            else:
+                if mode == "again":
+                    known = next((file for file in self.known_sets(task, kind, seed) if file.exists()), None)
+                elif mode == "warm":
+                    known = self.file(task, cloned, seed)
+                start = None if known is None else SyntheticDataset.load(known)
+                datasets, entry = self.distil(task, kind, seed, steps, start)
+                dataset = self.choose(task, datasets)
+            path = self.file(task, kind, seed)
+            dataset.save(path.with_suffix(".new.safetensors"))
+            entry |= {**score(dataset), "k": dataset.n_instances}
+            # What it goes on from was not free.
+            stages = [read(self.name).get(f"{task}/{stage}/{seed}", {}) for stage in ("ppo", cloned)]
+            for stage in {"again": [before or {}], "warm": stages}.get(mode, []) if known is not None else []:
+                _add_stage(entry, stage)
+            if before is not None and best(entry) < best(before):
+                print(f"{name}: {best(entry):.1f} is not better than {best(before):.1f}", flush=True)
+                return
+            entry["from"] = None if known is None else mode
+            dataset.info.scores = {how: entry[how] for how in ("sampled", "greedy")}
+            dataset.save(path)
+        entry["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        scores = {how: round(entry[how]["mean"], 1) for how in ("sampled", "greedy") if how in entry}
+        print(f"{name}: {entry['seconds']:.0f} s, {entry['steps']:,} steps, {scores}", flush=True)
+        write(self.name, {**read(self.name), name: entry})
+
+    def ship(self) -> None:
+        """Put the sets in runs/ into the package: the better kind as that of the task, and one gradient step."""
+        results = read(self.name)
+        for task in self.steps:
+            env_id = self.env_id.format(task)
+            found = {kind: self.file(task, kind, 0) for kind in KINDS if f"{task}/{kind}/0" in results}
+            found = {kind: path for kind, path in found.items() if path.exists()}
+            if found:
+                better = max(found, key=lambda kind: best(results[f"{task}/{kind}/0"]))
+                shutil.copy(found[better], DATASETS / f"{env_id}.safetensors")
+            if "sgd" in found:
+                shutil.copy(found["sgd"], DATASETS / f"{env_id}--sgd.safetensors")
+
+    def main(self, description: str | None, show: Callable[[], None]) -> None:
+        """The command line."""
+        parser = argparse.ArgumentParser(
+            description=(description or "") + USAGE, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        parser.add_argument("--tasks", nargs="*", default=list(self.steps), choices=list(self.steps))
+        parser.add_argument("--kinds", nargs="*", default=self.kinds, choices=self.kinds)
+        parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+        parser.add_argument("--scale", type=float, default=1.0, help="of the environment steps")
+        modes = parser.add_mutually_exclusive_group()
+        modes.add_argument("--again", action="store_true", help="go on from the best set there is")
+        modes.add_argument("--warm", action="store_true", help="go on from the clone of PPO's agent in runs/")
+        modes.add_argument("--anew", action="store_true", help="start anew, also where there is a result")
+        parser.add_argument("--ship", action="store_true", help="put the sets in runs/ into the package")
+        parser.add_argument("--show", action="store_true", help="only show the table")
+        options = parser.parse_args()
+        mode = next((name for name in ("again", "warm", "anew") if getattr(options, name)), "missing")
+        one_thread()
+        gym.logger.min_level = gym.logger.ERROR  # v4 is out of date on purpose
+        RUNS.mkdir(exist_ok=True)
+        if options.ship:
+            self.ship()
+        if not (options.show or options.ship):
+            for task in options.tasks:
+                for kind in options.kinds:
+                    for seed in options.seeds:
+                        self.run(task, kind, seed, options.scale, mode)
+        show()
+
+
+def _add_stage(entry: dict[str, Any], stage: dict[str, Any]) -> None:
+    steps, seconds = stage.get("steps", 0), stage.get("seconds", 0)
+    shifted = [(n + steps, round(t + seconds, 1), value) for n, t, value in entry.get("curve", [])]
+    entry["steps"] += steps
+    entry["seconds"] += seconds
+    entry["curve"] = stage.get("curve", []) + shifted
