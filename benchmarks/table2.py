@@ -6,6 +6,8 @@ PPO, and what it cost.
     python benchmarks/table2.py --games Centipede --levels 5 4 --timesteps 500000    # what is missing is run
     python benchmarks/table2.py --show                                               # the table of what is there
 
+    python benchmarks/table2.py --games Pong --levels 5 4 --finish 500000            # then with steps that shrink
+
 A level starts from what the one above has learned, the first of `--levels` from nothing; of several ways to a level the best
 stays in the table. A run can be cut off at any moment and goes on from its last checkpoint in runs/table2-<game>-<levels>;
 datasets, results and checkpoints lie there.
@@ -13,6 +15,8 @@ datasets, results and checkpoints lie there.
 
 import argparse
 import os
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch as th
@@ -22,9 +26,10 @@ from rich.table import Table
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from suite import RUNS
 
-from sb3_distill import make_vec_env
+from sb3_distill import PPMO, evaluate_learners, make_vec_env
 from sb3_distill.atari.vec_env import AtariVecEnv
-from sb3_distill.rollback import read_results, rollback
+from sb3_distill.checkpoints import Checkpoints, resume
+from sb3_distill.rollback import rollback
 
 # Paper: RL, l = 4, 3, 2, 1, full distillation; instances.
 GAMES: dict[str, tuple[tuple[float | None, ...], int]] = {
@@ -55,24 +60,73 @@ SETTINGS: dict[str, Any] = dict(
 CHANGES: dict[str, dict[str, Any]] = {
     "Pong": dict(n_steps=32, batch_size=256, n_epochs=3, encoder_learning_rate=5e-4, ent_coef=0.01)
 }
+# The last part of a level: step sizes fall to zero, and next to nothing is paid for a random choice.
+FINISH: dict[str, Any] = dict(
+    learning_rate="lin_0.0025",
+    labels_learning_rate="lin_0.015",
+    rates_learning_rate="lin_0.005",
+    encoder_learning_rate="lin_0.0005",
+    critic_learning_rate="lin_0.0005",
+    ent_coef=0.001,
+)
 N_ENVS = 64
+EVALUATED = (20, 5)
+
+
+def make_env(game: str, n_envs: int) -> VecEnv:
+    return make_vec_env(f"{game}NoFrameskip-v4", n_envs, seed=0, vec_env_cls=AtariVecEnv)
+
+
+def folder_of(game: str, levels: list[int]) -> Path:
+    return RUNS / f"table2-{game}-{'-'.join(map(str, levels))}"
 
 
 def run(game: str, levels: list[int], timesteps: int, device: str) -> None:
-    def make(n_envs: int) -> VecEnv:
-        return make_vec_env(f"{game}NoFrameskip-v4", n_envs, seed=0, vec_env_cls=AtariVecEnv)
-
-    folder = RUNS / f"table2-{game}-{'-'.join(map(str, levels))}"
-    rollback(
-        "CnnPolicy", lambda: VecNormalize(make(N_ENVS), norm_obs=False), levels, timesteps, folder, 20, 5, make,
-        n_instances=GAMES[game][1], device=device, **{**SETTINGS, **CHANGES.get(game, {})},
+    make = partial(make_env, game)
+    settings = {**SETTINGS, **CHANGES.get(game, {}), "n_instances": GAMES[game][1], "device": device}
+    found = rollback(
+        "CnnPolicy", lambda: VecNormalize(make(N_ENVS), norm_obs=False), levels, timesteps, folder_of(game, levels),
+        *EVALUATED, make, **settings,
     )  # fmt: skip
+    for level, entry in found.items():
+        keep(f"{game}/{level}", {**entry, "device": device})
+
+
+def finish(game: str, levels: list[int], timesteps: int, device: str) -> None:
+    """Go on from the last checkpoint of the last level, which need not have been scored."""
+    folder, level = folder_of(game, levels), levels[-1]
+    env, own = VecNormalize(make_env(game, N_ENVS), norm_obs=False), folder / f"l{level}-finish"
+    model = resume(PPMO, own, env, device=device)
+    if model is None:
+        model = resume(PPMO, folder / f"l{level}", env, device=device, **FINISH)
+        model.steps_before, model.num_timesteps = model.num_timesteps, 0
+    if (left := timesteps - model.num_timesteps) > 0:
+        model.learn(left, Checkpoints(own, 3.0), reset_num_timesteps=False)
+    env.close()
+    model.dataset.save(folder / f"l{level}-finish.safetensors")
+    scores = {
+        name: evaluate_learners(model.dataset, *EVALUATED, name == "greedy", env=partial(make_env, game), seed=0).summary()
+        for name in ("sampled", "greedy")
+    }
+    model.dataset.info.scores = scores
+    model.dataset.save(folder / f"l{level}-finish.safetensors")
+    steps = model.steps_before + model.num_timesteps
+    keep(
+        f"{game}/{level}",
+        {
+            **scores, "above": None if len(levels) == 1 else levels[-2], "timesteps": model.dataset.info.timesteps,
+            "level_timesteps": steps, "iterations": steps // (model.n_steps * model.n_envs),
+            "seconds": model.learning_seconds, "finish": {"timesteps": model.num_timesteps, **FINISH}, "device": device,
+        },
+    )  # fmt: skip
+
+
+def keep(name: str, entry: dict[str, Any]) -> None:
+    """Unless what is there is better."""
     results = read("table2")
-    for level, entry in read_results(folder).items():
-        known = results.get(f"{game}/{level}")
-        if known is None or known["sampled"]["mean"] < entry["sampled"]["mean"]:
-            results[f"{game}/{level}"] = {**entry, "device": device, "threads": th.get_num_threads()}
-    write("table2", results)
+    known = results.get(name)
+    if known is None or known["sampled"]["mean"] < entry["sampled"]["mean"]:
+        write("table2", {**results, name: {**entry, "threads": th.get_num_threads()}})
 
 
 def show() -> None:
@@ -102,6 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", nargs="*", default=list(GAMES), choices=list(GAMES))
     parser.add_argument("--levels", nargs="*", type=int, default=list(LEVELS), choices=LEVELS)
+    parser.add_argument("--finish", type=int, help="so many steps more for the last level, which shrink")
     parser.add_argument("--timesteps", type=int, default=500_000, help="of the environments, each level")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="auto")
@@ -111,7 +166,10 @@ def main() -> None:
     RUNS.mkdir(exist_ok=True)
     if not options.show:
         for game in options.games:
-            run(game, options.levels, options.timesteps, options.device)
+            if options.finish is None:
+                run(game, options.levels, options.timesteps, options.device)
+            else:
+                finish(game, options.levels, options.finish, options.device)
     show()
 
 
