@@ -29,7 +29,7 @@ from suite import RUNS
 from sb3_distill import PPMO, evaluate_learners, make_vec_env
 from sb3_distill.atari.vec_env import AtariVecEnv
 from sb3_distill.checkpoints import Checkpoints, resume
-from sb3_distill.rollback import rollback
+from sb3_distill.rollback import read_results, rollback
 
 # Paper: RL, l = 4, 3, 2, 1, full distillation; instances.
 GAMES: dict[str, tuple[tuple[float | None, ...], int]] = {
@@ -95,6 +95,8 @@ def run(game: str, levels: list[int], timesteps: int, device: str) -> None:
 def finish(game: str, levels: list[int], timesteps: int, device: str) -> None:
     """Go on from the last checkpoint of the last level, which need not have been scored."""
     folder, level = folder_of(game, levels), levels[-1]
+    for other, entry in read_results(folder).items():
+        keep(f"{game}/{other}", {**entry, "device": device})
     env, own = VecNormalize(make_env(game, N_ENVS), norm_obs=False), folder / f"l{level}-finish"
     model = resume(PPMO, own, env, device=device)
     if model is None:
@@ -144,7 +146,8 @@ def show() -> None:
                 costs.append("-")
                 continue
             ratio = f" ({entry['sampled']['mean'] / own['sampled']['mean']:.2f})" if own and level < LEVELS[0] else ""
-            scores.append(f"{entry['sampled']['mean']:,.0f} ± {entry['sampled']['std']:,.0f}{ratio}")
+            mean, std = entry["sampled"]["mean"], entry["sampled"]["std"]
+            scores.append(f"{mean:,.0f} ± {std:,.0f}{ratio}" if abs(mean) >= 100 else f"{mean:.1f} ± {std:.1f}{ratio}")
             costs.append(f"{entry['timesteps'] / 1e6:.2f} M steps, {entry['seconds'] / 60:.0f} min")
         table.add_row(game, "paper", *("-" if value is None else f"{value:,g}" for value in paper))
         table.add_row("", "sampled", *scores)
