@@ -11,7 +11,7 @@ import math
 from common import read, write
 from rich.console import Console
 from rich.table import Table
-from table2 import GAMES, LEVELS, N_ENVS, SETTINGS
+from table2 import CHANGES, GAMES, LEVELS, SETTINGS
 
 
 def main() -> None:
@@ -41,10 +41,10 @@ def main() -> None:
             seconds = entry["seconds"] + (seconds if entry["above"] == above and above is not None else 0.0)
             above, agent = level, runs.get(f"{game}/{LEVELS[0]}")
             n_from = math.ceil(seconds / (agent["seconds"] - teach)) if agent and level < LEVELS[0] else None
-            steps = entry["iterations"] * N_ENVS * SETTINGS["n_steps"]
+            steps, n_epochs = entry["level_timesteps"], {**SETTINGS, **CHANGES.get(game, {})}["n_epochs"]
             told[f"{game}/{level}"] = {
                 "seconds_per_iteration": entry["seconds"] / entry["iterations"], "iterations": entry["iterations"],
-                "timesteps": steps, "datapoints": steps * SETTINGS["n_epochs"], "seconds_in_all": seconds, "pays_from": n_from,
+                "timesteps": steps, "datapoints": steps * n_epochs, "seconds_in_all": seconds, "pays_from": n_from,
             }  # fmt: skip
             table.add_row(
                 game, str(level), f"{entry['seconds'] / entry['iterations']:.2f}", f"{entry['iterations']:,}",

@@ -81,10 +81,11 @@ def resume(algorithm: type[BaseAlgorithm], folder: str | os.PathLike[str], env: 
     :param folder: of the checkpoints of the run
     :param env: as the run had it, new; its statistics are put back
     :param kwargs: further arguments of the algorithm's ``load``
-    :return: the model of the latest checkpoint that can be read; ``None`` if there is none
+    :return: the model of the latest checkpoint that can be read; ``None`` if there is no checkpoint
+    :raises ValueError: if there are some and none can be read
     """
-    normalizer = unwrap_vec_normalize(env)
-    for path in _found(folder):
+    normalizer, found = unwrap_vec_normalize(env), _found(folder)
+    for path in found:
         if not _is_whole(path):
             continue
         if normalizer is not None:
@@ -95,6 +96,8 @@ def resume(algorithm: type[BaseAlgorithm], folder: str | os.PathLike[str], env: 
             for name in ("obs_rms", "ret_rms") if saved.norm_obs else ("ret_rms",):
                 setattr(normalizer, name, getattr(saved, name))
         return algorithm.load(path / MODEL, env, **kwargs)
+    if found:
+        raise ValueError(f"none of the checkpoints in {folder} can be read: delete them to start anew")
     return None
 
 

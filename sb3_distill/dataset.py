@@ -187,19 +187,18 @@ class SyntheticDataset(nn.Module):
         Write a safetensors file (no pickle). The file appears whole or not at all.
 
         :param path: where to; the folder is made if missing
-        :raises ValueError: if it does not end in ``.safetensors``
+        :raises ValueError: if it does not end in ``.safetensors``, or is a folder
+        :raises OSError: if its folder cannot be made
         """
-        path = Path(path)
-        if path.suffix != ".safetensors":
-            raise ValueError(f"a dataset file must be called *.safetensors, got {path}")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = check_path(path)
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         tensors |= {f"statistics.{name}": value.detach().cpu().contiguous() for name, value in self.statistics.items()}
         if self.info.normalization is not None:
             tensors |= _flatten("obs_mean", self.info.normalization.mean) | _flatten("obs_var", self.info.normalization.var)
         if tensors.pop("log_input_scale", None) is not None:
             tensors["obs_scale"] = self.input_scale.detach().cpu()
-        info = json.dumps(self.info.to_json(), sort_keys=True)
+        own = {} if self.encoder is None else {"encoder_kinds": self.encoder.kinds}
+        info = json.dumps({**self.info.to_json(), **own}, sort_keys=True)
         metadata = {
             "format": FORMAT,
             "format_version": str(FORMAT_VERSION),
@@ -249,6 +248,8 @@ class SyntheticDataset(nn.Module):
 
     @classmethod
     def _from_file(cls, data: Json, tensors: dict[str, th.Tensor]) -> "SyntheticDataset":
+        data = dict(data)
+        kinds = data.pop("encoder_kinds", {})
         mean, var = _unflatten("obs_mean", tensors), _unflatten("obs_var", tensors)
         scale = tensors["obs_scale"].numpy() if "obs_scale" in tensors else None
         info = DatasetInfo.from_json(data, None if mean is None or var is None else (mean, var), scale)
@@ -278,7 +279,7 @@ class SyntheticDataset(nn.Module):
             raise DatasetError(
                 f"the metadata speak of {info.encoder_layers} encoder layers, the file has {len(layers)} tensors"
             )
-        encoder = Encoder(layers, info.encoder_layers) if layers else None
+        encoder = Encoder(layers, info.encoder_layers, kinds) if layers else None
         dataset = cls(observations, labels, inner_loop, info, learned, log_std, statistics, encoder)
         expected = ("statistics.", "obs_mean", "obs_var", "obs_scale")
         unknown = [name for name in tensors if name not in dataset.state_dict() and not name.startswith(expected)]
@@ -292,6 +293,24 @@ def _other_version(env_id: str | None) -> str:
     name = env_id and env_id.rpartition("-v")[0]
     several = bool(name) and sum(known.rpartition("-v")[0] == name for known in gym.registry) > 1
     return f"; it was made on {env_id}, and versions of a task may show different observations" if several else ""
+
+
+def check_path(path: str | os.PathLike[str]) -> Path:
+    """
+    Whether a dataset can be written there; what takes long asks before.
+
+    :param path: of a file; its folder is made if missing
+    :return: the path
+    :raises ValueError: if it does not end in ``.safetensors``, or is a folder
+    :raises OSError: if its folder cannot be made
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ValueError(f"a dataset file must be called *.safetensors, got {path}")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a dataset file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def shipped_sets() -> list[str]:

@@ -60,11 +60,12 @@ class Encoder(nn.Module):
 
     :param tensors: parameters by name, as ``split`` names them
     :param n_layers: ``l`` of the paper
+    :param kinds: see ``kinds_of``; empty if not known
     """
 
-    def __init__(self, tensors: Mapping[str, th.Tensor], n_layers: int) -> None:
+    def __init__(self, tensors: Mapping[str, th.Tensor], n_layers: int, kinds: Mapping[str, str]) -> None:
         super().__init__()
-        self.n_layers = n_layers
+        self.n_layers, self.kinds = n_layers, dict(kinds)
         for name, value in tensors.items():
             *path, leaf = name.split(".")
             module: nn.Module = self
@@ -78,12 +79,14 @@ class Encoder(nn.Module):
         """
         :param actor: any actor
         :return: its first layers, and the rest, which a dataset can teach
-        :raises ValueError: if its first layers are not of the same shapes
+        :raises ValueError: if its first layers are not of the same shapes and kinds
         """
         layers, rest = split(actor, self.n_layers)
         assert layers is not None
-        own = {name: tuple(value.shape) for name, value in self.named_parameters()}
-        found = {name: tuple(value.shape) for name, value in layers.named_parameters()}
+        own: dict[str, Any] = {name: tuple(value.shape) for name, value in self.named_parameters()}
+        found: dict[str, Any] = {name: tuple(value.shape) for name, value in layers.named_parameters()}
+        if own == found and self.kinds:
+            own, found = self.kinds, kinds_of(layers)
         if own != found:
             name = next(name for name in [*own, *found] if own.get(name) != found.get(name))
             raise ValueError(
@@ -111,13 +114,24 @@ class Encoder(nn.Module):
         layers, _ = split(actor, n_layers)
         if layers is None:
             return None
-        return Encoder({name: self.get_parameter(name) for name, _ in layers.named_parameters()}, n_layers)
+        own = {name: self.get_parameter(name) for name, _ in layers.named_parameters()}
+        return Encoder(own, n_layers, kinds_of(layers) if self.kinds else {})
 
     def bind(self, layers: nn.Module) -> "BoundEncoder":
         """
         :param layers: those of any actor, see ``split``
         """
         return BoundEncoder(layers, dict(self.named_parameters()))
+
+
+def kinds_of(layers: nn.Module) -> dict[str, str]:
+    """
+    :param layers: see ``split``
+    :return: the kind of each module that does something, by name: what shapes of parameters do not tell (activations)
+    """
+    idle = (nn.Sequential, nn.Identity, nn.Flatten, nn.Dropout)
+    parts = ((name, module) for name, module in layers.named_modules() if not list(module.children()))
+    return {name: type(module).__name__ for name, module in parts if not isinstance(module, idle)}
 
 
 class BoundEncoder:

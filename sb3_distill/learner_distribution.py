@@ -142,8 +142,8 @@ class LearnerSampler:
         if self._encoder is not None:
             if draws_layers and self._encoder.n_layers >= encoder_levels(actor):  # the last one is behind those that are drawn
                 raise ValueError(
-                    f"the encoder holds {self._encoder.n_layers} layers of the learners, which leaves none to draw: leave out "
-                    "`width`, `depth`, `activation` and `layer_norm` in `learner_distribution`"
+                    f"the encoder holds {self._encoder.n_layers} layers of the learners, and those that can be drawn start "
+                    "before its end: leave out `width`, `depth`, `activation` and `layer_norm` in `learner_distribution`"
                 )
             self._encoder.split(actor)
         width, found = n_outputs(self._spaces[1]), getattr(actor.head, "out_features", None)

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from sb3_distill import zoo
+from sb3_distill import plotting, zoo
 from sb3_distill.atari.vec_env import AtariVecEnv, is_atari
 from sb3_distill.dagger import DAgger, clone
-from sb3_distill.dataset import SyntheticDataset
+from sb3_distill.dataset import SyntheticDataset, check_path
 from sb3_distill.expert import Expert, statistics_beside
 from sb3_distill.rollback import rollback
 from sb3_distill.vec_env import import_plugin, make_vec_env
@@ -37,7 +37,7 @@ def add_learning_commands(add: Callable[[str, Any, str], argparse.ArgumentParser
     command.add_argument("--learners", type=int, default=20, help="fresh learners that are evaluated (default: 20)")
     command.add_argument("--episodes", type=int, default=5, help="episodes of each (default: 5)")
     command.add_argument("--minutes", type=float, default=3.0, help="between checkpoints (default: 3)")
-    command.add_argument("--num-threads", type=int, default=1, help="of PyTorch (default: 1)")
+    command.add_argument("--num-threads", type=_positive, default=1, help="of PyTorch (default: 1)")
     _add_params(command, "PPMO")
 
     command = add("clone", _clone, "Distil an agent that exists: fresh learners are taught to act as it does.")
@@ -57,8 +57,17 @@ def add_learning_commands(add: Callable[[str, Any, str], argparse.ArgumentParser
     command.add_argument("--timesteps", type=int, default=500_000, help="of the environments, in all (default: 500000)")
     command.add_argument("--n-envs", type=int, default=64, help="number of environments (default: 64)")
     command.add_argument("--seed", type=int, default=0, help="of everything (default: 0)")
-    command.add_argument("--num-threads", type=int, default=1, help="of PyTorch (default: 1, fastest for small networks)")
+    command.add_argument(
+        "--num-threads", type=_positive, default=1, help="of PyTorch (default: 1, fastest for small networks)"
+    )
     _add_params(command, "DAgger, encoder_layers:1 for instance")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
 
 
 def _add_params(command: argparse.ArgumentParser, algorithm: str) -> None:
@@ -92,6 +101,7 @@ def _rollback(options: argparse.Namespace) -> Any:
     except ValueError as error:
         raise ValueError(f"--levels are numbers, 4,3,2,1,0 ({error})") from None
     hyperparams = _read_params(options, {"seed", "encoder_layers", "encoder_from", "env", "policy"})
+    plotting.check()  # before hours of learning
     th.set_num_threads(options.num_threads)
     output = options.output or Path(f"rollback-{options.env.replace('/', '-')}")
     import_plugin(options.env)
@@ -114,12 +124,10 @@ def _rollback(options: argparse.Namespace) -> Any:
         seed=options.seed,
         **hyperparams,
     )
-    from sb3_distill.plotting import ladder
-
     picture = output / "rollback.png"
-    ladder(results, picture, options.env)
+    plotting.ladder(results, picture, options.env)
     if not options.json:
-        table = Table(title=f"{options.env}: {options.learners} fresh learners, {options.episodes} episodes each")
+        table = Table(title=f"{options.env}: scores of fresh learners")
         for column in ("encoder layers", "sampled", "greedy", "environment steps", "iterations"):
             table.add_column(column, justify="right")
         for level, row in results.items():
@@ -131,8 +139,7 @@ def _rollback(options: argparse.Namespace) -> Any:
 
 
 def _clone(options: argparse.Namespace) -> Any:
-    if options.output.suffix != ".safetensors":
-        raise ValueError(f"the dataset must be called *.safetensors, got {options.output}")
+    check_path(options.output)
     own = {"policy", "env", "expert", "seed", "learner_distribution", "inner_loop", "n_instances"}
     hyperparams = _read_params(options, own, DAgger.arguments())
     th.set_num_threads(options.num_threads)

@@ -62,8 +62,15 @@ def show(dataset: SyntheticDataset, path: str | os.PathLike[str]) -> None:
         if labels.shape[1] <= 20:
             names = _action_names(dataset, labels.shape[1])
             bottom.set_xticks(range(labels.shape[1]), names, fontsize=7, rotation=90 if max(map(len, names)) > 3 else 0)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, bbox_inches="tight")  # the layout alone forgets tick labels beside images
     plt.close(figure)
+
+
+def check() -> None:
+    """
+    :raises ImportError: without matplotlib
+    """
+    _pyplot()
 
 
 def _pyplot() -> Any:

@@ -3,19 +3,22 @@
 import itertools
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch as th
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from sb3_distill.checkpoints import Checkpoints, resume
 from sb3_distill.evaluation import evaluate_learners
 from sb3_distill.networks import critic_of
 from sb3_distill.ppmo import PPMO
+from sb3_distill.vec_env import env_origin
+from sb3_distill.wrappers import described, recorded_wrappers
 
-RESULTS = "rollback.json"
+RESULTS, RUN = "rollback.json", "run.json"
 
 
 def rollback(
@@ -58,9 +61,9 @@ def rollback(
         if number < 1:
             raise ValueError(f"`{name}` must be at least 1, got {number}")
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     results = read_results(folder)
-    run = {"policy": str(policy), "arguments": {name: str(value) for name, value in sorted(kwargs.items())}}
+    run = _describe(policy, make_env, kwargs)
+    _check_same(run, folder)
     above: int | None = None
     for level in levels:
         known = results.get(str(level))
@@ -70,9 +73,7 @@ def rollback(
             )
         is_last = known is not None and all(int(other) >= level for other in results)
         if known is None or (is_last and known["level_timesteps"] < total_timesteps):
-            model = _distil(policy, make_env, level, above, total_timesteps, folder, minutes, progress_bar, kwargs)
-            run["env_id"] = str(model.dataset.info.env_id)
-            _check_same(results, run, folder)
+            model = _distil(policy, make_env, level, above, total_timesteps, folder, run, minutes, progress_bar, kwargs)
             model.dataset.save(folder / f"l{level}.safetensors")
             scores = {
                 name: evaluate_learners(
@@ -88,21 +89,41 @@ def rollback(
                 "iterations": model.num_timesteps // (model.n_steps * model.n_envs), "seconds": model.learning_seconds,
                 "run": run,
             }  # fmt: skip
-            _write_results(folder, results)
-        else:
-            _check_same(results, run, folder)
+            _write(folder / RESULTS, results)
         above = level
     return {str(level): results[str(level)] for level in levels}
 
 
-def _check_same(results: dict[str, dict[str, Any]], run: dict[str, Any], folder: Path) -> None:
-    """A folder is for one ladder."""
-    for entry in results.values():
-        for name, value in run.items():
-            if entry["run"][name] != value:
-                raise ValueError(
-                    f"{folder} holds a ladder with another {name}: {entry['run'][name]}, not {value}; take another"
-                )
+def _describe(policy: Any, make_env: Callable[[], VecEnv], kwargs: dict[str, Any]) -> dict[str, str]:
+    """What all levels of a ladder have in common."""
+    env = make_env()
+    try:
+        normalizer = unwrap_vec_normalize(env)
+        run = {
+            "policy": str(policy),
+            "environment": str(env_origin(env)[0]),
+            "number of environments": str(env.num_envs),
+            "wrappers": described(recorded_wrappers(env)),
+            "normalisation": "none"
+            if normalizer is None
+            else f"observations {normalizer.norm_obs}, rewards {normalizer.norm_reward}",
+        }
+    finally:
+        env.close()
+    given = {name: re.sub(r" at 0x\w+", "", str(value)) for name, value in kwargs.items() if name != "device"}
+    return run | {f"`{name}`": value for name, value in sorted(given.items())}
+
+
+def _check_same(run: dict[str, str], folder: Path) -> None:
+    """A folder is for one ladder, from its start: what a checkpoint goes on with are its own settings."""
+    path = folder / RUN
+    known = json.loads(path.read_text()) if path.exists() else run
+    for name in [*known, *run]:
+        if known.get(name) != run.get(name):
+            raise ValueError(
+                f"{folder} holds a ladder with another {name}: {known.get(name, 'default')}, not {run.get(name, 'default')}; "
+                "take another"
+            )
 
 
 def _distil(
@@ -112,6 +133,7 @@ def _distil(
     above: int | None,
     total_timesteps: int,
     folder: Path,
+    run: dict[str, str],
     minutes: float,
     progress_bar: bool,
     kwargs: dict[str, Any],
@@ -126,6 +148,7 @@ def _distil(
             model = PPMO(policy, env, encoder_layers=level, encoder_from=start, **kwargs)
             if above is not None:
                 _carry_critic(model, folder / f"l{above}", env)
+        _write(folder / RUN, run)
         left = total_timesteps - model.num_timesteps
         if left > 0:
             model.learn(left, Checkpoints(checkpoints, minutes), reset_num_timesteps=False, progress_bar=progress_bar)
@@ -151,7 +174,8 @@ def read_results(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def _write_results(folder: Path, results: dict[str, dict[str, Any]]) -> None:
-    part = folder / f"{RESULTS}.part"
-    part.write_text(json.dumps(results, indent=2) + "\n")
-    part.replace(folder / RESULTS)
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(content, indent=2) + "\n")
+    part.replace(path)

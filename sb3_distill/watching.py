@@ -70,7 +70,9 @@ def watch(
             if not dones[0]:
                 frames.append(_frame(env))
     finally:
-        fps = env.get_attr("metadata")[0].get("render_fps", 30)
+        options = wrappers.atari_options(dataset.info.wrappers)
+        # An action is held for several of a console's 60 frames in a second.
+        fps = env.get_attr("metadata")[0].get("render_fps", 30) if options is None else 60 / options["frame_skip"]
         env.close()
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gif":

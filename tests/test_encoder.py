@@ -220,7 +220,7 @@ def test_gradients_of_the_encoder_in_double_precision():
     th.manual_seed(0)
     actor = actor_of(policy_of(ActorCriticPolicy, VECTOR, net_arch=[6, 5])).double()
     layers, rest = split(actor, 1)
-    encoder = Encoder(dict(layers.named_parameters()), 1)
+    encoder = Encoder(dict(layers.named_parameters()), 1, {})
     loop = GradientSteps(learning_rate=0.7)
     info = DatasetInfo(VECTOR, ACTIONS, inner_loop=loop.settings())
     dataset = SyntheticDataset(th.randn(3, 8), th.randn(3, 4), loop, info, encoder=encoder).double()
@@ -325,19 +325,27 @@ def test_what_cannot_be_started_from(tmp_path):
     assert PPMO("MlpPolicy", env, initial_dataset=given, **SMALL).encoder_layers == 1
 
 
-def test_learners_that_do_not_fit_the_encoder():
+def test_learners_that_do_not_fit_the_encoder(tmp_path):
     env = make_vec_env("NDCartPole1D-v0", 8, seed=0)
     dataset = PPMO("MlpPolicy", env, encoder_layers=1, **SMALL).dataset
     with pytest.raises(DatasetError, match=r"`latent.0.weight` is \(64, 4\) instead of \(16, 4\)"):
         DistilledPolicy.from_dataset(dataset, policy="MlpPolicy")
+    # Shapes do not tell activations, so they are recorded.
+    dataset.save(tmp_path / "set.safetensors")
+    for given in (dataset, tmp_path / "set.safetensors"):
+        with pytest.raises(DatasetError, match=r"`latent.1` is ReLU instead of Tanh"):
+            DistilledPolicy.from_dataset(given, policy_kwargs=dict(net_arch=[16], activation_fn=th.nn.ReLU))
+    with pytest.raises(ValueError, match=r"`latent.1` is ReLU instead of Tanh"):
+        relu = {**SMALL, "policy_kwargs": {**SMALL["policy_kwargs"], "activation_fn": th.nn.ReLU}}
+        PPMO("MlpPolicy", env, initial_dataset=dataset, **relu)
     # Behind the encoder they are free.
     DistilledPolicy.from_dataset(dataset, policy="MlpPolicy", policy_kwargs=dict(net_arch=[16, 30, 30]))
     wrong = {"policy_kwargs": dict(net_arch=[32])}
     with pytest.raises(ValueError, match=r"is \(32, 4\) instead of \(16, 4\)"):
         PPMO("MlpPolicy", env, encoder_layers=1, learner_distribution=wrong, **SMALL)
-    with pytest.raises(ValueError, match="leaves none to draw"):
+    with pytest.raises(ValueError, match="that can be drawn start before its end"):
         PPMO("MlpPolicy", env, encoder_layers=1, learner_distribution={"width": [16, 32]}, **SMALL)
-    with pytest.raises(ValueError, match="leaves none to draw"):
+    with pytest.raises(ValueError, match="that can be drawn start before its end"):
         evaluate_learners(dataset, 2, 1, learner_distribution={"depth": 1})
 
 

@@ -89,14 +89,45 @@ def test_a_folder_is_for_one_ladder(tmp_path):
         return rollback("MlpPolicy", environment, levels, timesteps, tmp_path, 1, 1, **{**SMALL, **changes})
 
     ladder([2], 256)
-    with pytest.raises(ValueError, match="holds a ladder with another arguments: .*take another"):
+    with pytest.raises(ValueError, match="holds a ladder with another `gamma`: default, not 0.5; take another"):
         ladder([2], 256, gamma=0.5)
+    for other, name in (
+        (lambda: VecNormalize(make_vec_env("CartPole-v1", 8)), f"environment: {TASK}, not CartPole-v1"),
+        (lambda: VecNormalize(make_vec_env(TASK, 4)), "number of environments: 8, not 4"),
+        (lambda: VecNormalize(make_vec_env(TASK, 8), norm_obs=False), "normalisation: observations True"),
+    ):
+        with pytest.raises(ValueError, match=f"holds a ladder with another {name}"):
+            rollback("MlpPolicy", other, [2], 256, tmp_path, 1, 1, **SMALL)
     # First thin, then deep: the last level goes on where it is given more.
     assert ladder([2], 512)["2"]["level_timesteps"] == 512
     assert ladder([2, 1], 256)["1"]["timesteps"] == 512 + 256
     assert ladder([2, 1], 1024)["2"]["level_timesteps"] == 512
     with pytest.raises(ValueError, match="`eval_learners` must be at least 1, got 0"):
         rollback("MlpPolicy", environment, [2], 256, tmp_path, 0)
+
+
+def test_a_level_that_was_cut_off_goes_on_with_its_own_settings_only(tmp_path):
+    def ladder(**changes):
+        return rollback("MlpPolicy", environment, [1], 10_000, tmp_path, 1, 1, 1e-9, **{**SMALL, **changes})
+
+    # What could not start leaves nothing behind.
+    with pytest.raises(ValueError, match="unknown `inner_loop`"):
+        ladder(inner_loop="no_such")
+    train = PPMO.train
+
+    def interrupted(self):
+        if self.num_timesteps > 1_000:
+            raise KeyboardInterrupt
+        train(self)
+
+    try:
+        PPMO.train = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            ladder()
+    finally:
+        PPMO.train = train
+    with pytest.raises(ValueError, match="holds a ladder with another `n_epochs`: 1, not 2; take another"):
+        ladder(n_epochs=2)
 
 
 def test_a_ladder_of_ones_own_network(tmp_path):
@@ -138,6 +169,11 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path):
     model.learn(256, reset_num_timesteps=False)
     save(model, tmp_path)
     assert resume(PPMO, tmp_path, environment()).num_timesteps == 768
+    # To start anew unasked would be worse than to stop.
+    for path in tmp_path.glob("0*"):
+        (path / MODEL).write_bytes(content[:100])
+    with pytest.raises(ValueError, match="none of the checkpoints in .* can be read"):
+        resume(PPMO, tmp_path, environment())
 
 
 def test_the_command(tmp_path, capsys):

@@ -3,8 +3,12 @@
 from typing import Any
 
 import numpy.typing as npt
-from ale_py import ALEInterface, LoggerMode
-from ale_py.env import AtariEnv, AtariEnvStepMetadata
+
+try:
+    from ale_py import ALEInterface, LoggerMode
+    from ale_py.env import AtariEnv, AtariEnvStepMetadata
+except ImportError as error:
+    raise ImportError(f'Atari games need ale-py: pip install "sb3-distill[atari]" ({error})') from error
 from gymnasium.utils import EzPickle
 
 from sb3_distill.atari.games import rom_path
@@ -62,6 +66,7 @@ class AtariRAMEnv(AtariEnv):
             max_num_frames_per_episode=max_num_frames_per_episode,
             **kwargs,
         )
+        self.metadata = {**self.metadata, "render_fps": 60 / frameskip}
         # Copies are made by this constructor, not by that of the base class.
         EzPickle.__init__(self, game, frameskip, noop_max, repeat_action_probability, max_num_frames_per_episode, **kwargs)
 

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.action_distribution import ActionDistribution
 from sb3_distill.dataset_init import start_from, visit
-from sb3_distill.encoder import BoundEncoder, Encoder, holds_features, split
+from sb3_distill.encoder import BoundEncoder, Encoder, holds_features, kinds_of, split
 from sb3_distill.learner_distribution import LearnerDistribution
 from sb3_distill.learners import Learners
 from sb3_distill.networks import actor_of, parameters_in_use, statistics_of
@@ -158,7 +158,7 @@ class DistillationAlgorithm(DatasetOwner):
         if (source := self._given_dataset or self._encoder_source) is not None:
             self._first_encoder = source.encoder
         else:
-            drawn = None if layers is None else Encoder(dict(layers.named_parameters()), self.encoder_layers)
+            drawn = None if layers is None else Encoder(dict(layers.named_parameters()), self.encoder_layers, kinds_of(layers))
             self._first_encoder = drawn
         # `policy` acts as one fixed draw, re-taught as the dataset changes; its initial values are part of the model.
         self.initial_actor = copy.deepcopy(actor)
