@@ -45,7 +45,9 @@ def main() -> None:
         table.add_column(column, justify="right" if column else "left")
     figure, axes = plt.subplots(1, len(options.tasks), figsize=(4 * len(options.tasks), 3), squeeze=False)
     for axis, task in zip(axes[0], options.tasks, strict=True):
-        ppo = results[f"{task}/ppo/0"]
+        ppo = results.get(f"{task}/ppo/0")
+        if ppo is None:
+            raise SystemExit(f"PPO on {task} is missing: table4.py --tasks {task} --kinds ppo")
         for kind in KINDS:
             entry, name = results.get(f"{task}/{kind}/0"), f"{task}-v4/{kind}"
             name = name if name in shipped_sets() else f"{task}-v4"

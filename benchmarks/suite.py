@@ -135,6 +135,13 @@ class Suite:
         """Where a run leaves what it makes."""
         return RUNS / f"{self.env_id.format(task).rpartition('-v')[0]}-{kind}-{seed}.{ending}"
 
+    def made_before(self, task: str, kind: str, seed: int, ending: str = "safetensors") -> Path:
+        """The same, where it must be there."""
+        path = self.file(task, kind, seed, ending)
+        if not path.exists():
+            raise SystemExit(f"{path} is missing: run --tasks {task} --kinds {kind} --seeds {seed} --anew first")
+        return path
+
     def make_env(self, task: str, n_envs: int, seed: int | None = None) -> VecEnv:
         return make_vec_env(self.env_id.format(task), n_envs, seed=seed, vec_env_cls=self.vec_env_cls)
 
@@ -187,7 +194,8 @@ class Suite:
 
     def imitate(self, task: str, kind: str, seed: int, steps: int) -> tuple[SyntheticDataset, dict[str, Any]]:
         """Distil the agent of ``ppo``. Its seconds and steps are those of the imitation alone."""
-        expert = Expert.load(self.file(task, "ppo", seed, "zip"), self.file(task, "ppo", seed, "pkl"))
+        agent, statistics = (self.made_before(task, "ppo", seed, ending) for ending in ("zip", "pkl"))
+        expert = Expert.load(agent, statistics)
         env = self.make_env(task, N_ENVS, seed)
         start = time.perf_counter()
         settings = {**KINDS[CLONES[kind]], **self.clone_changes.get(task, {})}
@@ -226,7 +234,7 @@ class Suite:
                 if mode == "again":
                     known = next((file for file in self.known_sets(task, kind, seed) if file.exists()), None)
                 elif mode == "warm":
-                    known = self.file(task, cloned, seed)
+                    known = self.made_before(task, cloned, seed)
                 start = None if known is None else SyntheticDataset.load(known)
                 datasets, entry = self.distil(task, kind, seed, steps, start)
                 dataset = self.choose(task, datasets)

@@ -1,5 +1,6 @@
 """What a dataset file says about itself besides its tensors."""
 
+import contextlib
 import importlib.metadata
 import platform
 from collections.abc import Mapping
@@ -122,13 +123,10 @@ class DatasetInfo:
 
 def library_versions() -> dict[str, str]:
     """Versions of everything that may change what a dataset does."""
-    packages = ("sb3-distill", "stable-baselines3", "gymnasium", "torch", "numpy")
     versions = {"python": platform.python_version()}
-    for package in packages:
-        try:
+    for package in ("sb3-distill", "stable-baselines3", "gymnasium", "torch", "numpy", "mujoco", "envpool", "ale-py"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # the last ones are extras
             versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "unknown"
     return versions
 
 

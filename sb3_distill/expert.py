@@ -78,6 +78,14 @@ class Expert:
         if (found := difference(own, (observation_space, action_space))) is not None:
             name, wanted, given = found
             raise ValueError(f"the agent was trained for {name} space {wanted}, the environment has {given}")
+        mine, its = own[1], action_space
+        if isinstance(mine, spaces.Box) and isinstance(its, spaces.Box):
+            if not (np.allclose(mine.low, its.low) and np.allclose(mine.high, its.high)):
+                raise ValueError(
+                    f"the agent's actions lie in [{mine.low.min():g}, {mine.high.max():g}], those of the environment in "
+                    f"[{its.low.min():g}, {its.high.max():g}]: put the wrapper around it that the agent was trained with "
+                    "(`RescaleAction`?)"
+                )
 
     def __call__(self, observations: Any) -> npt.NDArray[Any]:
         """

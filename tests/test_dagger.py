@@ -232,6 +232,14 @@ def test_what_does_not_fit_is_refused(folder, tmp_path, capsys):
         Expert.load(cartpole).check_spaces(Expert.load(cartpole).policy.observation_space, spaces.Box(-1, 1, (1,)))
 
 
+def test_an_agent_of_rescaled_actions(folder):
+    env = make_vec_env(
+        "Pendulum-v1", 2, wrapper_class=gym.wrappers.RescaleAction, wrapper_kwargs=dict(min_action=-1, max_action=1)
+    )
+    with pytest.raises(ValueError, match=r"actions lie in \[-2, 2\], those of the environment in \[-1, 1\]"):
+        clone(Expert.load(folder / "pendulum.zip"), env, 100)
+
+
 def test_agents_that_are_none(tmp_path):
     RecurrentPPO("MlpLstmPolicy", "CartPole-v1", n_steps=8, batch_size=8, device="cpu").save(tmp_path / "recurrent.zip")
     with pytest.raises(ValueError, match="is recurrent: its actions do not follow from one observation"):
