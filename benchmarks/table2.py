@@ -9,12 +9,14 @@ PPO, and what it cost.
     python benchmarks/table2.py --games Pong --levels 5 4 --finish 500000            # then with steps that shrink
 
 A level starts from what the one above has learned, the first of `--levels` from nothing; of several ways to a level the best
-stays in the table. A run can be cut off at any moment and goes on from its last checkpoint in runs/table2-<game>-<levels>;
-datasets, results and checkpoints lie there.
+stays in the table. A run can be cut off at any moment and goes on from its last checkpoint in runs/table2-<game>-<levels>, or
+`--folder`; datasets, results and checkpoints lie there.
 """
 
 import argparse
+import json
 import os
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from suite import RUNS
 from sb3_distill import PPMO, evaluate_learners, make_vec_env
 from sb3_distill.atari.vec_env import AtariVecEnv
 from sb3_distill.checkpoints import Checkpoints, resume
-from sb3_distill.rollback import read_results, rollback
+from sb3_distill.rollback import RESULTS, read_results, rollback
 
 # Paper: RL, l = 4, 3, 2, 1, full distillation; instances.
 GAMES: dict[str, tuple[tuple[float | None, ...], int]] = {
@@ -77,26 +79,20 @@ def make_env(game: str, n_envs: int) -> VecEnv:
     return make_vec_env(f"{game}NoFrameskip-v4", n_envs, seed=0, vec_env_cls=AtariVecEnv)
 
 
-def folder_of(game: str, levels: list[int]) -> Path:
-    return RUNS / f"table2-{game}-{'-'.join(map(str, levels))}"
-
-
-def run(game: str, levels: list[int], timesteps: int, device: str) -> None:
+def run(game: str, levels: list[int], timesteps: int, folder: Path, device: str) -> None:
     make = partial(make_env, game)
     settings = {**SETTINGS, **CHANGES.get(game, {}), "n_instances": GAMES[game][1], "device": device}
     found = rollback(
-        "CnnPolicy", lambda: VecNormalize(make(N_ENVS), norm_obs=False), levels, timesteps, folder_of(game, levels),
-        *EVALUATED, make, **settings,
+        "CnnPolicy", lambda: VecNormalize(make(N_ENVS), norm_obs=False), levels, timesteps, folder, *EVALUATED,
+        make, **settings,
     )  # fmt: skip
     for level, entry in found.items():
         keep(f"{game}/{level}", {**entry, "device": device})
 
 
-def finish(game: str, levels: list[int], timesteps: int, device: str) -> None:
-    """Go on from the last checkpoint of the last level, which need not have been scored."""
-    folder, level = folder_of(game, levels), levels[-1]
-    for other, entry in read_results(folder).items():
-        keep(f"{game}/{other}", {**entry, "device": device})
+def finish(game: str, levels: list[int], timesteps: int, folder: Path, device: str) -> None:
+    """Go on from the last checkpoint of the last level, which need not have been scored, and put the result in its place."""
+    level, results = levels[-1], read_results(folder)
     env, own = VecNormalize(make_env(game, N_ENVS), norm_obs=False), folder / f"l{level}-finish"
     model = resume(PPMO, own, env, device=device)
     if model is None:
@@ -105,22 +101,23 @@ def finish(game: str, levels: list[int], timesteps: int, device: str) -> None:
     if (left := timesteps - model.num_timesteps) > 0:
         model.learn(left, Checkpoints(own, 3.0), reset_num_timesteps=False)
     env.close()
-    model.dataset.save(folder / f"l{level}-finish.safetensors")
     scores = {
         name: evaluate_learners(model.dataset, *EVALUATED, name == "greedy", env=partial(make_env, game), seed=0).summary()
         for name in ("sampled", "greedy")
     }
     model.dataset.info.scores = scores
-    model.dataset.save(folder / f"l{level}-finish.safetensors")
+    model.dataset.save(folder / f"l{level}.safetensors")
+    shutil.rmtree(folder / f"l{level}")
+    own.rename(folder / f"l{level}")
     steps = model.steps_before + model.num_timesteps
-    keep(
-        f"{game}/{level}",
-        {
-            **scores, "above": None if len(levels) == 1 else levels[-2], "timesteps": model.dataset.info.timesteps,
-            "level_timesteps": steps, "iterations": steps // (model.n_steps * model.n_envs),
-            "seconds": model.learning_seconds, "finish": {"timesteps": model.num_timesteps, **FINISH}, "device": device,
-        },
-    )  # fmt: skip
+    results[str(level)] = {
+        **scores, "above": None if len(levels) == 1 else levels[-2], "timesteps": model.dataset.info.timesteps,
+        "level_timesteps": steps, "iterations": steps // (model.n_steps * model.n_envs), "seconds": model.learning_seconds,
+        "finish": {"timesteps": model.num_timesteps, **FINISH},
+    }  # fmt: skip
+    (folder / RESULTS).write_text(json.dumps(results, indent=2) + "\n")
+    for each, entry in results.items():
+        keep(f"{game}/{each}", {**entry, "device": device})
 
 
 def keep(name: str, entry: dict[str, Any]) -> None:
@@ -161,6 +158,7 @@ def main() -> None:
     parser.add_argument("--levels", nargs="*", type=int, default=list(LEVELS), choices=LEVELS)
     parser.add_argument("--finish", type=int, help="so many steps more for the last level, which shrink")
     parser.add_argument("--timesteps", type=int, default=500_000, help="of the environments, each level")
+    parser.add_argument("--folder", type=Path, help="of the ladder, to add levels to one that is there")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="auto")
     parser.add_argument("--show", action="store_true", help="only show the table")
@@ -169,10 +167,11 @@ def main() -> None:
     RUNS.mkdir(exist_ok=True)
     if not options.show:
         for game in options.games:
+            folder = options.folder or RUNS / f"table2-{game}-{'-'.join(map(str, options.levels))}"
             if options.finish is None:
-                run(game, options.levels, options.timesteps, options.device)
+                run(game, options.levels, options.timesteps, folder, options.device)
             else:
-                finish(game, options.levels, options.finish, options.device)
+                finish(game, options.levels, options.finish, folder, options.device)
     show()
 
 
