@@ -8,7 +8,7 @@ import copy
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,10 +109,11 @@ class Suite:
     :param env_id: of a task, with {} for its name
     :param steps: environment steps of a first pass, for each task
     :param settings: arguments of ``PPMO``
-    :param changes: the same, of single tasks
+    :param changes: the same, of single tasks ("Pong") and kinds of them ("Pong/ridge")
     :param clone_changes: arguments of ``clone``, of single tasks
     :param ppo: arguments of SB3's ``PPO``
     :param vec_env_cls: where learning goes on; evaluation is always where ``make_vec_env`` puts the dataset
+    :param shipped_kinds: those that are shipped under their own names
     :param others: more ways to a score, by name: of an environment's id
     """
 
@@ -124,6 +125,7 @@ class Suite:
     clone_changes: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     ppo_settings: Mapping[str, Any] = field(default_factory=dict)
     vec_env_cls: Any = None
+    shipped_kinds: Sequence[str] = ("sgd",)
     others: Mapping[str, Callable[[str], dict[str, Any]]] = field(default_factory=lambda: {"random": random_policy})
 
     @property
@@ -146,7 +148,8 @@ class Suite:
         return make_vec_env(self.env_id.format(task), n_envs, seed=seed, vec_env_cls=self.vec_env_cls)
 
     def settings_of(self, task: str, kind: str) -> dict[str, Any]:
-        return {**self.settings, **KINDS[kind], **self.changes.get(task, {})}
+        changes = {**self.changes.get(task, {}), **self.changes.get(f"{task}/{kind}", {})}
+        return {**self.settings, **KINDS[kind], **changes}
 
     def choose(self, task: str, datasets: list[SyntheticDataset]) -> SyntheticDataset:
         """The best of several, by other learners than those that are reported, where learning went on."""
@@ -257,7 +260,7 @@ class Suite:
         write(self.name, {**read(self.name), name: entry})
 
     def ship(self) -> None:
-        """Put the sets in runs/ into the package: the better kind as that of the task, and one gradient step."""
+        """Put the sets in runs/ into the package: the better kind as that of the task, and some under their own names."""
         results = read(self.name)
         for task in self.steps:
             env_id = self.env_id.format(task)
@@ -266,8 +269,9 @@ class Suite:
             if found:
                 better = max(found, key=lambda kind: best(results[f"{task}/{kind}/0"]))
                 shutil.copy(found[better], DATASETS / f"{env_id}.safetensors")
-            if "sgd" in found:
-                shutil.copy(found["sgd"], DATASETS / f"{env_id}--sgd.safetensors")
+            for kind in self.shipped_kinds:
+                if kind in found:
+                    shutil.copy(found[kind], DATASETS / f"{env_id}--{kind}.safetensors")
 
     def main(self, description: str | None, show: Callable[[], None]) -> None:
         """The command line."""
