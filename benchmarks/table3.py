@@ -48,7 +48,7 @@ def main() -> None:
             }  # fmt: skip
             table.add_row(
                 game, str(level), f"{entry['seconds'] / entry['iterations']:.2f}", f"{entry['iterations']:,}",
-                f"{steps / 1e6:.2f}", f"{steps * SETTINGS['n_epochs']:,}", f"{seconds / 3600:.2f}",
+                f"{steps / 1e6:.2f}", f"{steps * n_epochs:,}", f"{seconds / 3600:.2f}",
                 "-" if n_from is None else f"{n_from} agents",
             )  # fmt: skip
     write("table3", told)
