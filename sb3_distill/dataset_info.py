@@ -74,6 +74,7 @@ class DatasetInfo:
     :param timesteps: environment steps that the distillation took
     :param scores: results by name, e.g. ``{"sampled": {"mean": 500.0, ...}}``
     :param normalization: of the observations, if they were normalised
+    :param return_variance: by which rewards were scaled, if they were; for learning that goes on
     :param versions: of the libraries that made it
     """
 
@@ -92,6 +93,7 @@ class DatasetInfo:
     timesteps: int = 0
     scores: Json = field(default_factory=dict)
     normalization: Normalization | None = None
+    return_variance: float | None = None
     versions: dict[str, str] = field(default_factory=lambda: library_versions())
 
     def to_json(self) -> Json:

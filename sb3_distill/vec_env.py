@@ -236,6 +236,17 @@ def continue_statistics(env: VecNormalize, normalization: Normalization) -> None
         env.clip_obs, env.epsilon = normalization.clip, normalization.epsilon
 
 
+def return_variance_of(env: VecNormalize | None) -> float | None:
+    """By which a ``VecNormalize`` scales rewards now; ``None`` if it does not, or has not seen any."""
+    return float(env.ret_rms.var) if env is not None and env.norm_reward and env.ret_rms.count >= 1 else None
+
+
+def continue_return_variance(env: VecNormalize | None, variance: float | None) -> None:
+    """Let a ``VecNormalize`` that has not seen any rewards yet scale them as before, where that is known."""
+    if env is not None and env.norm_reward and variance is not None and env.ret_rms.count < 1:
+        env.ret_rms.var, env.ret_rms.count = np.array(variance), 1e6
+
+
 def _stacked(statistic: Any, stacks: "Sequence[StackedObservations[Any]]", key: str | None = None) -> Any:
     """A mean or variance, repeated as the frames of observations are; ``stacks`` from the outside in."""
     statistic = np.array(statistic)

@@ -564,6 +564,22 @@ def test_weights_of_observations_are_learned_and_travel(tmp_path):
     assert not np.allclose(loaded.dataset.input_scale.detach().numpy(), weights)
 
 
+def test_an_initial_dataset_brings_the_scale_of_rewards(tmp_path):
+    def environment(**kwargs):
+        return VecNormalize(make_vec_env("Pendulum-v1", 4, seed=0), **kwargs)
+
+    env = environment()
+    PPMO("MlpPolicy", env, n_steps=64, seed=0).learn(256).dataset.save(tmp_path / "set.safetensors")
+    again = environment()
+    PPMO("MlpPolicy", again, n_steps=64, initial_dataset=tmp_path / "set.safetensors")
+    assert env.ret_rms.var > 2 and again.ret_rms.var == pytest.approx(env.ret_rms.var)
+    # Statistics of one's own stay.
+    PPMO("MlpPolicy", env, n_steps=64, initial_dataset=tmp_path / "set.safetensors")
+    assert env.ret_rms.count < 1_000
+    unscaled = environment(norm_reward=False)
+    assert PPMO("MlpPolicy", unscaled, n_steps=64, seed=0).learn(256).dataset.info.return_variance is None
+
+
 def test_weights_of_observations_need_flat_normalised_ones():
     with pytest.raises(ValueError, match="needs normalised observations: put the environment into a VecNormalize"):
         PPMO("MlpPolicy", small_env(), input_scale_learning_rate=0.01, **SMALL)

@@ -21,7 +21,14 @@ from sb3_distill.ppmo.arguments import schedule
 from sb3_distill.ppmo.critic import Critic
 from sb3_distill.ppmo.sizes import default_inner_rate, resolve_n_instances
 from sb3_distill.spaces import SUPPORTED_ACTION_SPACES, sees_images
-from sb3_distill.vec_env import continue_statistics, env_origin, import_plugin, normalization_of
+from sb3_distill.vec_env import (
+    continue_return_variance,
+    continue_statistics,
+    env_origin,
+    import_plugin,
+    normalization_of,
+    return_variance_of,
+)
 from sb3_distill.wrappers import recorded_wrappers
 
 FOLLOWING_RATES = {"labels": 10.0, "rates": 5.0, "log_std": 1.0, "critic": 0.5, "encoder": 0.05, "input_scale": 0.0}
@@ -131,6 +138,7 @@ class DatasetOwner(OnPolicyAlgorithm):
                 self._continue_source(info, self._encoder_source)
         if info.normalization is not None:
             self._continue_normalization(info.normalization)
+        continue_return_variance(self._vec_normalize_env, info.return_variance)
         self.dataset_info, self.n_instances, self._n_saved = info, self.dataset.n_instances, self.dataset.n_instances
         if self.input_scale_learning_rate is not None and self.dataset.log_input_scale is None:
             self._check_scalable()
@@ -267,6 +275,7 @@ class DatasetOwner(OnPolicyAlgorithm):
         source.check_spaces(self.observation_space, self.action_space)
         self._take_statistics_of(source)
         info.timesteps, info.normalization = source.info.timesteps, source.info.normalization
+        info.return_variance = source.info.return_variance
         if self.dataset.log_std is not None and source.log_std is not None:
             self.dataset.log_std.data.copy_(source.log_std)
 
@@ -300,6 +309,7 @@ class DatasetOwner(OnPolicyAlgorithm):
         # It goes on from there under this run's conditions; its scores are no longer true.
         before, dataset.info = dataset.info, self._describe(dataset.inner_loop)
         dataset.info.timesteps, dataset.info.normalization = before.timesteps, before.normalization
+        dataset.info.return_variance = before.return_variance
         self.dataset = dataset
 
     def _continue_normalization(self, normalization: Normalization) -> None:
@@ -329,5 +339,6 @@ class DatasetOwner(OnPolicyAlgorithm):
         info.timesteps += n_steps * self.n_envs
         if self.env is not None:
             info.normalization = normalization_of(self.env)
+            info.return_variance = return_variance_of(self._vec_normalize_env)
         if info.normalization is not None and self.dataset.log_input_scale is not None:
             info.normalization.scale = self.dataset.input_scale.detach().cpu().numpy()
