@@ -13,7 +13,7 @@ import numpy as np
 from common import read
 from rich.console import Console
 from rich.table import Table
-from suite import Suite, best, play, random_policy
+from suite import WEIGHTED_CLONE, Suite, best, play, random_policy
 
 from sb3_distill import make_vec_env
 
@@ -53,7 +53,6 @@ CHANGES: dict[str, dict[str, Any]] = {
     "Centipede": dict(n_instances=10, input_scale_learning_rate=None),
     **{f"{game}/ridge": SMALL_STEPS for game in GAMES if game != "Centipede"},
 }
-CLONE: dict[str, Any] = dict(dataset_init="observations", input_scale_learning_rate=0.01)
 AGENT: dict[str, Any] = dict(n_steps=128, batch_size=256, n_epochs=4, ent_coef=0.01)
 
 
@@ -80,7 +79,7 @@ SUITE = Suite(
     {game: steps for game, (steps, *_) in GAMES.items()},
     SETTINGS,
     CHANGES,
-    dict.fromkeys(GAMES, CLONE),
+    dict.fromkeys(GAMES, WEIGHTED_CLONE),
     AGENT,
     shipped_kinds=("sgd", "ridge"),
     others={"random": random_policy, "button": single_button},

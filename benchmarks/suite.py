@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ RUNS = Path("runs")
 KINDS: dict[str, dict[str, Any]] = {"sgd": dict(inner_rate_per_role=True), "ridge": dict(inner_loop="ridge")}
 CLONES = {"clone": "sgd", "clone-ridge": "ridge"}
 CLONE_STEPS = 500_000
+WEIGHTED_CLONE: dict[str, Any] = dict(dataset_init="observations", input_scale_learning_rate=0.01)
+"""For observations of which most are of little use."""
 N_ENVS, N_ENVS_PPO = 64, 16
 USAGE = """
 A run that was cut off goes on from its last checkpoint in runs/. `--scale 2` doubles the environment steps of a new run, and
@@ -111,7 +114,7 @@ class Suite:
     :param settings: arguments of ``PPMO``
     :param changes: the same, of single tasks ("Pong") and kinds of them ("Pong/ridge")
     :param clone_changes: arguments of ``clone``, of single tasks
-    :param ppo: arguments of SB3's ``PPO``
+    :param ppo_settings: arguments of SB3's ``PPO``
     :param vec_env_cls: where learning goes on; evaluation is always where ``make_vec_env`` puts the dataset
     :param shipped_kinds: those that are shipped under their own names
     :param others: more ways to a score, by name: of an environment's id
@@ -153,11 +156,8 @@ class Suite:
 
     def choose(self, task: str, datasets: list[SyntheticDataset]) -> SyntheticDataset:
         """The best of several, by other learners than those that are reported, where learning went on."""
-
-        def make(n_envs: int) -> VecEnv:
-            return self.make_env(task, n_envs)
-
-        return max(datasets, key=lambda dataset: best(score(dataset, n_learners=30, seed=2000, env=make)))
+        evaluate: dict[str, Any] = dict(n_learners=30, seed=2000, env=partial(self.make_env, task))
+        return max(datasets, key=lambda dataset: best(score(dataset, **evaluate)))
 
     def distil(
         self, task: str, kind: str, seed: int, steps: int, again: SyntheticDataset | None = None, **changes: Any
@@ -217,6 +217,23 @@ class Suite:
         if better.exists() and SyntheticDataset.load(better).inner_loop.name == kind:
             yield better
 
+    def distil_on(self, task: str, kind: str, seed: int, steps: int, mode: str) -> tuple[SyntheticDataset, dict[str, Any]]:
+        """Distil from where ``mode`` says; the best set on the way, and what it cost with that from which it goes on."""
+        known: Path | None = None
+        stages: list[str] = []
+        if mode == "again":
+            known, stages = next((file for file in self.known_sets(task, kind, seed) if file.exists()), None), [kind]
+        elif mode == "warm":
+            cloned = next(clone for clone, own in CLONES.items() if own == kind)
+            known, stages = self.made_before(task, cloned, seed), ["ppo", cloned]
+        if known is None:
+            datasets, entry = self.distil(task, kind, seed, steps)
+            return self.choose(task, datasets), {**entry, "from": None}
+        datasets, entry = self.distil(task, kind, seed, steps, SyntheticDataset.load(known))
+        for stage in stages:
+            _add_stage(entry, read(self.name).get(f"{task}/{stage}/{seed}", {}))
+        return self.choose(task, datasets), {**entry, "from": mode}
+
     def run(self, task: str, kind: str, seed: int, scale: float, mode: str) -> None:
         """Run one cell of the table, unless it is there and ``mode`` is "missing"."""
         name = f"{task}/{kind}/{seed}"
@@ -229,29 +246,16 @@ class Suite:
         elif kind == "ppo":
             entry = self.ppo(task, seed, steps)
         else:
-            cloned = kind if kind in CLONES else next(clone for clone, own in CLONES.items() if own == kind)
-            known: Path | None = None
             if kind in CLONES:
                 dataset, entry = self.imitate(task, kind, seed, int(scale * CLONE_STEPS))
             else:
-                if mode == "again":
-                    known = next((file for file in self.known_sets(task, kind, seed) if file.exists()), None)
-                elif mode == "warm":
-                    known = self.made_before(task, cloned, seed)
-                start = None if known is None else SyntheticDataset.load(known)
-                datasets, entry = self.distil(task, kind, seed, steps, start)
-                dataset = self.choose(task, datasets)
+                dataset, entry = self.distil_on(task, kind, seed, steps, mode)
             path = self.file(task, kind, seed)
             dataset.save(path.with_suffix(".new.safetensors"))
             entry |= {**score(dataset), "k": dataset.n_instances}
-            # What it goes on from was not free.
-            stages = [read(self.name).get(f"{task}/{stage}/{seed}", {}) for stage in ("ppo", cloned)]
-            for stage in {"again": [before or {}], "warm": stages}.get(mode, []) if known is not None else []:
-                _add_stage(entry, stage)
             if before is not None and best(entry) < best(before):
                 print(f"{name}: {best(entry):.1f} is not better than {best(before):.1f}", flush=True)
                 return
-            entry["from"] = None if known is None else mode
             dataset.info.scores = {how: entry[how] for how in ("sampled", "greedy")}
             dataset.save(path)
         entry["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -14,7 +14,6 @@ stays in the table. A run can be cut off at any moment and goes on from its last
 """
 
 import argparse
-import json
 import os
 import shutil
 from functools import partial
@@ -28,10 +27,10 @@ from rich.table import Table
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from suite import RUNS
 
-from sb3_distill import PPMO, evaluate_learners, make_vec_env
+from sb3_distill import PPMO, make_vec_env
 from sb3_distill.atari.vec_env import AtariVecEnv
 from sb3_distill.checkpoints import Checkpoints, resume
-from sb3_distill.rollback import RESULTS, read_results, rollback
+from sb3_distill.rollback import read_results, rollback, score_level
 
 # Paper: RL, l = 4, 3, 2, 1, full distillation; instances.
 GAMES: dict[str, tuple[tuple[float | None, ...], int]] = {
@@ -62,15 +61,6 @@ SETTINGS: dict[str, Any] = dict(
 CHANGES: dict[str, dict[str, Any]] = {
     "Pong": dict(n_steps=32, batch_size=256, n_epochs=3, encoder_learning_rate=5e-4, ent_coef=0.01)
 }
-# The last part of a level: step sizes fall to zero, and next to nothing is paid for a random choice.
-FINISH: dict[str, Any] = dict(
-    learning_rate="lin_0.0025",
-    labels_learning_rate="lin_0.015",
-    rates_learning_rate="lin_0.005",
-    encoder_learning_rate="lin_0.0005",
-    critic_learning_rate="lin_0.0005",
-    ent_coef=0.001,
-)
 N_ENVS = 64
 EVALUATED = (20, 5)
 
@@ -79,12 +69,21 @@ def make_env(game: str, n_envs: int) -> VecEnv:
     return make_vec_env(f"{game}NoFrameskip-v4", n_envs, seed=0, vec_env_cls=AtariVecEnv)
 
 
+def settings_of(game: str) -> dict[str, Any]:
+    return {**SETTINGS, **CHANGES.get(game, {}), "n_instances": GAMES[game][1]}
+
+
+def settings_of_the_end(game: str) -> dict[str, Any]:
+    """The last part of a level: step sizes fall to zero, and next to nothing is paid for a random choice."""
+    rates = {name: f"lin_{value}" for name, value in settings_of(game).items() if name.endswith("learning_rate")}
+    return {**rates, "ent_coef": 0.001}
+
+
 def run(game: str, levels: list[int], timesteps: int, folder: Path, device: str) -> None:
     make = partial(make_env, game)
-    settings = {**SETTINGS, **CHANGES.get(game, {}), "n_instances": GAMES[game][1], "device": device}
     found = rollback(
         "CnnPolicy", lambda: VecNormalize(make(N_ENVS), norm_obs=False), levels, timesteps, folder, *EVALUATED,
-        make, **settings,
+        make, device=device, **settings_of(game),
     )  # fmt: skip
     for level, entry in found.items():
         keep(f"{game}/{level}", {**entry, "device": device})
@@ -92,31 +91,23 @@ def run(game: str, levels: list[int], timesteps: int, folder: Path, device: str)
 
 def finish(game: str, levels: list[int], timesteps: int, folder: Path, device: str) -> None:
     """Go on from the last checkpoint of the last level, which need not have been scored, and put the result in its place."""
-    level, results = levels[-1], read_results(folder)
+    level, changes = levels[-1], settings_of_the_end(game)
     env, own = VecNormalize(make_env(game, N_ENVS), norm_obs=False), folder / f"l{level}-finish"
     model = resume(PPMO, own, env, device=device)
     if model is None:
-        model = resume(PPMO, folder / f"l{level}", env, device=device, **FINISH)
+        model = resume(PPMO, folder / f"l{level}", env, device=device, **changes)
         model.steps_before, model.num_timesteps = model.num_timesteps, 0
     if (left := timesteps - model.num_timesteps) > 0:
         model.learn(left, Checkpoints(own, 3.0), reset_num_timesteps=False)
     env.close()
-    scores = {
-        name: evaluate_learners(model.dataset, *EVALUATED, name == "greedy", env=partial(make_env, game), seed=0).summary()
-        for name in ("sampled", "greedy")
-    }
-    model.dataset.info.scores = scores
-    model.dataset.save(folder / f"l{level}.safetensors")
+    above = None if len(levels) == 1 else levels[-2]
+    score_level(
+        model, level, above, folder, *EVALUATED, partial(make_env, game), steps_before=model.steps_before,
+        finish={"timesteps": model.num_timesteps, **changes},
+    )  # fmt: skip
     shutil.rmtree(folder / f"l{level}")
     own.rename(folder / f"l{level}")
-    steps = model.steps_before + model.num_timesteps
-    results[str(level)] = {
-        **scores, "above": None if len(levels) == 1 else levels[-2], "timesteps": model.dataset.info.timesteps,
-        "level_timesteps": steps, "iterations": steps // (model.n_steps * model.n_envs), "seconds": model.learning_seconds,
-        "finish": {"timesteps": model.num_timesteps, **FINISH},
-    }  # fmt: skip
-    (folder / RESULTS).write_text(json.dumps(results, indent=2) + "\n")
-    for each, entry in results.items():
+    for each, entry in read_results(folder).items():
         keep(f"{game}/{each}", {**entry, "device": device})
 
 

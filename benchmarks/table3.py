@@ -11,7 +11,7 @@ import math
 from common import read, write
 from rich.console import Console
 from rich.table import Table
-from table2 import CHANGES, GAMES, LEVELS, SETTINGS
+from table2 import GAMES, LEVELS, settings_of
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
             seconds = entry["seconds"] + (seconds if entry["above"] == above and above is not None else 0.0)
             above, agent = level, runs.get(f"{game}/{LEVELS[0]}")
             n_from = math.ceil(seconds / (agent["seconds"] - teach)) if agent and level < LEVELS[0] else None
-            steps, n_epochs = entry["level_timesteps"], {**SETTINGS, **CHANGES.get(game, {})}["n_epochs"]
+            steps, n_epochs = entry["level_timesteps"], settings_of(game)["n_epochs"]
             told[f"{game}/{level}"] = {
                 "seconds_per_iteration": entry["seconds"] / entry["iterations"], "iterations": entry["iterations"],
                 "timesteps": steps, "datapoints": steps * n_epochs, "seconds_in_all": seconds, "pays_from": n_from,

@@ -13,7 +13,7 @@ from typing import Any
 from common import PICTURES, read
 from rich.console import Console
 from rich.table import Table
-from suite import Suite, best
+from suite import WEIGHTED_CLONE, Suite, best
 
 from sb3_distill.envpool_vec_env import EnvPoolVecEnv
 
@@ -54,8 +54,6 @@ HUMANOID: dict[str, Any] = dict(
     input_scale_learning_rate="lin_0.001",
 )
 CHANGES: dict[str, dict[str, Any]] = {"Humanoid": HUMANOID, "HumanoidStandup": HUMANOID}
-HUMANOID_CLONE: dict[str, Any] = dict(dataset_init="observations", input_scale_learning_rate=0.01)
-CLONE_CHANGES: dict[str, dict[str, Any]] = {"Humanoid": HUMANOID_CLONE, "HumanoidStandup": HUMANOID_CLONE}
 # Learning goes on in EnvPool where it is installed, evaluation always in Gymnasium with the installed MuJoCo.
 SUITE = Suite(
     "table4",
@@ -63,7 +61,7 @@ SUITE = Suite(
     {task: steps for task, (*_, steps) in TASKS.items()},
     SETTINGS,
     CHANGES,
-    CLONE_CHANGES,
+    dict.fromkeys(CHANGES, WEIGHTED_CLONE),
     dict(n_steps=512, batch_size=256),
     EnvPoolVecEnv if importlib.util.find_spec("envpool") else None,
 )

@@ -96,6 +96,13 @@ class DatasetInfo:
     return_variance: float | None = None
     versions: dict[str, str] = field(default_factory=lambda: library_versions())
 
+    def go_on_from(self, before: "DatasetInfo") -> None:
+        """
+        :param before: of a dataset from which this one goes on: its steps count, and its statistics are still true
+        """
+        self.timesteps, self.normalization = before.timesteps, before.normalization
+        self.return_variance = before.return_variance
+
     def to_json(self) -> Json:
         """All fields but the arrays of ``normalization``, which are tensors of the file."""
         data = {key: value for key, value in vars(self).items() if key not in ("observation_space", "action_space")}

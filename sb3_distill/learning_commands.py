@@ -101,7 +101,7 @@ def _rollback(options: argparse.Namespace) -> Any:
     except ValueError as error:
         raise ValueError(f"--levels are numbers, 4,3,2,1,0 ({error})") from None
     hyperparams = _read_params(options, {"seed", "encoder_layers", "encoder_from", "env", "policy"})
-    plotting.check()  # before hours of learning
+    plotting.pyplot()  # is there, or is missed before hours of learning
     th.set_num_threads(options.num_threads)
     output = options.output or Path(f"rollback-{options.env.replace('/', '-')}")
     import_plugin(options.env)

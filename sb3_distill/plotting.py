@@ -26,7 +26,7 @@ def show(dataset: SyntheticDataset, path: str | os.PathLike[str]) -> None:
     :param path: of the PNG
     :raises ImportError: without matplotlib
     """
-    plt = _pyplot()
+    plt = pyplot()
     observations = dataset.encode()
     draw: Any = _draw_bars
     if isinstance(observations, dict):
@@ -66,14 +66,11 @@ def show(dataset: SyntheticDataset, path: str | os.PathLike[str]) -> None:
     plt.close(figure)
 
 
-def check() -> None:
+def pyplot() -> Any:
     """
+    :return: the module, set up to draw into files
     :raises ImportError: without matplotlib
     """
-    _pyplot()
-
-
-def _pyplot() -> Any:
     try:
         import matplotlib
     except ImportError as error:
@@ -99,7 +96,7 @@ def heat_map(evaluations: Mapping[str, Evaluation], path: str | os.PathLike[str]
     :param title: of the picture
     :raises ImportError: without matplotlib
     """
-    plt = _pyplot()
+    plt = pyplot()
     columns = math.ceil(math.sqrt(len(evaluations))) if len(evaluations) > 8 else len(evaluations)
     rows = math.ceil(len(evaluations) / columns)
     means = np.full(rows * columns, np.nan)
@@ -129,7 +126,7 @@ def ladder(results: Mapping[str, Mapping[str, Any]], path: str | os.PathLike[str
     :param title: of the picture
     :raises ImportError: without matplotlib
     """
-    plt = _pyplot()
+    plt = pyplot()
     figure, axis = plt.subplots(figsize=(5, 3.2), layout="constrained")
     levels = [int(level) for level in results]
     for kind, style in (("sampled", "o-"), ("greedy", "o--")):

@@ -74,24 +74,50 @@ def rollback(
         is_last = known is not None and all(int(other) >= level for other in results)
         if known is None or (is_last and known["level_timesteps"] < total_timesteps):
             model = _distil(policy, make_env, level, above, total_timesteps, folder, run, minutes, progress_bar, kwargs)
-            model.dataset.save(folder / f"l{level}.safetensors")
-            scores = {
-                name: evaluate_learners(
-                    model.dataset, eval_learners, eval_episodes, name == "greedy", env=eval_env, seed=0,
-                    progress_bar=progress_bar, policy=model.policy_class, policy_kwargs=model._learner_kwargs(),
-                ).summary()
-                for name in ("sampled", "greedy")
-            }  # fmt: skip
-            model.dataset.info.scores = scores
-            model.dataset.save(folder / f"l{level}.safetensors")
-            results[str(level)] = {
-                **scores, "above": above, "timesteps": model.dataset.info.timesteps, "level_timesteps": model.num_timesteps,
-                "iterations": model.num_timesteps // (model.n_steps * model.n_envs), "seconds": model.learning_seconds,
-                "run": run,
-            }  # fmt: skip
-            _write(folder / RESULTS, results)
+            score_level(model, level, above, folder, eval_learners, eval_episodes, eval_env, progress_bar)
         above = level
+    results = read_results(folder)
     return {str(level): results[str(level)] for level in levels}
+
+
+def score_level(
+    model: Any,
+    level: int,
+    above: int | None,
+    folder: Path,
+    eval_learners: int,
+    eval_episodes: int,
+    eval_env: Callable[[int], VecEnv] | None = None,
+    progress_bar: bool = False,
+    steps_before: int = 0,
+    **facts: Any,
+) -> None:
+    """
+    End a level: its dataset and its scores go into the folder of the ladder. Parameters as for ``rollback``.
+
+    :param model: that has learned the level
+    :param level: layers in its encoder
+    :param above: the level that it came from
+    :param steps_before: of the level, which the model does not count
+    :param facts: what else is to be told with the scores
+    """
+    path, dataset = folder / f"l{level}.safetensors", model.dataset
+    dataset.save(path)
+    dataset.info.scores = {
+        name: evaluate_learners(
+            dataset, eval_learners, eval_episodes, name == "greedy", env=eval_env, seed=0,
+            progress_bar=progress_bar, policy=model.policy_class, policy_kwargs=model._learner_kwargs(),
+        ).summary()
+        for name in ("sampled", "greedy")
+    }  # fmt: skip
+    dataset.save(path)
+    steps = steps_before + model.num_timesteps
+    entry = {
+        **dataset.info.scores, "above": above, "timesteps": dataset.info.timesteps, "level_timesteps": steps,
+        "iterations": steps // (model.n_steps * model.n_envs), "seconds": model.learning_seconds,
+        "run": _read(folder / RUN), **facts,
+    }  # fmt: skip
+    _write(folder / RESULTS, {**read_results(folder), str(level): entry})
 
 
 def _describe(policy: Any, make_env: Callable[[], VecEnv], kwargs: dict[str, Any]) -> dict[str, str]:
@@ -116,8 +142,7 @@ def _describe(policy: Any, make_env: Callable[[], VecEnv], kwargs: dict[str, Any
 
 def _check_same(run: dict[str, str], folder: Path) -> None:
     """A folder is for one ladder, from its start: what a checkpoint goes on with are its own settings."""
-    path = folder / RUN
-    known = json.loads(path.read_text()) if path.exists() else run
+    known = _read(folder / RUN) or run
     for name in [*known, *run]:
         if known.get(name) != run.get(name):
             raise ValueError(
@@ -170,7 +195,10 @@ def _carry_critic(model: PPMO, checkpoints: Path, env: VecEnv) -> None:
 
 def read_results(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     """What ``rollback`` has written, by level."""
-    path = Path(folder) / RESULTS
+    return _read(Path(folder) / RESULTS)
+
+
+def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 

@@ -274,8 +274,7 @@ class DatasetOwner(OnPolicyAlgorithm):
         """What a new dataset takes over with an encoder."""
         source.check_spaces(self.observation_space, self.action_space)
         self._take_statistics_of(source)
-        info.timesteps, info.normalization = source.info.timesteps, source.info.normalization
-        info.return_variance = source.info.return_variance
+        info.go_on_from(source.info)
         if self.dataset.log_std is not None and source.log_std is not None:
             self.dataset.log_std.data.copy_(source.log_std)
 
@@ -308,8 +307,7 @@ class DatasetOwner(OnPolicyAlgorithm):
             )
         # It goes on from there under this run's conditions; its scores are no longer true.
         before, dataset.info = dataset.info, self._describe(dataset.inner_loop)
-        dataset.info.timesteps, dataset.info.normalization = before.timesteps, before.normalization
-        dataset.info.return_variance = before.return_variance
+        dataset.info.go_on_from(before)
         self.dataset = dataset
 
     def _continue_normalization(self, normalization: Normalization) -> None:
