@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ def write(name: str, result: dict[str, Any]) -> Path:
     """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({**result, "machine": machine()}, indent=2) + "\n")
+    text = json.dumps({**result, "machine": machine()}, indent=2)
+    path.write_text(re.sub(r"\[[^\[\]{}\"]+\]", lambda numbers: " ".join(numbers[0].split()), text) + "\n")  # a line each
     return path
 
 

@@ -34,7 +34,7 @@ N_ENVS, N_ENVS_PPO = 64, 16
 USAGE = """
 A run that was cut off goes on from its last checkpoint in runs/. `--scale 2` doubles the environment steps of a new run, and
 `--again` goes on from the best set there is, `--warm` starts from the clone, `--anew` from nothing; in each case
-the better set stays, in runs/ until `--ship` puts it into the package.
+the better set stays, in runs/ until `--ship` puts it into the package. `--score` scores the sets that are there once more.
 """
 
 
@@ -92,12 +92,11 @@ def random_policy(env_id: str) -> dict[str, Any]:
 
 
 def score(dataset: SyntheticDataset, **kwargs: Any) -> dict[str, Any]:
-    """Of 100 fresh learners, sampled and greedy, where the dataset says."""
+    """Of 100 fresh learners, sampled and greedy, where the dataset says; and the return of each."""
     evaluate = {"n_learners": 100, "n_episodes": 1, "seed": 1000, **kwargs}
-    return {
-        name: evaluate_learners(dataset, deterministic=name == "greedy", **evaluate).summary()
-        for name in ("sampled", "greedy")
-    }
+    found = {how: evaluate_learners(dataset, deterministic=how == "greedy", **evaluate) for how in ("sampled", "greedy")}
+    returns = {how: evaluation.returns.mean(1).round(2).tolist() for how, evaluation in found.items()}
+    return {**{how: evaluation.summary() for how, evaluation in found.items()}, "returns": returns}
 
 
 def best(entry: dict[str, Any]) -> float:
@@ -240,6 +239,11 @@ class Suite:
         before = read(self.name).get(name)
         if before is not None and mode == "missing":
             return
+        if mode == "score":
+            path = next((file for file in self.known_sets(task, kind, seed) if file.exists()), None)
+            if before is not None and path is not None:
+                write(self.name, {**read(self.name), name: {**before, **score(SyntheticDataset.load(path))}})
+            return
         steps = int(scale * self.steps[task])
         if kind in self.others:
             entry = self.others[kind](self.env_id.format(task))
@@ -290,10 +294,11 @@ class Suite:
         modes.add_argument("--again", action="store_true", help="go on from the best set there is")
         modes.add_argument("--warm", action="store_true", help="go on from the clone of PPO's agent in runs/")
         modes.add_argument("--anew", action="store_true", help="start anew, also where there is a result")
+        modes.add_argument("--score", action="store_true", help="only score the sets of the results that are there")
         parser.add_argument("--ship", action="store_true", help="put the sets in runs/ into the package")
         parser.add_argument("--show", action="store_true", help="only show the table")
         options = parser.parse_args()
-        mode = next((name for name in ("again", "warm", "anew") if getattr(options, name)), "missing")
+        mode = next((name for name in ("again", "warm", "anew", "score") if getattr(options, name)), "missing")
         one_thread()
         gym.logger.min_level = gym.logger.ERROR  # v4 is out of date on purpose
         RUNS.mkdir(exist_ok=True)

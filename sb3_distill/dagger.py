@@ -19,6 +19,7 @@ from sb3_distill.finite import check_observations
 from sb3_distill.ppmo.arguments import schedule
 from sb3_distill.ppmo.dataset_setup import DatasetOwner
 from sb3_distill.ppmo.rollout import LearnerDrivenAlgorithm
+from sb3_distill.spaces import normalized_space
 from sb3_distill.vec_env import make_vec_env
 
 SelfDAgger = TypeVar("SelfDAgger", bound="DAgger")
@@ -100,7 +101,7 @@ class DAgger(LearnerDrivenAlgorithm):
         buffer_class: Any = DictReplayBuffer if is_dict else ReplayBuffer
         self.replay_buffer: ReplayBuffer = buffer_class(
             max(buffer_size, 2 * self.n_envs),
-            self.observation_space,
+            normalized_space(self.observation_space, normalizer),
             self.action_space,
             self.device,
             self.n_envs,

@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import get_flattened_obs_dim
+from stable_baselines3.common.vec_env import VecNormalize
 
 Json = dict[str, Any]
 SUPPORTED_ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -128,6 +129,28 @@ def same_kind(one: spaces.Space[Any], other: spaces.Space[Any]) -> bool:
     if isinstance(one, spaces.Box) and isinstance(other, spaces.Box):
         return one.shape == other.shape
     return one == other
+
+
+def normalized_space(space: spaces.Space[Any], normalizer: VecNormalize | None) -> spaces.Space[Any]:
+    """
+    What a ``VecNormalize`` makes of observations, which its own space does not tell: whole numbers become real ones, which a
+    buffer of whole numbers would cut.
+
+    :param space: of the observations
+    :param normalizer: that of the environments, if any
+    """
+    if normalizer is None or not normalizer.norm_obs:
+        return space
+    if isinstance(space, spaces.Dict):
+        return spaces.Dict({
+            key: _real(sub) if key in (normalizer.norm_obs_keys or ()) else sub for key, sub in space.spaces.items()
+        })  # fmt: skip
+    return _real(space)
+
+
+def _real(space: spaces.Space[Any]) -> spaces.Box:
+    assert isinstance(space, spaces.Box)  # VecNormalize takes no other
+    return space if np.issubdtype(space.dtype, np.floating) else spaces.Box(-np.inf, np.inf, space.shape, np.float32)
 
 
 Spaces = tuple[spaces.Space[Any], spaces.Space[Any]]

@@ -186,6 +186,19 @@ def test_only_numbers_with_a_fraction_are_normalised():
     assert clone(Expert(agent.policy), env, 16, n_steps=4, n_updates=1, batch_size=4).dataset.info.normalization is None
 
 
+def test_normalised_observations_are_kept_where_the_environment_has_whole_numbers():
+    # SB3's buffers have the type of the space: 1.7 and -0.3 would be kept as 1 and 0 (or 255).
+    for space in (spaces.Box(0, 255, (8,), np.uint8), spaces.Dict({"memory": spaces.Box(0, 255, (8,), np.uint8)})):
+        env = VecNormalize(DummyVecEnv([lambda space=space: SpacesEnv(space)] * 2), norm_reward=False)
+        policy = "MultiInputPolicy" if isinstance(space, spaces.Dict) else "MlpPolicy"
+        agent = PPO(policy, env, n_steps=8, batch_size=8, device="cpu")
+        cloned = clone(Expert(agent.policy), env, 16, policy=policy, n_steps=4, n_updates=1, batch_size=4)
+        learned = PPMO(policy, env, n_steps=8, n_learners=1, batch_size=8, seed=0).learn(16)
+        for buffer in (cloned.replay_buffer, learned.rollout_buffer):
+            kept = buffer.observations["memory"] if isinstance(space, spaces.Dict) else buffer.observations
+            assert kept.dtype == np.float32 and kept.min() < 0 < kept.max() < 10
+
+
 def test_statistics_of_an_initial_dataset_stay(folder):
     expert = Expert.load(folder / "pendulum.zip")
     small = dict(n_envs=4, n_steps=16, n_updates=2, batch_size=16)

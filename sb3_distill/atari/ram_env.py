@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 try:
@@ -9,6 +10,7 @@ try:
     from ale_py.env import AtariEnv, AtariEnvStepMetadata
 except ImportError as error:
     raise ImportError(f'Atari games need ale-py: pip install "sb3-distill[atari]" ({error})') from error
+from gymnasium import spaces
 from gymnasium.utils import EzPickle
 
 from sb3_distill.atari.games import rom_path
@@ -24,8 +26,9 @@ class AtariRAMEnv(AtariEnv):
     ``Discrete``: the buttons that the game uses.
 
     ## Observation Space
-    ``Box(0, 255, (128,), uint8)``: the memory after the last frame. Bytes mean different things; normalise them
-    (``VecNormalize``).
+    ``Box(0, 255, (128,), float32)``: the memory after the last frame. Bytes mean different things; normalise them
+    (``VecNormalize``). They are given as floats since the buffers of SB3's own algorithms keep observations in the type of
+    the space: normalised ones would be cut to whole numbers from 0 to 255.
 
     ## Rewards
     The points of the game, not clipped.
@@ -66,6 +69,7 @@ class AtariRAMEnv(AtariEnv):
             max_num_frames_per_episode=max_num_frames_per_episode,
             **kwargs,
         )
+        self.observation_space = spaces.Box(0, 255, (128,), np.float32)
         self.metadata = {**self.metadata, "render_fps": 60 / frameskip}
         # Copies are made by this constructor, not by that of the base class.
         EzPickle.__init__(self, game, frameskip, noop_max, repeat_action_probability, max_num_frames_per_episode, **kwargs)
@@ -79,4 +83,7 @@ class AtariRAMEnv(AtariEnv):
             self.ale.act(0)
         if self.ale.game_over():
             _, info = super().reset(options=options)
-        return self.ale.getRAM(), info
+        return self._get_obs(), info
+
+    def _get_obs(self) -> npt.NDArray[Any]:
+        return self.ale.getRAM().astype(np.float32)

@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from sb3_distill.action_distribution import to_env
 from sb3_distill.finite import check_finite
 from sb3_distill.ppmo.base import DistillationAlgorithm, Seen
+from sb3_distill.spaces import normalized_space
 
 
 class LearnerDrivenAlgorithm(DistillationAlgorithm):
@@ -32,6 +33,7 @@ class LearnerDrivenAlgorithm(DistillationAlgorithm):
         """
         assert self._last_obs is not None, "No previous observation was provided"
         self.policy.set_training_mode(False)
+        rollout_buffer.observation_space = normalized_space(self.observation_space, self._vec_normalize_env)
         rollout_buffer.reset()
         self.learners = self._sampler.sample(self._n_learners, self._generator)
         with th.no_grad():
