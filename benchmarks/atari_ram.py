@@ -79,7 +79,7 @@ SUITE = Suite(
     {game: steps for game, (steps, *_) in GAMES.items()},
     SETTINGS,
     CHANGES,
-    dict.fromkeys(GAMES, WEIGHTED_CLONE),
+    dict.fromkeys(GAMES, {**WEIGHTED_CLONE, "learning_rate": "lin_0.01", "input_scale_learning_rate": 0.03}),
     AGENT,
     shipped_kinds=("sgd", "ridge"),
     others={"random": random_policy, "button": single_button},

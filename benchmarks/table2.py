@@ -58,9 +58,8 @@ SETTINGS: dict[str, Any] = dict(
     seed=0,
 )
 # Where something has to be seen, the encoder has more to learn.
-CHANGES: dict[str, dict[str, Any]] = {
-    "Pong": dict(n_steps=32, batch_size=256, n_epochs=3, encoder_learning_rate=5e-4, ent_coef=0.01)
-}
+SEEING: dict[str, Any] = dict(n_steps=32, batch_size=256, n_epochs=3, encoder_learning_rate=5e-4, ent_coef=0.01)
+CHANGES: dict[str, dict[str, Any]] = {"Pong": SEEING, "SpaceInvaders": SEEING, "MsPacman": SEEING}
 N_ENVS = 64
 EVALUATED = (20, 5)
 
