@@ -272,14 +272,15 @@ class Suite:
         results = read(self.name)
         for task in self.steps:
             env_id = self.env_id.format(task)
-            found = {kind: self.file(task, kind, 0) for kind in KINDS if f"{task}/{kind}/0" in results}
-            found = {kind: path for kind, path in found.items() if path.exists()}
-            if found:
-                better = max(found, key=lambda kind: best(results[f"{task}/{kind}/0"]))
-                shutil.copy(found[better], DATASETS / f"{env_id}.safetensors")
-            for kind in self.shipped_kinds:
-                if kind in found:
-                    shutil.copy(found[kind], DATASETS / f"{env_id}--{kind}.safetensors")
+            scores = {kind: best(results[name]) for kind in KINDS if (name := f"{task}/{kind}/0") in results}
+            for kind in scores:
+                path = self.file(task, kind, 0)
+                if not path.exists():
+                    continue
+                if scores[kind] == max(scores.values()):
+                    shutil.copy(path, DATASETS / f"{env_id}.safetensors")
+                if kind in self.shipped_kinds:
+                    shutil.copy(path, DATASETS / f"{env_id}--{kind}.safetensors")
 
     def main(self, description: str | None, show: Callable[[], None]) -> None:
         """The command line."""
