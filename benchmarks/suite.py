@@ -8,7 +8,7 @@ import copy
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -207,21 +207,21 @@ class Suite:
         env.close()
         return model.dataset, entry
 
-    def known_sets(self, task: str, kind: str, seed: int) -> Iterator[Path]:
-        """Where the best set there is may be: in runs/, else in the package, maybe as that of the better kind."""
+    def known_set(self, task: str, kind: str, seed: int) -> Path | None:
+        """Where the best set there is lies: in runs/, else in the package, maybe as that of the better kind."""
         env_id = self.env_id.format(task)
-        yield self.file(task, kind, seed)
-        yield DATASETS / f"{env_id}--{kind}.safetensors"
         better = DATASETS / f"{env_id}.safetensors"
-        if better.exists() and SyntheticDataset.load(better).inner_loop.name == kind:
-            yield better
+        for path in (self.file(task, kind, seed), DATASETS / f"{env_id}--{kind}.safetensors"):
+            if path.exists():
+                return path
+        return better if better.exists() and SyntheticDataset.load(better).inner_loop.name == kind else None
 
     def distil_on(self, task: str, kind: str, seed: int, steps: int, mode: str) -> tuple[SyntheticDataset, dict[str, Any]]:
         """Distil from where ``mode`` says; the best set on the way, and what it cost with that from which it goes on."""
         known: Path | None = None
         stages: list[str] = []
         if mode == "again":
-            known, stages = next((file for file in self.known_sets(task, kind, seed) if file.exists()), None), [kind]
+            known, stages = self.known_set(task, kind, seed), [kind]
         elif mode == "warm":
             cloned = next(clone for clone, own in CLONES.items() if own == kind)
             known, stages = self.made_before(task, cloned, seed), ["ppo", cloned]
@@ -238,11 +238,6 @@ class Suite:
         name = f"{task}/{kind}/{seed}"
         before = read(self.name).get(name)
         if before is not None and mode == "missing":
-            return
-        if mode == "score":
-            path = next((file for file in self.known_sets(task, kind, seed) if file.exists()), None)
-            if before is not None and path is not None:
-                write(self.name, {**read(self.name), name: {**before, **score(SyntheticDataset.load(path))}})
             return
         steps = int(scale * self.steps[task])
         if kind in self.others:
@@ -266,6 +261,13 @@ class Suite:
         scores = {how: round(entry[how]["mean"], 1) for how in ("sampled", "greedy") if how in entry}
         print(f"{name}: {entry['seconds']:.0f} s, {entry['steps']:,} steps, {scores}", flush=True)
         write(self.name, {**read(self.name), name: entry})
+
+    def score_again(self, task: str, kind: str, seed: int) -> None:
+        """Score the set of a cell, where both are there."""
+        name, path = f"{task}/{kind}/{seed}", self.known_set(task, kind, seed)
+        entry = read(self.name).get(name)
+        if entry is not None and path is not None:
+            write(self.name, {**read(self.name), name: {**entry, **score(SyntheticDataset.load(path))}})
 
     def ship(self) -> None:
         """Put the sets in runs/ into the package: the better kind as that of the task, and some under their own names."""
@@ -299,7 +301,7 @@ class Suite:
         parser.add_argument("--ship", action="store_true", help="put the sets in runs/ into the package")
         parser.add_argument("--show", action="store_true", help="only show the table")
         options = parser.parse_args()
-        mode = next((name for name in ("again", "warm", "anew", "score") if getattr(options, name)), "missing")
+        mode = next((name for name in ("again", "warm", "anew") if getattr(options, name)), "missing")
         one_thread()
         gym.logger.min_level = gym.logger.ERROR  # v4 is out of date on purpose
         RUNS.mkdir(exist_ok=True)
@@ -309,7 +311,10 @@ class Suite:
             for task in options.tasks:
                 for kind in options.kinds:
                     for seed in options.seeds:
-                        self.run(task, kind, seed, options.scale, mode)
+                        if options.score:
+                            self.score_again(task, kind, seed)
+                        else:
+                            self.run(task, kind, seed, options.scale, mode)
         show()
 
 
