@@ -78,14 +78,14 @@ def settings_of_the_end(game: str) -> dict[str, Any]:
     return {**rates, "ent_coef": 0.001}
 
 
-def run(game: str, levels: list[int], timesteps: int, folder: Path, device: str) -> None:
+def run(game: str, levels: list[int], timesteps: int, folder: Path, device: str, minutes: float) -> None:
     make = partial(make_env, game)
     found = rollback(
         "CnnPolicy", lambda: VecNormalize(make(N_ENVS), norm_obs=False), levels, timesteps, folder, *EVALUATED,
-        make, device=device, **settings_of(game),
+        make, minutes, device=device, **settings_of(game),
     )  # fmt: skip
     for level, entry in found.items():
-        keep(f"{game}/{level}", {**entry, "device": device})
+        keep(f"{game}/{level}", entry)
 
 
 def finish(game: str, levels: list[int], timesteps: int, folder: Path, device: str) -> None:
@@ -107,7 +107,7 @@ def finish(game: str, levels: list[int], timesteps: int, folder: Path, device: s
     shutil.rmtree(folder / f"l{level}")
     own.rename(folder / f"l{level}")
     for each, entry in read_results(folder).items():
-        keep(f"{game}/{each}", {**entry, "device": device})
+        keep(f"{game}/{each}", entry)
 
 
 def keep(name: str, entry: dict[str, Any]) -> None:
@@ -115,7 +115,7 @@ def keep(name: str, entry: dict[str, Any]) -> None:
     results = read("table2")
     known = results.get(name)
     if known is None or known["sampled"]["mean"] < entry["sampled"]["mean"]:
-        write("table2", {**results, name: {**entry, "threads": th.get_num_threads()}})
+        write("table2", {**results, name: entry})
 
 
 def show() -> None:
@@ -150,6 +150,7 @@ def main() -> None:
     parser.add_argument("--timesteps", type=int, default=500_000, help="of the environments, each level")
     parser.add_argument("--folder", type=Path, help="of the ladder, to add levels to one that is there")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--minutes", type=float, default=3.0, help="between checkpoints")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--show", action="store_true", help="only show the table")
     options = parser.parse_args()
@@ -159,7 +160,7 @@ def main() -> None:
         for game in options.games:
             folder = options.folder or RUNS / f"table2-{game}-{'-'.join(map(str, options.levels))}"
             if options.finish is None:
-                run(game, options.levels, options.timesteps, folder, options.device)
+                run(game, options.levels, options.timesteps, folder, options.device, options.minutes)
             else:
                 finish(game, options.levels, options.finish, folder, options.device)
     show()

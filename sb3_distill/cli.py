@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--grid", help="evaluate on each cell of a grid: table1, random64, or a JSON file of learner distributions by name"
     )
+    command.add_argument("--device", default="cpu", help="of the learners: cpu, cuda or auto (default: cpu)")
     command.add_argument("-o", "--output", type=Path, help="heat map of the grid (default: <name>-<grid>.png in this folder)")
 
     command = add("teach", _teach, "Teach one policy and save it as a plain Stable-Baselines3 zip.")
@@ -184,8 +185,9 @@ def _beside(options: argparse.Namespace, ending: str, suffix: str = "") -> Path:
 def _evaluate(options: argparse.Namespace) -> Any:
     dataset = SyntheticDataset.load(options.dataset)
     evaluate: Any = partial(
-        evaluate_learners, dataset, options.learners, options.episodes, seed=options.seed, progress_bar=not options.json
-    )
+        evaluate_learners, dataset, options.learners, options.episodes, seed=options.seed, device=options.device,
+        progress_bar=not options.json,
+    )  # fmt: skip
     picture = None
     if options.grid is not None and options.learner_distribution is not None:
         raise ValueError("--grid says which learners: leave out --learner-distribution")

@@ -14,7 +14,7 @@ from scipy import stats
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import preprocess_obs
-from stable_baselines3.common.utils import obs_as_tensor
+from stable_baselines3.common.utils import get_device, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, is_vecenv_wrapped
 from tqdm.auto import tqdm
 
@@ -118,6 +118,7 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
     policy: str | type[BasePolicy] | None = None,
     policy_kwargs: Mapping[str, Any] | None = None,
     grid: Any = None,
+    device: th.device | str = "cpu",
 ) -> Evaluation | dict[str, Evaluation]:
     """
     Draw learners, teach each the dataset, and let each play: the protocol of Table 1 of Wilhelm & Ventura (2025).
@@ -138,23 +139,26 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
     :param policy: alias or class of the policy; ``None`` for the one that the dataset names
     :param policy_kwargs: its arguments
     :param grid: evaluate on each cell of a grid of learner distributions, see ``grids.load_grid``
+    :param device: of the learners, ``"auto"`` for a GPU if there is one: faster where they have convolutions, not where they
+        are small
     :return: returns per learner and episode; with a ``grid`` one evaluation for each cell, by name
     :raises DatasetError: if the environment's spaces are not those of the dataset
     :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1, or ``env`` is not a function
     """
     if n_learners < 1 or n_episodes < 1:
         raise ValueError(f"`n_learners` and `n_episodes` must be at least 1, got {n_learners} and {n_episodes}")
+    device = get_device(device)
     if isinstance(dataset, SyntheticDataset):
-        dataset = copy.deepcopy(dataset).to("cpu")  # where environments are
+        dataset = copy.deepcopy(dataset).to(device)
     else:
-        dataset = SyntheticDataset.load(dataset)
+        dataset = SyntheticDataset.load(dataset, device)
     if grid is not None:
         cells = load_grid(grid)
         bar = tqdm(cells.items(), unit="cell", disable=not progress_bar)
         return {
             name: evaluate_learners(
                 dataset, n_learners, n_episodes, deterministic, cell, env, teach, max_envs, seed,
-                policy=policy, policy_kwargs=policy_kwargs,
+                policy=policy, policy_kwargs=policy_kwargs, device=device,
             )
             for name, cell in bar
         }  # fmt: skip
@@ -168,8 +172,9 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
         policy_kwargs,
         dataset.info.observation_space,
         dataset.info.action_space,
-        statistics=dataset.statistics,
-        encoder=dataset.encoder,
+        device,
+        dataset.statistics,
+        dataset.encoder,
     )
     if not (env is None or callable(env)):
         raise ValueError(f"`env` must be a function from a number of environments to a VecEnv, got {env!r}")
@@ -222,13 +227,14 @@ class _Player:
             observations = self.dataset.info.normalization(observations)
         info = self.dataset.info
         normalize_images = info.policy_kwargs.get("normalize_images", True)
-        inputs = preprocess_obs(obs_as_tensor(observations, th.device("cpu")), info.observation_space, normalize_images)
+        device = self.dataset.labels.device
+        inputs = preprocess_obs(obs_as_tensor(observations, device), info.observation_space, normalize_images)
         outputs, latent = self.learners.outputs(inputs, self.distribution.state_dependent)
         if not self.deterministic and (latent is None or self.noise is None):  # gSDE keeps its exploration matrices
             latent_dim = None if latent is None else latent.shape[1]
-            self.noise = self.distribution.noise(len(outputs), self.generator, latent_dim)
+            self.noise = self.distribution.noise(len(outputs), self.generator, latent_dim).to(device)
         sampled = self.distribution.act(outputs, self.noise, self.dataset.log_std, latent)
-        actions: npt.NDArray[Any] = to_env(sampled.numpy(), self.dataset.info.action_space, self.distribution.squashes)
+        actions: npt.NDArray[Any] = to_env(sampled.cpu().numpy(), self.dataset.info.action_space, self.distribution.squashes)
         return actions
 
 

@@ -9,8 +9,10 @@ from torch import nn
 from sb3_distill.networks import Network
 from sb3_distill.stacked import Params
 
-Scheme = Callable[[tuple[int, ...], float, th.Generator], th.Tensor]
-"""From a shape ``(M, out, in, ...)``, a gain and a generator to M independent weights."""
+Scheme = Callable[[tuple[int, ...], float, th.Generator, th.device], th.Tensor]
+"""From a shape ``(M, out, in, ...)``, a gain, a generator (CPU) and a device to M independent weights, there."""
+TALL = 4
+"""Rows over columns from which on those of a normal matrix are so nearly orthogonal that squaring it loses nothing."""
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -18,38 +20,46 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[2] * receptive_field, shape[1] * receptive_field
 
 
-def orthogonal(shape: tuple[int, ...], gain: float, generator: th.Generator) -> th.Tensor:
+def orthogonal(shape: tuple[int, ...], gain: float, generator: th.Generator, device: th.device) -> th.Tensor:
     """M (semi-)orthogonal matrices times ``gain``; the law of ``nn.init.orthogonal_`` (Saxe et al. 2013)."""
     m, rows, columns = shape[0], shape[1], math.prod(shape[2:])
-    normal = th.randn((m, max(rows, columns), min(rows, columns)), generator=generator)
-    q, r = th.linalg.qr(normal)
-    q = q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)  # makes the distribution uniform
+    normal = _normal((m, max(rows, columns), min(rows, columns)), generator, device)
+    if normal.shape[1] < TALL * normal.shape[2]:
+        q, r = th.linalg.qr(normal)
+        q = q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)  # makes the distribution uniform
+    else:  # the same, by products of matrices, which are much faster on a GPU
+        lower = th.linalg.cholesky(normal.mT @ normal)
+        q = normal @ th.linalg.solve_triangular(lower, th.eye(lower.shape[-1], device=device).expand_as(lower), upper=False).mT
     weights: th.Tensor = gain * (q.mT if rows < columns else q).reshape(shape)
     return weights
 
 
-def _uniform(shape: tuple[int, ...], bound: float, generator: th.Generator) -> th.Tensor:
-    return (2 * th.rand(shape, generator=generator) - 1) * bound
+def _normal(shape: tuple[int, ...], generator: th.Generator, device: th.device) -> th.Tensor:
+    return th.randn(shape, generator=generator).to(device)
 
 
-def xavier_normal(shape: tuple[int, ...], gain: float, generator: th.Generator) -> th.Tensor:
+def _uniform(shape: tuple[int, ...], bound: float, generator: th.Generator, device: th.device) -> th.Tensor:
+    return (2 * th.rand(shape, generator=generator) - 1).to(device) * bound
+
+
+def xavier_normal(shape: tuple[int, ...], gain: float, generator: th.Generator, device: th.device) -> th.Tensor:
     """Normal with variance ``2 gain^2 / (fan_in + fan_out)`` (Glorot & Bengio 2010)."""
-    return gain * math.sqrt(2 / sum(_fans(shape))) * th.randn(shape, generator=generator)
+    return gain * math.sqrt(2 / sum(_fans(shape))) * _normal(shape, generator, device)
 
 
-def xavier_uniform(shape: tuple[int, ...], gain: float, generator: th.Generator) -> th.Tensor:
+def xavier_uniform(shape: tuple[int, ...], gain: float, generator: th.Generator, device: th.device) -> th.Tensor:
     """Uniform with variance ``2 gain^2 / (fan_in + fan_out)`` (Glorot & Bengio 2010)."""
-    return _uniform(shape, gain * math.sqrt(6 / sum(_fans(shape))), generator)
+    return _uniform(shape, gain * math.sqrt(6 / sum(_fans(shape))), generator, device)
 
 
-def kaiming_normal(shape: tuple[int, ...], gain: float, generator: th.Generator) -> th.Tensor:
+def kaiming_normal(shape: tuple[int, ...], gain: float, generator: th.Generator, device: th.device) -> th.Tensor:
     """Normal with variance ``gain^2 / fan_in`` (He et al. 2015)."""
-    return gain / math.sqrt(_fans(shape)[0]) * th.randn(shape, generator=generator)
+    return gain / math.sqrt(_fans(shape)[0]) * _normal(shape, generator, device)
 
 
-def kaiming_uniform(shape: tuple[int, ...], gain: float, generator: th.Generator) -> th.Tensor:
+def kaiming_uniform(shape: tuple[int, ...], gain: float, generator: th.Generator, device: th.device) -> th.Tensor:
     """Uniform with variance ``gain^2 / fan_in`` (He et al. 2015)."""
-    return _uniform(shape, gain * math.sqrt(3 / _fans(shape)[0]), generator)
+    return _uniform(shape, gain * math.sqrt(3 / _fans(shape)[0]), generator, device)
 
 
 SCHEMES: dict[str, Scheme] = {
@@ -91,14 +101,14 @@ def draw(
         if type(module) not in PLAIN:
             continue
         for name, parameter in module.named_parameters(recurse=False):
-            shape = (n, *parameter.shape)
+            shape, device = (n, *parameter.shape), parameter.device
             if isinstance(module, nn.LayerNorm):
-                value = th.full(shape, 1.0 if name == "weight" else 0.0)
+                value = th.full(shape, 1.0 if name == "weight" else 0.0, device=device)
             elif scheme == PYTORCH:
-                value = _uniform(shape, 1 / math.sqrt(_fans((1, *module.weight.shape))[0]), generator)
+                value = _uniform(shape, 1 / math.sqrt(_fans((1, *module.weight.shape))[0]), generator, device)
             elif name == "weight":
-                value = SCHEMES[scheme](shape, last_gain if module is actor.head else hidden_gain, generator)
+                value = SCHEMES[scheme](shape, last_gain if module is actor.head else hidden_gain, generator, device)
             else:
-                value = th.zeros(shape)
-            params[f"{prefix}.{name}"] = value.to(parameter.device)
+                value = th.zeros(shape, device=device)
+            params[f"{prefix}.{name}"] = value
     return params

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch as th
+from safetensors.torch import load_file, save_file
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from sb3_distill.checkpoints import Checkpoints, resume
@@ -37,13 +38,15 @@ def rollback(
     """
     Distil level by level, each from what the level before has learned: its encoder without the last layers, its synthetic
     data, and its critic. A run that is cut off goes on from its last checkpoint; a level that is done is not done again; but
-    the last one goes on if ``total_timesteps`` is larger now.
+    the last one goes on if ``total_timesteps`` is larger now and its checkpoints are there.
 
     :param policy: as for ``PPMO``
     :param make_env: makes the environments to learn in, anew for each level
     :param levels: layers in the encoder, from many to few
     :param total_timesteps: of the environments, for each level
-    :param folder: for the datasets (``l<level>.safetensors``), the results and the checkpoints
+    :param folder: for the datasets (``l<level>.safetensors``), the critics (``l<level>-critic.safetensors``), the results and
+        the checkpoints. To go on from a finished level elsewhere take the first three along (without the critic it is
+        learned anew)
     :param eval_learners: fresh learners that are evaluated
     :param eval_episodes: episodes of each
     :param eval_env: makes the environments to be evaluated in, a given number of them; ``None``: the dataset's own
@@ -71,8 +74,8 @@ def rollback(
             raise ValueError(
                 f"{folder} holds a level {level} that came from level {known['above']}, not {above}: take another"
             )
-        is_last = known is not None and all(int(other) >= level for other in results)
-        if known is None or (is_last and known["level_timesteps"] < total_timesteps):
+        can_go_on = (folder / f"l{level}").is_dir() and all(int(other) >= level for other in results)
+        if known is None or (can_go_on and known["level_timesteps"] < total_timesteps):
             model = _distil(policy, make_env, level, above, total_timesteps, folder, run, minutes, progress_bar, kwargs)
             score_level(model, level, above, folder, eval_learners, eval_episodes, eval_env, progress_bar)
         above = level
@@ -103,10 +106,12 @@ def score_level(
     """
     path, dataset = folder / f"l{level}.safetensors", model.dataset
     dataset.save(path)
+    critic = critic_of(model.policy).named_parameters()
+    save_file({name: value.detach().cpu().contiguous() for name, value in critic}, _critic_path(folder, level))
     dataset.info.scores = {
         name: evaluate_learners(
             dataset, eval_learners, eval_episodes, name == "greedy", env=eval_env, seed=0,
-            progress_bar=progress_bar, policy=model.policy_class, policy_kwargs=model._learner_kwargs(),
+            progress_bar=progress_bar, policy=model.policy_class, policy_kwargs=model._learner_kwargs(), device=model.device,
         ).summary()
         for name in ("sampled", "greedy")
     }  # fmt: skip
@@ -115,7 +120,9 @@ def score_level(
     entry = {
         **dataset.info.scores, "above": above, "timesteps": dataset.info.timesteps, "level_timesteps": steps,
         "iterations": steps // (model.n_steps * model.n_envs), "seconds": model.learning_seconds,
-        "run": _read(folder / RUN), **facts,
+        "run": _read(folder / RUN),
+        "device": str(model.device) if model.device.type == "cpu" else th.cuda.get_device_name(model.device),
+        "threads": th.get_num_threads(), **facts,
     }  # fmt: skip
     _write(folder / RESULTS, {**read_results(folder), str(level): entry})
 
@@ -172,7 +179,7 @@ def _distil(
                 kwargs = {name: value for name, value in kwargs.items() if name != "dataset_init"}
             model = PPMO(policy, env, encoder_layers=level, encoder_from=start, **kwargs)
             if above is not None:
-                _carry_critic(model, folder / f"l{above}", env)
+                _carry_critic(model, _critic_path(folder, above))
         _write(folder / RUN, run)
         left = total_timesteps - model.num_timesteps
         if left > 0:
@@ -182,15 +189,19 @@ def _distil(
         env.close()
 
 
+def _critic_path(folder: Path, level: int) -> Path:
+    return folder / f"l{level}-critic.safetensors"
+
+
 @th.no_grad()
-def _carry_critic(model: PPMO, checkpoints: Path, env: VecEnv) -> None:
-    """The critic knows the task, whatever the level. The scale of rewards goes along, as a statistic of the environment."""
-    before = resume(PPMO, checkpoints, env)
-    if before is not None:
-        known, trained = critic_of(before.policy), {id(value) for value in model._critic.parameters}
-        for name, own in critic_of(model.policy).named_parameters():
-            if id(own) in trained:  # else it is the encoder's
-                own.copy_(known.get_parameter(name))
+def _carry_critic(model: PPMO, path: Path) -> None:
+    """The critic knows the task, whatever the level. What it is scaled by goes along in the dataset."""
+    if not path.exists():  # only the dataset was taken here
+        return
+    known, trained = load_file(path), {id(value) for value in model._critic.parameters}
+    for name, own in critic_of(model.policy).named_parameters():
+        if id(own) in trained:  # else it is the encoder's
+            own.copy_(known[name])
 
 
 def read_results(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:

@@ -144,6 +144,13 @@ def test_batched_initialisation_has_sb3s_law():
     assert hidden.mean(dim=0).abs().max() < 0.05
 
 
+def test_tall_matrices_are_those_of_the_qr_decomposition():
+    shape, cpu = (3, 8, 64), th.device("cpu")
+    q, r = th.linalg.qr(th.randn((3, 64, 8), generator=th.Generator().manual_seed(0)))
+    expected = 2 * (q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)).mT
+    th.testing.assert_close(initialization.orthogonal(shape, 2.0, th.Generator().manual_seed(0), cpu), expected)
+
+
 def test_other_policies_draw_their_own_parameters():
     class Odd(ActorCriticPolicy):
         def _build(self, lr_schedule):

@@ -1,6 +1,7 @@
 """The ladder of encoder levels, runs that are cut off, and videos."""
 
 import json
+import shutil
 import sys
 
 import gymnasium as gym
@@ -51,8 +52,13 @@ def test_a_ladder(tmp_path):
 
 
 def test_the_critic_goes_along(tmp_path):
+    """And the files of a level are enough to go on from it, elsewhere and for longer."""
     rollback("MlpPolicy", environment, [2], 500, tmp_path, 1, 1, **SMALL)
-    above = resume(PPMO, tmp_path / "l2", environment())
+    above, known = resume(PPMO, tmp_path / "l2", environment()), (tmp_path / "l2.safetensors").read_bytes()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("l2.safetensors", "l2-critic.safetensors", "rollback.json"):
+        shutil.copy(tmp_path / name, elsewhere)
 
     class Stop(Exception):
         pass
@@ -68,9 +74,10 @@ def test_the_critic_goes_along(tmp_path):
     try:
         PPMO.learn = lambda self, n, callback, **kwargs: learn(self, n, Look(), **kwargs)
         with pytest.raises(Stop):
-            rollback("MlpPolicy", environment, [2, 1], 500, tmp_path, 1, 1, **SMALL)
+            rollback("MlpPolicy", environment, [2, 1], 1_000, elsewhere, 1, 1, **SMALL)
     finally:
         PPMO.learn = learn
+    assert (elsewhere / "l2.safetensors").read_bytes() == known
     assert all(own.equal(known) for own, known in zip(kept["critic"], above._critic.parameters, strict=True))
 
 
