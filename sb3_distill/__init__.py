@@ -3,7 +3,8 @@
 import nd_cartpole  # noqa: F401  (registers the environments)
 import sb3_distill.atari  # noqa: F401  (likewise)
 from sb3_distill.dagger import DAgger, clone
-from sb3_distill.dataset import DatasetError, SyntheticDataset, shipped_sets
+from sb3_distill.dataset import SyntheticDataset
+from sb3_distill.dataset_file import DatasetError, shipped_sets
 from sb3_distill.distilled_policy import DistilledPolicy
 from sb3_distill.evaluation import Evaluation, evaluate_learners
 from sb3_distill.expert import Expert

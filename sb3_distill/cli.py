@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sb3_distill import zoo
-from sb3_distill.dataset import SyntheticDataset, find, shipped_sets
+from sb3_distill.dataset import SyntheticDataset
+from sb3_distill.dataset_file import find, shipped_sets
 from sb3_distill.distilled_policy import DistilledPolicy
 from sb3_distill.evaluation import Evaluation, evaluate_learners
 from sb3_distill.folding import can_fold

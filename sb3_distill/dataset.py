@@ -1,41 +1,29 @@
-"""The synthetic dataset: what is learned, and its file."""
+"""The synthetic dataset: what is learned."""
 
-import hashlib
-import json
 import os
-import re
 from collections.abc import Callable, Mapping
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import safetensors
 import torch as th
 from gymnasium import spaces
-from safetensors.torch import save
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from sb3_distill.dataset_info import DatasetInfo, Normalization, Statistics
+from sb3_distill.dataset_file import DatasetError, check_path, find, flatten, read, take, unflatten, write
+from sb3_distill.dataset_info import DatasetInfo, Normalization
 from sb3_distill.encoder import Encoder
 from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
 from sb3_distill.learners import Learners
 from sb3_distill.spaces import Json, difference, n_outputs, preprocessed_shape
 from sb3_distill.wrappers import hint
 
-FORMAT = "sb3-distill/dataset"
-FORMAT_VERSION = 1
 LOG_STD_BOUNDS = (-3.0, 2.0)
 """Bounds of a learned log-std: unbounded, exploration collapses before the task is solved."""
 
 
 LOG_SCALE_BOUNDS = (-4.0, 2.0)
 """Bounds of the logarithm of the learned weights of observations."""
-
-
-class DatasetError(ValueError):
-    """A dataset file that cannot be used; the message says why."""
 
 
 class SyntheticDataset(nn.Module):
@@ -194,20 +182,11 @@ class SyntheticDataset(nn.Module):
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         tensors |= {f"statistics.{name}": value.detach().cpu().contiguous() for name, value in self.statistics.items()}
         if self.info.normalization is not None:
-            tensors |= _flatten("obs_mean", self.info.normalization.mean) | _flatten("obs_var", self.info.normalization.var)
+            tensors |= flatten("obs_mean", self.info.normalization.mean) | flatten("obs_var", self.info.normalization.var)
         if tensors.pop("log_input_scale", None) is not None:
             tensors["obs_scale"] = self.input_scale.detach().cpu()
         own = {} if self.encoder is None else {"encoder_kinds": self.encoder.kinds}
-        info = json.dumps({**self.info.to_json(), **own}, sort_keys=True)
-        metadata = {
-            "format": FORMAT,
-            "format_version": str(FORMAT_VERSION),
-            "sha256": _digest(tensors, info),
-            "info": info,
-        }
-        scratch = path.with_name(path.name + ".part")
-        scratch.write_bytes(save(tensors, metadata))
-        os.replace(scratch, path)
+        write(path, tensors, {**self.info.to_json(), **own})
 
     @classmethod
     def load(cls, name_or_path: "str | os.PathLike[str]", device: th.device | str = "cpu") -> "SyntheticDataset":
@@ -219,28 +198,9 @@ class SyntheticDataset(nn.Module):
         :raises DatasetError: if the file is damaged, of a newer format, or not consistent
         """
         path = find(name_or_path)
-        metadata, tensors = _read(path)
-        if metadata.get("format") != FORMAT:
-            raise DatasetError(f"{path} is a safetensors file, but not one of sb3-distill")
+        info, tensors = read(path)
         try:
-            version = int(metadata["format_version"])
-        except (KeyError, ValueError):
-            raise DatasetError(f"{path} does not say its format version") from None
-        if version < 1:
-            raise DatasetError(f"{path} has format version {version}")
-        if version > FORMAT_VERSION:
-            raise DatasetError(
-                f"{path} has format version {version}, this sb3-distill reads up to {FORMAT_VERSION}: upgrade sb3-distill"
-            )
-        if metadata.get("sha256") != _digest(tensors, metadata.get("info", "")):
-            raise DatasetError(f"{path} is damaged: its contents do not match their checksum")
-        for name, value in tensors.items():
-            if value.dtype != th.float32 and not name.startswith("obs_"):
-                raise DatasetError(f"{path}: `{name}` has dtype {value.dtype}, expected torch.float32")
-            if not value.isfinite().all():
-                raise DatasetError(f"{path}: `{name}` contains NaN or infinite values")
-        try:
-            return cls._from_file(json.loads(metadata["info"]), tensors).to(device)
+            return cls._from_file(info, tensors).to(device)
         except DatasetError as error:
             raise DatasetError(f"{path}: {error}") from None
         except (KeyError, TypeError, ValueError) as error:
@@ -250,7 +210,7 @@ class SyntheticDataset(nn.Module):
     def _from_file(cls, data: Json, tensors: dict[str, th.Tensor]) -> "SyntheticDataset":
         data = dict(data)
         kinds = data.pop("encoder_kinds", {})
-        mean, var = _unflatten("obs_mean", tensors), _unflatten("obs_var", tensors)
+        mean, var = unflatten("obs_mean", tensors), unflatten("obs_var", tensors)
         scale = tensors["obs_scale"].numpy() if "obs_scale" in tensors else None
         info = DatasetInfo.from_json(data, None if mean is None or var is None else (mean, var), scale)
         if info.inner_loop["name"] not in INNER_LOOPS:
@@ -258,7 +218,7 @@ class SyntheticDataset(nn.Module):
         inner_loop = make_inner_loop(**info.inner_loop)
         initial = inner_loop.initial_parameters()
         width, shape = n_outputs(info.action_space), preprocessed_shape(info.observation_space)
-        labels = _take(tensors, "labels", (None, width))
+        labels = take(tensors, "labels", (None, width))
         k = labels.shape[0]
         if k < 1:
             raise DatasetError("`labels` has no instances")
@@ -266,11 +226,11 @@ class SyntheticDataset(nn.Module):
             raise DatasetError("`log_std` must be there for a Box action space, and for no other")
         _check_normalization(info)
         if isinstance(shape, dict):
-            observations: Any = {key: _take(tensors, f"observations.{key}", (k, *shape[key])) for key in shape}
+            observations: Any = {key: take(tensors, f"observations.{key}", (k, *shape[key])) for key in shape}
         else:
-            observations = _take(tensors, "observations", (k, *shape))
-        learned = {name: _take(tensors, name, tuple(value.shape)) for name, value in initial.items()}
-        log_std = _take(tensors, "log_std", (width,)) if "log_std" in tensors else None
+            observations = take(tensors, "observations", (k, *shape))
+        learned = {name: take(tensors, name, tuple(value.shape)) for name, value in initial.items()}
+        log_std = take(tensors, "log_std", (width,)) if "log_std" in tensors else None
         prefix = "statistics."
         statistics = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         prefix = "encoder."
@@ -295,69 +255,6 @@ def _other_version(env_id: str | None) -> str:
     return f"; it was made on {env_id}, and versions of a task may show different observations" if several else ""
 
 
-def check_path(path: str | os.PathLike[str]) -> Path:
-    """
-    Whether a dataset can be written there; what takes long asks before.
-
-    :param path: of a file; its folder is made if missing
-    :return: the path
-    :raises ValueError: if it does not end in ``.safetensors``, or is a folder
-    :raises OSError: if its folder cannot be made
-    """
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        raise ValueError(f"a dataset file must be called *.safetensors, got {path}")
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a dataset file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def shipped_sets() -> list[str]:
-    """Names of the sets that come with the package."""
-    folder = resources.files("sb3_distill.datasets")
-    names = [entry.name for entry in folder.iterdir() if entry.name.endswith(".safetensors")]
-    names = [name.removesuffix(".safetensors").replace("--", "/") for name in names]
-    return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
-
-
-def find(name_or_path: str | os.PathLike[str]) -> Path:
-    """
-    :param name_or_path: a path or the name of a shipped set, see ``SyntheticDataset.load``
-    :return: the path of the file
-    :raises FileNotFoundError: if there is none
-    """
-    if isinstance(name_or_path, str) and not name_or_path.endswith(".safetensors"):
-        path = Path(str(resources.files("sb3_distill.datasets"))) / f"{name_or_path.replace('/', '--')}.safetensors"
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"no shipped dataset is called {name_or_path!r} (a path must end in .safetensors); "
-                f"shipped are {', '.join(shipped_sets()) or 'none'}"
-            )
-        return path
-    path = Path(name_or_path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no dataset file {path}")
-    return path
-
-
-def _read(path: Path) -> tuple[dict[str, str], dict[str, th.Tensor]]:
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
-    except (safetensors.SafetensorError, OSError) as error:
-        raise DatasetError(f"{path} is not a readable safetensors file (truncated, damaged or renamed): {error}") from error
-
-
-def _digest(tensors: Mapping[str, th.Tensor], info: str) -> str:
-    sha = hashlib.sha256(info.encode())
-    for name in sorted(tensors):
-        value = tensors[name]
-        sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        sha.update(value.contiguous().numpy().tobytes())
-    return sha.hexdigest()
-
-
 def _check_normalization(info: DatasetInfo) -> None:
     normalization, space = info.normalization, info.observation_space
     if normalization is None:
@@ -375,26 +272,3 @@ def _check_normalization(info: DatasetInfo) -> None:
                 raise DatasetError(f"`{name}` has shape {array.shape}, the observations have {shape}")
             if name == "obs_var" and (array < 0).any():
                 raise DatasetError("`obs_var` has negative entries")
-
-
-def _take(tensors: Mapping[str, th.Tensor], name: str, shape: tuple[int | None, ...]) -> th.Tensor:
-    if name not in tensors:
-        raise DatasetError(f"`{name}` is missing")
-    found = tuple(tensors[name].shape)
-    if len(found) != len(shape) or any(want not in (None, got) for want, got in zip(shape, found, strict=True)):
-        wanted = tuple("k" if size is None else size for size in shape)
-        raise DatasetError(f"`{name}` has shape {found}, expected {wanted}")
-    return tensors[name]
-
-
-def _flatten(name: str, statistics: Statistics) -> dict[str, th.Tensor]:
-    if isinstance(statistics, dict):
-        return {f"{name}.{key}": th.as_tensor(value) for key, value in statistics.items()}
-    return {name: th.as_tensor(statistics)}
-
-
-def _unflatten(name: str, tensors: Mapping[str, th.Tensor]) -> Statistics | None:
-    if name in tensors:
-        return tensors[name].numpy()
-    found = {key.removeprefix(f"{name}."): value.numpy() for key, value in tensors.items() if key.startswith(f"{name}.")}
-    return found or None

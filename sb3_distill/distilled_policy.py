@@ -17,7 +17,8 @@ from torch import nn
 
 from sb3_distill import wrappers
 from sb3_distill.action_distribution import ActionDistribution
-from sb3_distill.dataset import DatasetError, SyntheticDataset
+from sb3_distill.dataset import SyntheticDataset
+from sb3_distill.dataset_file import DatasetError
 from sb3_distill.dataset_info import Normalization
 from sb3_distill.folding import fold
 from sb3_distill.learners import Learners

@@ -13,7 +13,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from sb3_distill import plotting, zoo
 from sb3_distill.atari.vec_env import AtariVecEnv, is_atari
 from sb3_distill.dagger import DAgger, clone
-from sb3_distill.dataset import SyntheticDataset, check_path
+from sb3_distill.dataset import SyntheticDataset
+from sb3_distill.dataset_file import check_path
 from sb3_distill.expert import Expert, statistics_beside
 from sb3_distill.rollback import rollback
 from sb3_distill.vec_env import import_plugin, make_vec_env

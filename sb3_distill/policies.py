@@ -5,7 +5,8 @@ from typing import Any
 
 from stable_baselines3.common.policies import BasePolicy
 
-from sb3_distill.dataset import DatasetError, SyntheticDataset
+from sb3_distill.dataset import SyntheticDataset
+from sb3_distill.dataset_file import DatasetError
 from sb3_distill.dataset_info import policy_kwargs_from_json
 from sb3_distill.ppmo.policies import POLICIES
 
