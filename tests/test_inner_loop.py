@@ -9,11 +9,12 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
 from sb3_distill import initialization
-from sb3_distill.inner_loop import GradientSteps, RidgeHead, autograd_step, make_inner_loop, train
+from sb3_distill.inner_loop import GradientSteps, autograd_step, make_inner_loop, train
 from sb3_distill.learner_distribution import LearnerDistribution
 from sb3_distill.learners import Learners
 from sb3_distill.mlp_step import gradient_step
 from sb3_distill.networks import Network, actor_of
+from sb3_distill.ridge_head import RidgeHead
 from sb3_distill.roles import ROLES, role_of_parameters
 from sb3_distill.stacked import StackedNetwork, stack_parameters
 
