@@ -10,7 +10,7 @@ PPO, and what it cost.
 
 A level starts from what the one above has learned, the first of `--levels` from nothing; of several ways to a level the best
 stays in the table. A run can be cut off at any moment and goes on from its last checkpoint in runs/table2-<game>-<levels>, or
-`--folder`; datasets, results and checkpoints lie there.
+`--folder`; datasets, results and checkpoints lie there. With fewer `--timesteps` than it has a run is scored as it is.
 """
 
 import argparse
@@ -30,7 +30,8 @@ from suite import RUNS
 from sb3_distill import PPMO, make_vec_env
 from sb3_distill.atari.vec_env import AtariVecEnv
 from sb3_distill.checkpoints import Checkpoints, resume
-from sb3_distill.rollback import read_results, rollback, score_level
+from sb3_distill.rollback import carry_critic, critic_path, read_results, rollback, score_level
+from sb3_distill.zoo import literal
 
 # Paper: RL, l = 4, 3, 2, 1, full distillation; instances.
 GAMES: dict[str, tuple[tuple[float | None, ...], int]] = {
@@ -78,33 +79,48 @@ def settings_of_the_end(game: str) -> dict[str, Any]:
     return {**rates, "ent_coef": 0.001}
 
 
-def run(game: str, levels: list[int], timesteps: int, folder: Path, device: str, minutes: float) -> None:
+def run(
+    game: str, levels: list[int], timesteps: int, folder: Path, device: str, minutes: float, changes: dict[str, Any]
+) -> None:
     make = partial(make_env, game)
     found = rollback(
         "CnnPolicy", lambda: VecNormalize(make(N_ENVS), norm_obs=False), levels, timesteps, folder, *EVALUATED,
-        make, minutes, device=device, **settings_of(game),
+        make, minutes, device=device, **{**settings_of(game), **changes},
     )  # fmt: skip
     for level, entry in found.items():
         keep(f"{game}/{level}", entry)
 
 
-def finish(game: str, levels: list[int], timesteps: int, folder: Path, device: str) -> None:
-    """Go on from the last checkpoint of the last level, which need not have been scored, and put the result in its place."""
-    level, changes = levels[-1], settings_of_the_end(game)
+def finish(game: str, levels: list[int], timesteps: int, folder: Path, device: str, changes: dict[str, Any]) -> None:
+    """
+    Go on with the last level and put the result in its place: from its last checkpoint, whether it has been scored or not, or
+    if there is none from its files, as they come from another machine.
+    """
+    level, changes = levels[-1], {**settings_of_the_end(game), **changes}
     env, own = VecNormalize(make_env(game, N_ENVS), norm_obs=False), folder / f"l{level}-finish"
+    known = read_results(folder).get(str(level), {})
     model = resume(PPMO, own, env, device=device)
     if model is None:
         model = resume(PPMO, folder / f"l{level}", env, device=device, **changes)
+        if model is None:
+            settings = {
+                name: value for name, value in settings_of(game).items() if name not in ("n_instances", "dataset_init")
+            }
+            start = dict(encoder_layers=level, initial_dataset=str(folder / f"l{level}.safetensors"))
+            model = PPMO("CnnPolicy", env, device=device, **start, **{**settings, **changes})
+            carry_critic(model, critic_path(folder, level))
+            model.num_timesteps, model.learning_seconds = known["level_timesteps"], known["seconds"]
         model.steps_before, model.num_timesteps = model.num_timesteps, 0
     if (left := timesteps - model.num_timesteps) > 0:
         model.learn(left, Checkpoints(own, 3.0), reset_num_timesteps=False)
     env.close()
     above = None if len(levels) == 1 else levels[-2]
+    before = {"device": known["device"]} if "device" in known else {}
     score_level(
         model, level, above, folder, *EVALUATED, partial(make_env, game), steps_before=model.steps_before,
-        finish={"timesteps": model.num_timesteps, **changes},
+        finish={"timesteps": model.num_timesteps, "device": str(model.device), **changes}, **before,
     )  # fmt: skip
-    shutil.rmtree(folder / f"l{level}")
+    shutil.rmtree(folder / f"l{level}", ignore_errors=True)
     own.rename(folder / f"l{level}")
     for each, entry in read_results(folder).items():
         keep(f"{game}/{each}", entry)
@@ -135,7 +151,8 @@ def show() -> None:
             ratio = f" ({entry['sampled']['mean'] / own['sampled']['mean']:.2f})" if own and level < LEVELS[0] else ""
             mean, std = entry["sampled"]["mean"], entry["sampled"]["std"]
             scores.append(f"{mean:,.0f} ± {std:,.0f}{ratio}" if abs(mean) >= 100 else f"{mean:.1f} ± {std:.1f}{ratio}")
-            costs.append(f"{entry['timesteps'] / 1e6:.2f} M steps, {entry['seconds'] / 60:.0f} min")
+            where = "" if entry["device"] == "cpu" else " GPU"
+            costs.append(f"{entry['timesteps'] / 1e6:.2f} M steps, {entry['seconds'] / 60:.0f} min{where}")
         table.add_row(game, "paper", *("-" if value is None else f"{value:,g}" for value in paper))
         table.add_row("", "sampled", *scores)
         table.add_row("", "in all; this level", *costs)
@@ -152,17 +169,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--minutes", type=float, default=3.0, help="between checkpoints")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--params", nargs="*", default=[], metavar="NAME:VALUE", help="of PPMO, instead of those here")
     parser.add_argument("--show", action="store_true", help="only show the table")
     options = parser.parse_args()
     th.set_num_threads(options.threads)
     RUNS.mkdir(exist_ok=True)
+    changes = {name: literal(value) for name, value in (pair.split(":", 1) for pair in options.params)}
     if not options.show:
         for game in options.games:
             folder = options.folder or RUNS / f"table2-{game}-{'-'.join(map(str, options.levels))}"
             if options.finish is None:
-                run(game, options.levels, options.timesteps, folder, options.device, options.minutes)
+                run(game, options.levels, options.timesteps, folder, options.device, options.minutes, changes)
             else:
-                finish(game, options.levels, options.finish, folder, options.device)
+                finish(game, options.levels, options.finish, folder, options.device, changes)
     show()
 
 

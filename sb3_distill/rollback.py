@@ -107,7 +107,7 @@ def score_level(
     path, dataset = folder / f"l{level}.safetensors", model.dataset
     dataset.save(path)
     critic = critic_of(model.policy).named_parameters()
-    save_file({name: value.detach().cpu().contiguous() for name, value in critic}, _critic_path(folder, level))
+    save_file({name: value.detach().cpu().contiguous() for name, value in critic}, critic_path(folder, level))
     dataset.info.scores = {
         name: evaluate_learners(
             dataset, eval_learners, eval_episodes, name == "greedy", env=eval_env, seed=0,
@@ -179,7 +179,7 @@ def _distil(
                 kwargs = {name: value for name, value in kwargs.items() if name != "dataset_init"}
             model = PPMO(policy, env, encoder_layers=level, encoder_from=start, **kwargs)
             if above is not None:
-                _carry_critic(model, _critic_path(folder, above))
+                carry_critic(model, critic_path(folder, above))
         _write(folder / RUN, run)
         left = total_timesteps - model.num_timesteps
         if left > 0:
@@ -189,14 +189,20 @@ def _distil(
         env.close()
 
 
-def _critic_path(folder: Path, level: int) -> Path:
+def critic_path(folder: Path, level: int) -> Path:
+    """Where the critic of a level is, see ``rollback``."""
     return folder / f"l{level}-critic.safetensors"
 
 
 @th.no_grad()
-def _carry_critic(model: PPMO, path: Path) -> None:
-    """The critic knows the task, whatever the level. What it is scaled by goes along in the dataset."""
-    if not path.exists():  # only the dataset was taken here
+def carry_critic(model: PPMO, path: Path) -> None:
+    """
+    The critic knows the task, whatever the level. What it is scaled by goes along in the dataset.
+
+    :param model: whose critic is changed
+    :param path: of another one of the same shape, see ``critic_path``; if there is none, nothing happens
+    """
+    if not path.exists():
         return
     known, trained = load_file(path), {id(value) for value in model._critic.parameters}
     for name, own in critic_of(model.policy).named_parameters():
