@@ -91,18 +91,22 @@ def run(
         keep(f"{game}/{level}", entry)
 
 
-def finish(game: str, levels: list[int], timesteps: int, folder: Path, device: str, changes: dict[str, Any]) -> None:
+def finish(
+    game: str, levels: list[int], timesteps: int, folder: Path, device: str, minutes: float, changes: dict[str, Any]
+) -> None:
     """
     Go on with the last level and put the result in its place: from its last checkpoint, whether it has been scored or not, or
     if there is none from its files, as they come from another machine.
     """
     level, changes = levels[-1], {**settings_of_the_end(game), **changes}
-    env, own = VecNormalize(make_env(game, N_ENVS), norm_obs=False), folder / f"l{level}-finish"
-    known = read_results(folder).get(str(level), {})
-    model = resume(PPMO, own, env, device=device)
+    known, own = read_results(folder).get(str(level)), folder / f"l{level}-finish"
+    env = VecNormalize(make_env(game, N_ENVS), norm_obs=False)
+    model = resume(PPMO, own, env, device=device, **changes)
     if model is None:
         model = resume(PPMO, folder / f"l{level}", env, device=device, **changes)
         if model is None:
+            if known is None:
+                raise SystemExit(f"{folder} has nothing of level {level} to go on from")
             settings = {
                 name: value for name, value in settings_of(game).items() if name not in ("n_instances", "dataset_init")
             }
@@ -112,16 +116,14 @@ def finish(game: str, levels: list[int], timesteps: int, folder: Path, device: s
             model.num_timesteps, model.learning_seconds = known["level_timesteps"], known["seconds"]
         model.steps_before, model.num_timesteps = model.num_timesteps, 0
     if (left := timesteps - model.num_timesteps) > 0:
-        model.learn(left, Checkpoints(own, 3.0), reset_num_timesteps=False)
+        model.learn(left, Checkpoints(own, minutes), reset_num_timesteps=False)
     env.close()
-    above = None if len(levels) == 1 else levels[-2]
-    before = {"device": known["device"]} if "device" in known else {}
     score_level(
-        model, level, above, folder, *EVALUATED, partial(make_env, game), steps_before=model.steps_before,
-        finish={"timesteps": model.num_timesteps, "device": str(model.device), **changes}, **before,
+        model, level, None if len(levels) == 1 else levels[-2], folder, *EVALUATED, partial(make_env, game),
+        steps_before=model.steps_before,
+        finish={"timesteps": model.num_timesteps, "device before": known and known.get("device"), **changes},
     )  # fmt: skip
-    shutil.rmtree(folder / f"l{level}", ignore_errors=True)
-    own.rename(folder / f"l{level}")
+    shutil.rmtree(folder / f"l{level}", ignore_errors=True)  # from here on the level is as it is
     for each, entry in read_results(folder).items():
         keep(f"{game}/{each}", entry)
 
@@ -151,7 +153,8 @@ def show() -> None:
             ratio = f" ({entry['sampled']['mean'] / own['sampled']['mean']:.2f})" if own and level < LEVELS[0] else ""
             mean, std = entry["sampled"]["mean"], entry["sampled"]["std"]
             scores.append(f"{mean:,.0f} ± {std:,.0f}{ratio}" if abs(mean) >= 100 else f"{mean:.1f} ± {std:.1f}{ratio}")
-            where = "" if entry["device"] == "cpu" else " GPU"
+            devices = {entry.get("device", "cpu"), entry.get("finish", {}).get("device before") or entry.get("device", "cpu")}
+            where = "" if devices == {"cpu"} else " CPU and GPU" if "cpu" in devices else " GPU"
             costs.append(f"{entry['timesteps'] / 1e6:.2f} M steps, {entry['seconds'] / 60:.0f} min{where}")
         table.add_row(game, "paper", *("-" if value is None else f"{value:,g}" for value in paper))
         table.add_row("", "sampled", *scores)
@@ -181,7 +184,7 @@ def main() -> None:
             if options.finish is None:
                 run(game, options.levels, options.timesteps, folder, options.device, options.minutes, changes)
             else:
-                finish(game, options.levels, options.finish, folder, options.device, changes)
+                finish(game, options.levels, options.finish, folder, options.device, options.minutes, changes)
     show()
 
 

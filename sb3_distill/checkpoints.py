@@ -70,7 +70,7 @@ def save(model: BaseAlgorithm, folder: str | os.PathLike[str]) -> Path:
         env.save(str(part / STATISTICS))
     shutil.rmtree(path, ignore_errors=True)
     part.replace(path)
-    for old in _found(folder)[2:]:
+    for old in found(folder)[2:]:
         shutil.rmtree(old)
     return path
 
@@ -84,8 +84,8 @@ def resume(algorithm: type[BaseAlgorithm], folder: str | os.PathLike[str], env: 
     :return: the model of the latest checkpoint that can be read; ``None`` if there is no checkpoint
     :raises ValueError: if there are some and none can be read
     """
-    normalizer, found = unwrap_vec_normalize(env), _found(folder)
-    for path in found:
+    normalizer, paths = unwrap_vec_normalize(env), found(folder)
+    for path in paths:
         if not _is_whole(path):
             continue
         if normalizer is not None:
@@ -96,15 +96,18 @@ def resume(algorithm: type[BaseAlgorithm], folder: str | os.PathLike[str], env: 
             for name in ("obs_rms", "ret_rms") if saved.norm_obs else ("ret_rms",):
                 setattr(normalizer, name, getattr(saved, name))
         return algorithm.load(path / MODEL, env, **kwargs)
-    if found:
+    if paths:
         raise ValueError(f"none of the checkpoints in {folder} can be read: delete them to start anew")
     return None
 
 
-def _found(folder: str | os.PathLike[str]) -> list[Path]:
-    """Checkpoints, the latest first."""
-    paths = Path(folder).iterdir() if Path(folder).is_dir() else []
-    return sorted((path for path in paths if path.name.isdigit()), reverse=True)
+def found(folder: str | os.PathLike[str]) -> list[Path]:
+    """
+    :param folder: of the checkpoints of a run
+    :return: them, the latest first
+    """
+    entries = Path(folder).iterdir() if Path(folder).is_dir() else []
+    return sorted((path for path in entries if path.name.isdigit()), reverse=True)
 
 
 def _is_whole(path: Path) -> bool:

@@ -91,7 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--grid", help="evaluate on each cell of a grid: table1, random64, or a JSON file of learner distributions by name"
     )
-    command.add_argument("--device", default="cpu", help="of the learners: cpu, cuda or auto (default: cpu)")
+    command.add_argument(
+        "--device", default="cpu", help="of the learners: cpu, or auto for a GPU if there is one (default: cpu)"
+    )
     command.add_argument("-o", "--output", type=Path, help="heat map of the grid (default: <name>-<grid>.png in this folder)")
 
     command = add("teach", _teach, "Teach one policy and save it as a plain Stable-Baselines3 zip.")

@@ -139,15 +139,18 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
     :param policy: alias or class of the policy; ``None`` for the one that the dataset names
     :param policy_kwargs: its arguments
     :param grid: evaluate on each cell of a grid of learner distributions, see ``grids.load_grid``
-    :param device: of the learners, ``"auto"`` for a GPU if there is one: faster where they have convolutions, not where they
-        are small
+    :param device: of the learners; ``"auto"`` or ``"cuda"`` for a GPU if there is one: faster where they have convolutions,
+        not where they are small
     :return: returns per learner and episode; with a ``grid`` one evaluation for each cell, by name
     :raises DatasetError: if the environment's spaces are not those of the dataset
-    :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1, or ``env`` is not a function
+    :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1, ``env`` is not a function, or there is no such device
     """
     if n_learners < 1 or n_episodes < 1:
         raise ValueError(f"`n_learners` and `n_episodes` must be at least 1, got {n_learners} and {n_episodes}")
-    device = get_device(device)
+    try:
+        device = get_device(device)
+    except RuntimeError as error:
+        raise ValueError(f"`device` must be cpu, cuda, auto or another one of PyTorch's, got {device!r}") from error
     if isinstance(dataset, SyntheticDataset):
         dataset = copy.deepcopy(dataset).to(device)
     else:

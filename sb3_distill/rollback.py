@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch as th
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
-from sb3_distill.checkpoints import Checkpoints, resume
+from sb3_distill.checkpoints import Checkpoints, found, resume
 from sb3_distill.evaluation import evaluate_learners
 from sb3_distill.networks import critic_of
 from sb3_distill.ppmo import PPMO
@@ -74,7 +75,7 @@ def rollback(
             raise ValueError(
                 f"{folder} holds a level {level} that came from level {known['above']}, not {above}: take another"
             )
-        can_go_on = (folder / f"l{level}").is_dir() and all(int(other) >= level for other in results)
+        can_go_on = found(folder / f"l{level}") and all(int(other) >= level for other in results)
         if known is None or (can_go_on and known["level_timesteps"] < total_timesteps):
             model = _distil(policy, make_env, level, above, total_timesteps, folder, run, minutes, progress_bar, kwargs)
             score_level(model, level, above, folder, eval_learners, eval_episodes, eval_env, progress_bar)
@@ -107,7 +108,7 @@ def score_level(
     path, dataset = folder / f"l{level}.safetensors", model.dataset
     dataset.save(path)
     critic = critic_of(model.policy).named_parameters()
-    save_file({name: value.detach().cpu().contiguous() for name, value in critic}, critic_path(folder, level))
+    _write(critic_path(folder, level), save({name: value.detach().cpu().contiguous() for name, value in critic}))
     dataset.info.scores = {
         name: evaluate_learners(
             dataset, eval_learners, eval_episodes, name == "greedy", env=eval_env, seed=0,
@@ -121,10 +122,10 @@ def score_level(
         **dataset.info.scores, "above": above, "timesteps": dataset.info.timesteps, "level_timesteps": steps,
         "iterations": steps // (model.n_steps * model.n_envs), "seconds": model.learning_seconds,
         "run": _read(folder / RUN),
-        "device": str(model.device) if model.device.type == "cpu" else th.cuda.get_device_name(model.device),
+        "device": th.cuda.get_device_name(model.device) if model.device.type == "cuda" else str(model.device),
         "threads": th.get_num_threads(), **facts,
     }  # fmt: skip
-    _write(folder / RESULTS, {**read_results(folder), str(level): entry})
+    _write_json(folder / RESULTS, {**read_results(folder), str(level): entry})
 
 
 def _describe(policy: Any, make_env: Callable[[], VecEnv], kwargs: dict[str, Any]) -> dict[str, str]:
@@ -180,7 +181,7 @@ def _distil(
             model = PPMO(policy, env, encoder_layers=level, encoder_from=start, **kwargs)
             if above is not None:
                 carry_critic(model, critic_path(folder, above))
-        _write(folder / RUN, run)
+        _write_json(folder / RUN, run)
         left = total_timesteps - model.num_timesteps
         if left > 0:
             model.learn(left, Checkpoints(checkpoints, minutes), reset_num_timesteps=False, progress_bar=progress_bar)
@@ -201,10 +202,15 @@ def carry_critic(model: PPMO, path: Path) -> None:
 
     :param model: whose critic is changed
     :param path: of another one of the same shape, see ``critic_path``; if there is none, nothing happens
+    :raises ValueError: if it cannot be read
     """
     if not path.exists():
         return
-    known, trained = load_file(path), {id(value) for value in model._critic.parameters}
+    try:
+        known = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} cannot be read ({error}): without it the critic is learned anew") from error
+    trained = {id(value) for value in model._critic.parameters}
     for name, own in critic_of(model.policy).named_parameters():
         if id(own) in trained:  # else it is the encoder's
             own.copy_(known[name])
@@ -219,8 +225,13 @@ def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    _write(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    """The file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(content, indent=2) + "\n")
+    part.write_bytes(content)
     part.replace(path)

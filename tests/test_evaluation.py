@@ -58,6 +58,11 @@ def test_numbers_must_be_positive(learners, episodes):
         evaluate_learners(simplex_dataset(1, 10.0), learners, episodes)
 
 
+def test_there_must_be_such_a_device():
+    with pytest.raises(ValueError, match="`device` must be cpu, cuda, auto .*, got 'toaster'"):
+        evaluate_learners(simplex_dataset(1, 10.0), 1, 1, device="toaster")
+
+
 @pytest.mark.parametrize(
     "variant, column", [("wide-steps", "xe"), ("wide-steps", "random-l"), ("wide", "xe-1"), ("wide-sgd", "random-h")]
 )

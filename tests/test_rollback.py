@@ -78,6 +78,9 @@ def test_the_critic_goes_along(tmp_path):
     finally:
         PPMO.learn = learn
     assert (elsewhere / "l2.safetensors").read_bytes() == known
+    (elsewhere / "l2-critic.safetensors").write_bytes(b"cut off")
+    with pytest.raises(ValueError, match="l2-critic.safetensors cannot be read .* the critic is learned anew"):
+        rollback("MlpPolicy", environment, [2, 1], 1_000, elsewhere, 1, 1, **SMALL)
     assert all(own.equal(known) for own, known in zip(kept["critic"], above._critic.parameters, strict=True))
 
 
