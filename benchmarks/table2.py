@@ -118,10 +118,13 @@ def finish(
     if (left := timesteps - model.num_timesteps) > 0:
         model.learn(left, Checkpoints(own, minutes), reset_num_timesteps=False)
     env.close()
+    before = known.get("device") if known else None
+    facts: dict[str, Any] = {"finish": {"timesteps": model.num_timesteps, "device before": before, **changes}}
+    if before not in (None, str(model.device)):
+        facts["seconds_in_all"] = None
     score_level(
         model, level, None if len(levels) == 1 else levels[-2], folder, *EVALUATED, partial(make_env, game),
-        steps_before=model.steps_before,
-        finish={"timesteps": model.num_timesteps, "device before": known and known.get("device"), **changes},
+        steps_before=model.steps_before, **facts,
     )  # fmt: skip
     shutil.rmtree(folder / f"l{level}", ignore_errors=True)  # from here on the level is as it is
     for each, entry in read_results(folder).items():

@@ -17,7 +17,7 @@ from table2 import GAMES, LEVELS, settings_of
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     runs, teach = read("table2"), read("atari_speed")["teach_seconds"]["build and teach"]
-    table = Table(title=f"Cost on this machine; teaching an agent takes {teach:.2f} s")
+    table = Table(title=f"Cost; teaching an agent takes {teach:.2f} s")
     columns = (
         "",
         "layers in the encoder",
@@ -25,22 +25,22 @@ def main() -> None:
         "iterations",
         "million steps",
         "datapoints",
-        "hours",
+        "on",
+        "hours in all",
         "pays from",
     )
     for column in columns:
         table.add_column(column, justify="right" if column else "left")
     told = {}
     for game in GAMES:
-        above, seconds = None, 0.0
+        agent = runs.get(f"{game}/{LEVELS[0]}")
         for level in LEVELS:
             entry = runs.get(f"{game}/{level}")
             if entry is None:
                 continue
-            # A level costs what those above it cost too, unless it was started from nothing.
-            seconds = entry["seconds"] + (seconds if entry["above"] == above and above is not None else 0.0)
-            above, agent = level, runs.get(f"{game}/{LEVELS[0]}")
-            n_from = math.ceil(seconds / (agent["seconds"] - teach)) if agent and level < LEVELS[0] else None
+            seconds = entry.get("seconds_in_all")  # with the levels that it started from, unless they had another device
+            comparable = agent and seconds and level < LEVELS[0] and entry["device"] == agent["device"]
+            n_from = math.ceil(seconds / (agent["seconds"] - teach)) if comparable else None
             steps, n_epochs = entry["level_timesteps"], settings_of(game)["n_epochs"]
             told[f"{game}/{level}"] = {
                 "seconds_per_iteration": entry["seconds"] / entry["iterations"], "iterations": entry["iterations"],
@@ -48,8 +48,8 @@ def main() -> None:
             }  # fmt: skip
             table.add_row(
                 game, str(level), f"{entry['seconds'] / entry['iterations']:.2f}", f"{entry['iterations']:,}",
-                f"{steps / 1e6:.2f}", f"{steps * n_epochs:,}", f"{seconds / 3600:.2f}",
-                "-" if n_from is None else f"{n_from} agents",
+                f"{steps / 1e6:.2f}", f"{steps * n_epochs:,}", entry["device"],
+                "-" if seconds is None else f"{seconds / 3600:.2f}", "-" if n_from is None else f"{n_from} agents",
             )  # fmt: skip
     write("table3", told)
     Console(width=130).print(table)

@@ -54,7 +54,8 @@ def rollback(
     :param minutes: between checkpoints
     :param progress_bar: show one
     :param kwargs: further arguments of ``PPMO``
-    :return: for each level, by its number as text: scores, environment steps in all, iterations and seconds of this level
+    :return: for each level, by its number as text: scores, environment steps in all, iterations and seconds of this level, and
+        seconds in all where every level was learned on this device
     :raises ValueError: if levels do not fall or are below 0, a number is below 1, or the folder holds another ladder
     """
     if not levels or min(levels) < 0 or any(low >= high for high, low in itertools.pairwise(levels)):
@@ -117,15 +118,19 @@ def score_level(
         for name in ("sampled", "greedy")
     }  # fmt: skip
     dataset.save(path)
-    steps = steps_before + model.num_timesteps
+    steps, results = steps_before + model.num_timesteps, read_results(folder)
+    device = th.cuda.get_device_name(model.device) if model.device.type == "cuda" else str(model.device)
+    before = {} if above is None else results.get(str(above), {})
+    in_all = 0.0 if above is None else before.get("seconds_in_all") if before.get("device") == device else None
     entry = {
         **dataset.info.scores, "above": above, "timesteps": dataset.info.timesteps, "level_timesteps": steps,
         "iterations": steps // (model.n_steps * model.n_envs), "seconds": model.learning_seconds,
+        "seconds_in_all": None if in_all is None else in_all + model.learning_seconds,
         "run": _read(folder / RUN),
-        "device": th.cuda.get_device_name(model.device) if model.device.type == "cuda" else str(model.device),
+        "device": device,
         "threads": th.get_num_threads(), **facts,
     }  # fmt: skip
-    _write_json(folder / RESULTS, {**read_results(folder), str(level): entry})
+    _write_json(folder / RESULTS, {**results, str(level): entry})
 
 
 def _describe(policy: Any, make_env: Callable[[], VecEnv], kwargs: dict[str, Any]) -> dict[str, str]:
