@@ -61,12 +61,19 @@ SETTINGS: dict[str, Any] = dict(
 # Where something has to be seen, the encoder has more to learn.
 SEEING: dict[str, Any] = dict(n_steps=32, batch_size=256, n_epochs=3, encoder_learning_rate=5e-4, ent_coef=0.01)
 CHANGES: dict[str, dict[str, Any]] = {"Pong": SEEING, "SpaceInvaders": SEEING, "MsPacman": SEEING}
+# Where few points are far larger than the others (the mystery ship, ghosts), they are all that the critic sees.
+CLIPPED = {"SpaceInvaders": 1.0, "MsPacman": 1.0}
 N_ENVS = 64
 EVALUATED = (20, 5)
 
 
 def make_env(game: str, n_envs: int) -> VecEnv:
     return make_vec_env(f"{game}NoFrameskip-v4", n_envs, seed=0, vec_env_cls=AtariVecEnv)
+
+
+def learning_env(game: str) -> VecEnv:
+    """Rewards are scaled, then clipped: by default at 10, which happens to none."""
+    return VecNormalize(make_env(game, N_ENVS), norm_obs=False, clip_reward=CLIPPED.get(game, 10.0))
 
 
 def settings_of(game: str) -> dict[str, Any]:
@@ -82,10 +89,9 @@ def settings_of_the_end(game: str) -> dict[str, Any]:
 def run(
     game: str, levels: list[int], timesteps: int, folder: Path, device: str, minutes: float, changes: dict[str, Any]
 ) -> None:
-    make = partial(make_env, game)
     found = rollback(
-        "CnnPolicy", lambda: VecNormalize(make(N_ENVS), norm_obs=False), levels, timesteps, folder, *EVALUATED,
-        make, minutes, device=device, **{**settings_of(game), **changes},
+        "CnnPolicy", partial(learning_env, game), levels, timesteps, folder, *EVALUATED, partial(make_env, game), minutes,
+        device=device, **{**settings_of(game), **changes},
     )  # fmt: skip
     for level, entry in found.items():
         keep(f"{game}/{level}", entry)
@@ -100,7 +106,7 @@ def finish(
     """
     level, changes = levels[-1], {**settings_of_the_end(game), **changes}
     known, own = read_results(folder).get(str(level)), folder / f"l{level}-finish"
-    env = VecNormalize(make_env(game, N_ENVS), norm_obs=False)
+    env = learning_env(game)
     model = resume(PPMO, own, env, device=device, **changes)
     if model is None:
         model = resume(PPMO, folder / f"l{level}", env, device=device, **changes)

@@ -21,6 +21,8 @@ from sb3_distill.vec_env import env_origin
 from sb3_distill.wrappers import described, recorded_wrappers
 
 RESULTS, RUN = "rollback.json", "run.json"
+DEFAULT_CLIP = 10.0
+"""Of rewards that a ``VecNormalize`` has scaled."""
 
 
 def rollback(
@@ -145,7 +147,8 @@ def _describe(policy: Any, make_env: Callable[[], VecEnv], kwargs: dict[str, Any
             "wrappers": described(recorded_wrappers(env)),
             "normalisation": "none"
             if normalizer is None
-            else f"observations {normalizer.norm_obs}, rewards {normalizer.norm_reward}",
+            else f"observations {normalizer.norm_obs}, rewards {normalizer.norm_reward}"
+            + ("" if normalizer.clip_reward == DEFAULT_CLIP else f" up to {normalizer.clip_reward}"),
         }
     finally:
         env.close()
