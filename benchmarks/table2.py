@@ -61,8 +61,8 @@ SETTINGS: dict[str, Any] = dict(
 # Where something has to be seen, the encoder has more to learn.
 SEEING: dict[str, Any] = dict(n_steps=32, batch_size=256, n_epochs=3, encoder_learning_rate=5e-4, ent_coef=0.01)
 CHANGES: dict[str, dict[str, Any]] = {"Pong": SEEING, "SpaceInvaders": SEEING, "MsPacman": SEEING}
-# Where few points are far larger than the others (the mystery ship, ghosts), they are all that the critic sees.
-CLIPPED = {"SpaceInvaders": 1.0, "MsPacman": 1.0}
+# Where few points are far larger than the others (the mystery ship, ghosts), they are clipped after scaling.
+CLIPPED: dict[str, dict[str, Any]] = {game: dict(clip_reward=1.0) for game in ("SpaceInvaders", "MsPacman")}
 N_ENVS = 64
 EVALUATED = (20, 5)
 
@@ -72,8 +72,7 @@ def make_env(game: str, n_envs: int) -> VecEnv:
 
 
 def learning_env(game: str) -> VecEnv:
-    """Rewards are scaled, then clipped: by default at 10, which happens to none."""
-    return VecNormalize(make_env(game, N_ENVS), norm_obs=False, clip_reward=CLIPPED.get(game, 10.0))
+    return VecNormalize(make_env(game, N_ENVS), norm_obs=False, **CLIPPED.get(game, {}))
 
 
 def settings_of(game: str) -> dict[str, Any]:
@@ -113,11 +112,9 @@ def finish(
         if model is None:
             if known is None:
                 raise SystemExit(f"{folder} has nothing of level {level} to go on from")
-            settings = {
-                name: value for name, value in settings_of(game).items() if name not in ("n_instances", "dataset_init")
-            }
+            settings = {**settings_of(game), "dataset_init": "normal", **changes}  # it brings its own
             start = dict(encoder_layers=level, initial_dataset=str(folder / f"l{level}.safetensors"))
-            model = PPMO("CnnPolicy", env, device=device, **start, **{**settings, **changes})
+            model = PPMO("CnnPolicy", env, device=device, **start, **settings)
             carry_critic(model, critic_path(folder, level))
             model.num_timesteps, model.learning_seconds = known["level_timesteps"], known["seconds"]
         model.steps_before, model.num_timesteps = model.num_timesteps, 0
@@ -125,12 +122,10 @@ def finish(
         model.learn(left, Checkpoints(own, minutes), reset_num_timesteps=False)
     env.close()
     before = known.get("device") if known else None
-    facts: dict[str, Any] = {"finish": {"timesteps": model.num_timesteps, "device before": before, **changes}}
-    if before not in (None, str(model.device)):
-        facts["seconds_in_all"] = None
     score_level(
         model, level, None if len(levels) == 1 else levels[-2], folder, *EVALUATED, partial(make_env, game),
-        steps_before=model.steps_before, **facts,
+        steps_before=model.steps_before,
+        finish={"timesteps": model.num_timesteps, "device before": before, **changes},
     )  # fmt: skip
     shutil.rmtree(folder / f"l{level}", ignore_errors=True)  # from here on the level is as it is
     for each, entry in read_results(folder).items():
@@ -190,10 +185,8 @@ def main() -> None:
     if not options.show:
         for game in options.games:
             folder = options.folder or RUNS / f"table2-{game}-{'-'.join(map(str, options.levels))}"
-            if options.finish is None:
-                run(game, options.levels, options.timesteps, folder, options.device, options.minutes, changes)
-            else:
-                finish(game, options.levels, options.finish, folder, options.device, options.minutes, changes)
+            do, timesteps = (run, options.timesteps) if options.finish is None else (finish, options.finish)
+            do(game, options.levels, timesteps, folder, options.device, options.minutes, changes)
     show()
 
 

@@ -71,8 +71,6 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
 
 def write(path: Path, tensors: Mapping[str, th.Tensor], info: Json) -> None:
     """
-    The file appears whole or not at all.
-
     :param path: see ``check_path``
     :param tensors: on the CPU, contiguous
     :param info: what the file says about them
@@ -84,8 +82,13 @@ def write(path: Path, tensors: Mapping[str, th.Tensor], info: Json) -> None:
         "sha256": _digest(tensors, text),
         "info": text,
     }
+    write_whole(path, save(dict(tensors), metadata))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """The file appears whole or not at all."""
     scratch = path.with_name(path.name + ".part")
-    scratch.write_bytes(save(dict(tensors), metadata))
+    scratch.write_bytes(content)
     os.replace(scratch, path)
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from sb3_distill.checkpoints import Checkpoints, found, resume
+from sb3_distill.dataset_file import write_whole
 from sb3_distill.evaluation import evaluate_learners
 from sb3_distill.networks import critic_of
 from sb3_distill.ppmo import PPMO
@@ -111,7 +112,7 @@ def score_level(
     path, dataset = folder / f"l{level}.safetensors", model.dataset
     dataset.save(path)
     critic = critic_of(model.policy).named_parameters()
-    _write(critic_path(folder, level), save({name: value.detach().cpu().contiguous() for name, value in critic}))
+    write_whole(critic_path(folder, level), save({name: value.detach().cpu().contiguous() for name, value in critic}))
     dataset.info.scores = {
         name: evaluate_learners(
             dataset, eval_learners, eval_episodes, name == "greedy", env=eval_env, seed=0,
@@ -124,6 +125,8 @@ def score_level(
     device = th.cuda.get_device_name(model.device) if model.device.type == "cuda" else str(model.device)
     before = {} if above is None else results.get(str(above), {})
     in_all = 0.0 if above is None else before.get("seconds_in_all") if before.get("device") == device else None
+    if steps_before and results.get(str(level), {}).get("device", device) != device:
+        in_all = None  # its own steps were made on two devices
     entry = {
         **dataset.info.scores, "above": above, "timesteps": dataset.info.timesteps, "level_timesteps": steps,
         "iterations": steps // (model.n_steps * model.n_envs), "seconds": model.learning_seconds,
@@ -132,7 +135,7 @@ def score_level(
         "device": device,
         "threads": th.get_num_threads(), **facts,
     }  # fmt: skip
-    _write_json(folder / RESULTS, {**results, str(level): entry})
+    _write(folder / RESULTS, {**results, str(level): entry})
 
 
 def _describe(policy: Any, make_env: Callable[[], VecEnv], kwargs: dict[str, Any]) -> dict[str, str]:
@@ -189,7 +192,7 @@ def _distil(
             model = PPMO(policy, env, encoder_layers=level, encoder_from=start, **kwargs)
             if above is not None:
                 carry_critic(model, critic_path(folder, above))
-        _write_json(folder / RUN, run)
+        _write(folder / RUN, run)
         left = total_timesteps - model.num_timesteps
         if left > 0:
             model.learn(left, Checkpoints(checkpoints, minutes), reset_num_timesteps=False, progress_bar=progress_bar)
@@ -233,13 +236,6 @@ def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    _write(path, (json.dumps(content, indent=2) + "\n").encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """The file appears whole or not at all."""
+def _write(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)
+    write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
