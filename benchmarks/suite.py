@@ -114,6 +114,7 @@ class Suite:
     :param changes: the same, of single tasks ("Pong") and kinds of them ("Pong/ridge")
     :param clone_changes: arguments of ``clone``, of single tasks
     :param ppo_settings: arguments of SB3's ``PPO``
+    :param vec_normalize: arguments of ``VecNormalize``, of single tasks
     :param vec_env_cls: where learning goes on; evaluation is always where ``make_vec_env`` puts the dataset
     :param shipped_kinds: those that are shipped under their own names
     :param others: more ways to a score, by name: of an environment's id
@@ -126,6 +127,7 @@ class Suite:
     changes: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     clone_changes: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     ppo_settings: Mapping[str, Any] = field(default_factory=dict)
+    vec_normalize: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     vec_env_cls: Any = None
     shipped_kinds: Sequence[str] = ("sgd",)
     others: Mapping[str, Callable[[str], dict[str, Any]]] = field(default_factory=lambda: {"random": random_policy})
@@ -164,7 +166,8 @@ class Suite:
         """Distil, or go on from a checkpoint: the last dataset, and the one whose learners did best meanwhile."""
         settings = {**self.settings_of(task, kind), **changes}
         path = RUNS / f"{self.name}-{task}-{kind}-{seed}-k{settings['n_instances']}.zip"
-        env = VecNormalize(self.make_env(task, N_ENVS, seed), gamma=settings.get("gamma", 0.99))
+        gamma = settings.get("gamma", 0.99)
+        env = VecNormalize(self.make_env(task, N_ENVS, seed), gamma=gamma, **self.vec_normalize.get(task, {}))
         checkpoint = Checkpoint(path, steps)
         start = time.perf_counter()
         if path.exists():
@@ -181,7 +184,7 @@ class Suite:
 
     def ppo(self, task: str, seed: int, steps: int) -> dict[str, Any]:
         """SB3's PPO on normalised environments."""
-        env = VecNormalize(self.make_env(task, N_ENVS_PPO, seed))
+        env = VecNormalize(self.make_env(task, N_ENVS_PPO, seed), **self.vec_normalize.get(task, {}))
         start = time.perf_counter()
         model = PPO("MlpPolicy", env, seed=seed, device="cpu", **self.ppo_settings)
         model.learn(steps)

@@ -96,32 +96,39 @@ def run(
         keep(f"{game}/{level}", entry)
 
 
+def to_finish(game: str, level: int, folder: Path, env: VecEnv, device: str, changes: dict[str, Any]) -> Any:
+    """
+    A level as it was left: from the checkpoint of its last part, else from its own, whether it has been scored or not, else
+    from its files, as they come from another machine.
+    """
+    model = resume(PPMO, folder / f"l{level}-finish", env, device=device, **changes)
+    if model is not None:
+        return model
+    model = resume(PPMO, folder / f"l{level}", env, device=device, **changes)
+    if model is None:
+        known = read_results(folder).get(str(level))
+        if known is None:
+            raise SystemExit(f"{folder} has nothing of level {level} to go on from")
+        settings = {**settings_of(game), "dataset_init": "normal", **changes}  # it brings its own
+        start = dict(encoder_layers=level, initial_dataset=str(folder / f"l{level}.safetensors"))
+        model = PPMO("CnnPolicy", env, device=device, **start, **settings)
+        carry_critic(model, critic_path(folder, level))
+        model.num_timesteps, model.learning_seconds = known["level_timesteps"], known["seconds"]
+    model.steps_before, model.num_timesteps = model.num_timesteps, 0
+    return model
+
+
 def finish(
     game: str, levels: list[int], timesteps: int, folder: Path, device: str, minutes: float, changes: dict[str, Any]
 ) -> None:
-    """
-    Go on with the last level and put the result in its place: from its last checkpoint, whether it has been scored or not, or
-    if there is none from its files, as they come from another machine.
-    """
+    """Go on with the last level and put the result in its place."""
     level, changes = levels[-1], {**settings_of_the_end(game), **changes}
-    known, own = read_results(folder).get(str(level)), folder / f"l{level}-finish"
     env = learning_env(game)
-    model = resume(PPMO, own, env, device=device, **changes)
-    if model is None:
-        model = resume(PPMO, folder / f"l{level}", env, device=device, **changes)
-        if model is None:
-            if known is None:
-                raise SystemExit(f"{folder} has nothing of level {level} to go on from")
-            settings = {**settings_of(game), "dataset_init": "normal", **changes}  # it brings its own
-            start = dict(encoder_layers=level, initial_dataset=str(folder / f"l{level}.safetensors"))
-            model = PPMO("CnnPolicy", env, device=device, **start, **settings)
-            carry_critic(model, critic_path(folder, level))
-            model.num_timesteps, model.learning_seconds = known["level_timesteps"], known["seconds"]
-        model.steps_before, model.num_timesteps = model.num_timesteps, 0
+    model: Any = to_finish(game, level, folder, env, device, changes)
     if (left := timesteps - model.num_timesteps) > 0:
-        model.learn(left, Checkpoints(own, minutes), reset_num_timesteps=False)
+        model.learn(left, Checkpoints(folder / f"l{level}-finish", minutes), reset_num_timesteps=False)
     env.close()
-    before = known.get("device") if known else None
+    before = read_results(folder).get(str(level), {}).get("device")
     score_level(
         model, level, None if len(levels) == 1 else levels[-2], folder, *EVALUATED, partial(make_env, game),
         steps_before=model.steps_before,

@@ -313,6 +313,16 @@ def test_recurrent_policies_are_refused():
         PPMO(Recurrent, small_env(), **SMALL)
 
 
+def test_frozen_parameters_are_refused():
+    class Frozen(ActorCriticPolicy):
+        def _build(self, lr_schedule):
+            super()._build(lr_schedule)
+            self.mlp_extractor.policy_net.requires_grad_(False)
+
+    with pytest.raises(ValueError, match=r"`latent.0.weight` of the actor is frozen, but learners are drawn anew"):
+        PPMO(Frozen, small_env(), **SMALL)
+
+
 def test_unknown_inner_loops_and_distributions_are_refused():
     with pytest.raises(ValueError, match="unknown `inner_loop` 'nonsense'"):
         PPMO("MlpPolicy", small_env(), inner_loop="nonsense", **SMALL)

@@ -145,6 +145,11 @@ class DistillationAlgorithm(DatasetOwner):
         if hasattr(self.policy, "lstm_actor"):
             raise ValueError("recurrent policies are not supported: an action must follow from one observation; stack frames")
         actor = self._actor = actor_of(self.policy)
+        if frozen := [name for name, value in actor.named_parameters() if not value.requires_grad]:
+            raise ValueError(
+                f"`{frozen[0]}` of the actor is frozen, but learners are drawn anew and taught in all layers: compute fixed "
+                "features in a wrapper of the environment"
+            )
         self.policy.set_training_mode(False)
         self._encoder_source = None
         self._given_dataset = self._take_given_dataset(actor)
