@@ -55,8 +55,9 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 # Larger steps than those of clone, with which the ridge head had a loss of 0.50 on Pong where it has 0.39 with these.
 CLONE: dict[str, Any] = {**WEIGHTED_CLONE, "learning_rate": "lin_0.01", "input_scale_learning_rate": 0.03}
-# The mystery ship and ghosts bring ten times as many points as most things do: scaled rewards are clipped there.
-CLIPPED: dict[str, dict[str, Any]] = {game: dict(clip_reward=1.0) for game in ("SpaceInvaders", "MsPacman")}
+# Ghosts bring ten times as many points as most things do: scaled rewards are clipped there. (In Space Invaders, where the
+# mystery ship does, 236 was reached that way with one gradient step, 322 without.)
+CLIPPED: dict[str, dict[str, Any]] = {"MsPacman": dict(clip_reward=1.0)}
 AGENT: dict[str, Any] = dict(n_steps=128, batch_size=256, n_epochs=4, ent_coef=0.01)
 
 

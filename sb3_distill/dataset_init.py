@@ -21,7 +21,7 @@ DATASET_INITS = ("normal", "observations")
 INITIAL_MEANS = 0.1
 """Standard deviation of the first labels of continuous actions: larger means cost control and hold actions at their bounds."""
 LARGEST_START = 2.0
-"""The mean square of the first outputs is at most so many times that of the labels."""
+"""The mean square of the first outputs is at most so many times that of the labels, or of labels that were just drawn."""
 
 
 def draw_dataset(
@@ -54,23 +54,30 @@ def draw_dataset(
 
 
 @th.no_grad()
-def temper(dataset: SyntheticDataset, learners: Learners, normalize_images: bool = True) -> None:
+def temper(
+    dataset: SyntheticDataset, learners: Learners, visited: list[Any] | None = None, normalize_images: bool = True
+) -> None:
     """
     Let gradient steps start smaller where taught learners would answer observations with outputs far larger than the labels,
     as untrained networks do that see images: exploration would be over before it began.
 
     :param dataset: changed in place
     :param learners: some initial ones
+    :param visited: see ``visit``; ``None``: any observations of the space
     :param normalize_images: as the policy preprocesses images
     """
     rates = dataset.learned.get("log_inner_learning_rates")
     if rates is None or not learners.groups:
         return
-    space = copy.deepcopy(dataset.info.observation_space)
-    space.seed(0)
-    inputs = _inputs([space.sample() for _ in range(8 * learners.n_learners)], dataset, normalize_images)
-    outputs, _ = dataset.teach(learners).outputs(inputs)
-    bound = LARGEST_START * dataset.labels.square().mean()
+    n_seen = 8 * learners.n_learners
+    if visited is None:
+        space = copy.deepcopy(dataset.info.observation_space)
+        space.seed(0)
+        seen: list[Any] = [space.sample() for _ in range(n_seen)]
+    else:
+        seen = [visited[int(i)] for i in np.linspace(0, len(visited) - 1, n_seen)]
+    outputs, _ = dataset.teach(learners).outputs(_inputs(seen, dataset, normalize_images))
+    bound = LARGEST_START * dataset.labels.square().mean().clamp(max=1.0)
     rates += 0.5 * (bound / outputs.square().mean()).clamp(max=1.0).log()
 
 
@@ -80,14 +87,17 @@ def visit(env: VecEnv, n_steps: int) -> list[Any]:
 
     :param env: its action space is the source of randomness
     :param n_steps: number of steps of each environment
-    :return: the observations ``(n_envs, *obs)`` after each step, as they leave ``env``
+    :return: the observations after each step, as they leave ``env``, one by one, all environments of a step in a row
     :raises FloatingPointError: if one is not finite
     """
     env.reset()
-    visited = []
+    visited: list[Any] = []
     for step in range(n_steps):
-        visited.append(env.step(np.stack([env.action_space.sample() for _ in range(env.num_envs)]))[0])
-        check_observations(visited[-1], step + 1)
+        observations: Any = env.step(np.stack([env.action_space.sample() for _ in range(env.num_envs)]))[0]
+        check_observations(observations, step + 1)
+        for i in range(env.num_envs):
+            is_dict = isinstance(observations, dict)
+            visited.append({key: value[i] for key, value in observations.items()} if is_dict else observations[i])
     return visited
 
 
@@ -97,18 +107,12 @@ def start_from(dataset: SyntheticDataset, visited: list[Any], generator: th.Gene
     Replace the synthetic observations by some that were visited, each at most once.
 
     :param dataset: changed in place
-    :param visited: observations ``(n_envs, *obs)`` of each step, at least ``k`` together
+    :param visited: see ``visit``; at least ``k``
     :param generator: source of randomness (CPU)
     :param normalize_images: as the policy preprocesses images
     """
-    n_envs = len(next(iter(visited[0].values())) if isinstance(visited[0], dict) else visited[0])
-    chosen = th.randperm(len(visited) * n_envs, generator=generator)[: dataset.n_instances].tolist()
-    pairs = [divmod(i, n_envs) for i in chosen]
-    if isinstance(visited[0], dict):
-        observations: list[Any] = [{key: value[env] for key, value in visited[step].items()} for step, env in pairs]
-    else:
-        observations = [visited[step][env] for step, env in pairs]
-    inputs = _inputs(observations, dataset, normalize_images)
+    chosen = th.randperm(len(visited), generator=generator)[: dataset.n_instances].tolist()
+    inputs = _inputs([visited[i] for i in chosen], dataset, normalize_images)
     if isinstance(inputs, dict):
         for key, value in inputs.items():
             dataset.observations[key].copy_(value)

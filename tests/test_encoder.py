@@ -389,12 +389,13 @@ def test_a_damaged_encoder_in_a_file(tmp_path):
         SyntheticDataset.load(tmp_path / "set.safetensors")
 
 
-def test_an_encoder_that_was_all_there_was_starts_a_new_dataset():
-    def largest(model):
-        learners = model.dataset.teach(model._sampler.sample(4, th.Generator().manual_seed(0)))
-        observations = th.as_tensor(np.stack([ImageEnv().reset(seed=seed)[0] for seed in range(4)]))
-        return float(model._see(learners, observations).outputs.softmax(1).max())
+def largest_probability(model):
+    learners = model.dataset.teach(model._sampler.sample(4, th.Generator().manual_seed(0)))
+    observations = th.as_tensor(np.stack([ImageEnv().reset(seed=seed)[0] for seed in range(4)]))
+    return float(model._see(learners, observations).outputs.detach().softmax(1).max())
 
+
+def test_an_encoder_that_was_all_there_was_starts_a_new_dataset():
     kwargs = dict(n_steps=16, batch_size=16, n_epochs=1, inner_loop="ridge", seed=0)
     direct = PPMO("CnnPolicy", ImageEnv(), encoder_layers=5, n_steps=16, batch_size=16, seed=0).learn(16)
     below = PPMO("CnnPolicy", ImageEnv(), encoder_layers=3, encoder_from=direct.dataset, **kwargs)
@@ -403,7 +404,19 @@ def test_an_encoder_that_was_all_there_was_starts_a_new_dataset():
     held = dict(below.dataset.encoder.named_parameters())
     assert all(value.equal(direct.dataset.encoder.get_parameter(name)) for name, value in held.items())
     steps = PPMO("CnnPolicy", ImageEnv(), encoder_layers=4, encoder_from=direct.dataset, n_steps=16, batch_size=16, seed=0)
-    assert largest(steps) < 0.95  # without tempering it is 1
+    assert largest_probability(steps) < 0.95  # without tempering it is 1
+
+
+@pytest.mark.parametrize("rate", [None, 20.0])
+def test_a_level_below_explores_whatever_the_one_above_is_sure_of(rate):
+    kwargs = dict(n_steps=16, batch_size=16, n_epochs=1, seed=0)
+    above = PPMO("CnnPolicy", ImageEnv(), encoder_layers=3, **kwargs).dataset
+    with th.no_grad():
+        above.labels *= 4
+        above.learned["log_inner_learning_rates"] += 4
+    below = PPMO("CnnPolicy", ImageEnv(), encoder_layers=2, encoder_from=above, inner_learning_rate=rate, **kwargs).learn(16)
+    assert (largest_probability(below) < 0.95) == (rate is None)
+    assert below.dataset.info.timesteps == (32 if rate is None else 16)  # frames were looked at first
 
 
 class Sine(nn.Module):

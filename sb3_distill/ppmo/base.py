@@ -126,12 +126,16 @@ class DistillationAlgorithm(DatasetOwner):
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         if self.env is None:
             raise ValueError("there is no environment to learn from: call `set_env(env)`, or load with `PPMO.load(path, env)`")
-        is_fresh = not self._goes_on and self.num_timesteps == 0 and self._n_updates == 0
-        if self.dataset_init == "observations" and is_fresh:
+        is_fresh = self.num_timesteps == 0 and self._n_updates == 0
+        draws = self.dataset_init == "observations" and not self._goes_on
+        # With the layers that an encoder gave back, outputs may be of any size: true observations tell.
+        if is_fresh and (draws or (self._tempers and self.encoder_from is not None)):
             n_steps = max(self.n_steps, -(-self.dataset.n_instances // self.n_envs))
-            start_from(self.dataset, visit(self.env, n_steps), self._generator, self.policy.normalize_images)
+            visited = visit(self.env, n_steps)
+            if draws:
+                start_from(self.dataset, visited, self._generator, self.policy.normalize_images)
             self._update_info(n_steps)
-            self._temper()
+            self._temper(visited)
         return super()._setup_learn(*args, **kwargs)
 
     def _keep_constructor_parameters(self) -> None:

@@ -183,11 +183,15 @@ class DatasetOwner(OnPolicyAlgorithm):
                 "`input_scale_learning_rate` needs normalised observations: put the environment into a VecNormalize"
             )
 
-    def _temper(self) -> None:
+    @property
+    def _tempers(self) -> bool:
         """Images make for large outputs; not so where the user says how large the steps are."""
-        if self.inner_learning_rate is None and sees_images(self.observation_space):
+        return self.inner_learning_rate is None and sees_images(self.observation_space)
+
+    def _temper(self, visited: list[Any] | None = None) -> None:
+        if self._tempers:
             some = self._sampler.sample(self._n_learners, th.Generator().manual_seed(0))
-            temper(self.dataset, some, self.policy.normalize_images)
+            temper(self.dataset, some, visited, self.policy.normalize_images)
 
     def _check_loaded(self, info: DatasetInfo) -> None:
         """A loaded dataset is what it is, and is told where it is learned now."""
