@@ -18,10 +18,12 @@ MODEL, STATISTICS = "model.zip", "vecnormalize.pkl"
 class Checkpoints(BaseCallback):
     """
     Saves model and statistics of the environment after a rollout every few minutes, and at the end. A checkpoint is a folder
-    that appears whole or not at all, and the one before is kept too.
+    that appears whole or not at all, and the one before is kept too. What ``resume`` returns goes on with
+    ``learn(..., reset_num_timesteps=False)``.
 
     :param folder: where to, ``<folder>/<timesteps>/``
     :param minutes: between two checkpoints
+    :raises ValueError: when learning starts, if that is from step 0 and the folder holds another run
     """
 
     def __init__(self, folder: str | os.PathLike[str], minutes: float = 3.0) -> None:
@@ -40,6 +42,11 @@ class Checkpoints(BaseCallback):
             self._last = time.monotonic()
 
     def _on_training_start(self) -> None:
+        if self.model.num_timesteps == 0 and (known := [path for path in found(self.folder) if _is_whole(path)]):
+            raise ValueError(
+                f"{self.folder} holds a run of {int(known[0].name):,} steps: `resume` it and go on with "
+                "learn(..., reset_num_timesteps=False), or take another folder"
+            )
         self._counted = time.monotonic()
 
     def _on_training_end(self) -> None:
@@ -70,8 +77,10 @@ def save(model: BaseAlgorithm, folder: str | os.PathLike[str]) -> Path:
         env.save(str(part / STATISTICS))
     shutil.rmtree(path, ignore_errors=True)
     part.replace(path)
-    for old in found(folder)[2:]:
-        shutil.rmtree(old)
+    earlier = [other for other in found(folder) if other.name < path.name]
+    for other in found(folder):  # later ones could not be read, or learning would not have gone on from here
+        if other != path and other not in earlier[:1]:
+            shutil.rmtree(other)
     return path
 
 
@@ -89,6 +98,8 @@ def resume(algorithm: type[BaseAlgorithm], folder: str | os.PathLike[str], env: 
         if not _is_whole(path):
             continue
         if normalizer is not None:
+            if not (path / STATISTICS).exists():
+                raise ValueError(f"{path} was saved without a VecNormalize: leave it out")
             try:
                 saved = VecNormalize.load(str(path / STATISTICS), normalizer.venv)
             except (OSError, EOFError, pickle.UnpicklingError):
@@ -113,6 +124,7 @@ def found(folder: str | os.PathLike[str]) -> list[Path]:
 def _is_whole(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path / MODEL) as archive:
-            return archive.testzip() is None
+            # Where a file is cut, the directory of a file inside may be taken for its own.
+            return "_stable_baselines3_version" in archive.namelist() and archive.testzip() is None
     except (OSError, zipfile.BadZipFile):
         return False

@@ -20,8 +20,9 @@ from sb3_distill.distilled_policy import DistilledPolicy
 from sb3_distill.evaluation import Evaluation, evaluate_learners
 from sb3_distill.folding import can_fold
 from sb3_distill.learning_commands import add_learning_commands, kind_of
-from sb3_distill.spaces import SpacesOnly
+from sb3_distill.spaces import SpacesOnly, sees_images
 
+IMAGES_KEPT = 10_000
 EXPECTED_ERRORS = (
     ValueError,
     TypeError,
@@ -226,9 +227,12 @@ def _teach(options: argparse.Namespace) -> Any:
     notes = []
     normalization = dataset.info.normalization
     folded = normalization is not None and can_fold(policy, normalization)
-    model = policy.to_algorithm(
-        algorithm, SpacesOnly(dataset.info.observation_space, dataset.info.action_space), fold_normalization=folded
-    )
+    kwargs = {}
+    if not actor_critic and sees_images(dataset.info.observation_space):
+        kwargs["buffer_size"] = IMAGES_KEPT  # SB3's default takes tens of gigabytes at once
+        notes.append(f"its replay buffer is for {IMAGES_KEPT:,} transitions: load(..., buffer_size=...) for another")
+    env = SpacesOnly(dataset.info.observation_space, dataset.info.action_space)
+    model = policy.to_algorithm(algorithm, env, fold_normalization=folded, **kwargs)
     model.save(options.output)
     if folded:
         notes.append("the normalisation is part of the first layer; its clipping is lost")

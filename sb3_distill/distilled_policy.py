@@ -217,8 +217,12 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
                 th.as_tensor(end.flatten(), device=labels.device)
                 for end in (policy.action_space.low, policy.action_space.high)
             )
-            half_width = (high - low) / 2
-            labels = (labels - (low + high) / 2) / half_width
+            half_width, centre = (high - low) / 2, (low + high) / 2
+            labels = (labels - centre) / half_width
+            if rest is None:  # then the last layer is the encoder's, and says what the labels would
+                head: Any = actor.head
+                head.weight.div_(half_width.unsqueeze(1))
+                head.bias.sub_(centre).div_(half_width)
         if rest is not None:
             own = {name: value.to(labels.device) for name, value in stack_parameters([rest]).items()}
             taught = dataset.teach(Learners([(StackedNetwork(rest), own)], layers), labels)

@@ -14,7 +14,7 @@ from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.evaluation import Evaluation
 
 
-def show(dataset: SyntheticDataset, path: str | os.PathLike[str]) -> None:
+def show(dataset: SyntheticDataset | str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     """
     Draw a dataset instance by instance, as in Figure 3 of Wilhelm & Ventura (2025): what is seen, and what to do.
 
@@ -22,11 +22,13 @@ def show(dataset: SyntheticDataset, path: str | os.PathLike[str]) -> None:
     last) or in colour, any other observation as bars; a label as the softmax of its logits for discrete actions, as means
     otherwise.
 
-    :param dataset: what to draw
+    :param dataset: what to draw; also a path or the name of a shipped set
     :param path: of the PNG
     :raises ImportError: without matplotlib
     """
     plt = pyplot()
+    if not isinstance(dataset, SyntheticDataset):
+        dataset = SyntheticDataset.load(dataset)
     observations = dataset.encode()
     draw: Any = _draw_bars
     if isinstance(observations, dict):

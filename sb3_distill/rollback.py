@@ -19,7 +19,7 @@ from sb3_distill.evaluation import evaluate_learners
 from sb3_distill.networks import critic_of
 from sb3_distill.ppmo import PPMO
 from sb3_distill.vec_env import env_origin
-from sb3_distill.wrappers import described, recorded_wrappers
+from sb3_distill.wrappers import check_known, described, recorded_wrappers
 
 RESULTS, RUN = "rollback.json", "run.json"
 DEFAULT_CLIP = 10.0
@@ -59,7 +59,8 @@ def rollback(
     :param kwargs: further arguments of ``PPMO``
     :return: for each level, by its number as text: scores, environment steps in all, iterations and seconds of this level, and
         seconds in all where every level was learned on this device
-    :raises ValueError: if levels do not fall or are below 0, a number is below 1, or the folder holds another ladder
+    :raises ValueError: if levels do not fall or are below 0, a number is below 1, the folder holds another ladder, or without
+        ``eval_env`` the environments to be evaluated in are not known
     """
     if not levels or min(levels) < 0 or any(low >= high for high, low in itertools.pairwise(levels)):
         raise ValueError(f"`levels` must fall, e.g. 4, 3, 2, 1, 0; got {', '.join(map(str, levels))}")
@@ -70,7 +71,7 @@ def rollback(
             raise ValueError(f"`{name}` must be at least 1, got {number}")
     folder = Path(folder)
     results = read_results(folder)
-    run = _describe(policy, make_env, kwargs)
+    run = _describe(policy, make_env, kwargs, eval_env is not None)
     _check_same(run, folder)
     above: int | None = None
     for level in levels:
@@ -138,10 +139,22 @@ def score_level(
     _write(folder / RESULTS, {**results, str(level): entry})
 
 
-def _describe(policy: Any, make_env: Callable[[], VecEnv], kwargs: dict[str, Any]) -> dict[str, str]:
+def _check_known(env: VecEnv) -> None:
+    """Before hours of learning rather than after."""
+    if env_origin(env)[0] is None:
+        raise ValueError("it is not known by which id these environments are made: give `eval_env`")
+    try:
+        check_known(recorded_wrappers(env))
+    except ValueError as error:
+        raise ValueError(f"{error}, and give it as `eval_env`") from None
+
+
+def _describe(policy: Any, make_env: Callable[[], VecEnv], kwargs: dict[str, Any], has_eval_env: bool) -> dict[str, str]:
     """What all levels of a ladder have in common."""
     env = make_env()
     try:
+        if not has_eval_env:
+            _check_known(env)
         normalizer = unwrap_vec_normalize(env)
         run = {
             "policy": str(policy),
@@ -187,8 +200,6 @@ def _distil(
         model = resume(PPMO, checkpoints, env, device=kwargs.get("device", "auto"))
         if model is None:
             start = None if above is None else str(folder / f"l{above}.safetensors")
-            if above is not None:  # then there are observations to go on from
-                kwargs = {name: value for name, value in kwargs.items() if name != "dataset_init"}
             model = PPMO(policy, env, encoder_layers=level, encoder_from=start, **kwargs)
             if above is not None:
                 carry_critic(model, critic_path(folder, above))
@@ -233,7 +244,10 @@ def read_results(folder: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.exists() else {}
+    try:
+        return json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from stable_baselines3.common.preprocessing import get_flattened_obs_dim
+from stable_baselines3.common.preprocessing import get_flattened_obs_dim, is_image_space
 from stable_baselines3.common.vec_env import VecNormalize
 
 Json = dict[str, Any]
@@ -123,11 +123,11 @@ def _is_one_hot(space: spaces.Space[Any]) -> bool:
 
 
 def same_kind(one: spaces.Space[Any], other: spaces.Space[Any]) -> bool:
-    """Whether two spaces have the same type and shape, so that a network for one fits the other."""
+    """Whether two spaces have the same type, shape and scale of pixels, so that a network for one fits the other."""
     if isinstance(one, spaces.Dict) and isinstance(other, spaces.Dict):
         return set(one) == set(other) and all(same_kind(one[key], other[key]) for key in one)
     if isinstance(one, spaces.Box) and isinstance(other, spaces.Box):
-        return one.shape == other.shape
+        return one.shape == other.shape and is_image_space(one) == is_image_space(other)  # or pixels go up to 1
     return one == other
 
 
@@ -169,14 +169,14 @@ def difference(own: Spaces, other: Spaces) -> tuple[str, str, str] | None:
 
 
 def describe(space: spaces.Space[Any]) -> str:
-    """A space in a few words, for messages: kind and shape."""
+    """A space in a few words, for messages: kind and shape, and what else ``same_kind`` asks."""
     if isinstance(space, spaces.Discrete):
         return f"Discrete({space.n})"
     if isinstance(space, spaces.Dict):
         return "Dict(" + ", ".join(f"{key}: {describe(sub)}" for key, sub in space.spaces.items()) + ")"
     if isinstance(space, spaces.MultiDiscrete):
         return f"MultiDiscrete({space.nvec.tolist()})"
-    return f"{type(space).__name__}{space.shape}"
+    return f"{type(space).__name__}{space.shape}" + (" of bytes" if is_image_space(space) else "")
 
 
 def space_to_json(space: spaces.Space[Any]) -> Json:

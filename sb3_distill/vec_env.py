@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStac
 from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
 from sb3_distill import wrappers
-from sb3_distill.atari.vec_env import AtariVecEnv, is_atari
+from sb3_distill.atari.vec_env import AtariVecEnv, is_atari, is_atari_vector
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import Normalization
 from sb3_distill.envpool_vec_env import EnvPoolVecEnv
@@ -54,6 +54,9 @@ def import_plugin(env_id: str) -> None:
     if env_id.startswith("ALE/") or "NoFrameskip-v" in env_id:
         _import_for(env_id, "ale_py", "atari")
     registered = gym.registry.get(env_id.rpartition(":")[2])
+    if registered is None:  # maybe an old one of Atari's ("Pong-v4")
+        with contextlib.suppress(ImportError):
+            importlib.import_module("ale_py")
     for module, (simulator, extra) in EXTRAS.items():
         if registered is not None and str(registered.entry_point).startswith(module):
             _import_for(env_id, simulator, extra)
@@ -72,15 +75,21 @@ def as_vec_env(env: Any, verbose: int = 0, monitor_wrapper: bool = False) -> Vec
     :param verbose: print what is put around it
     :param monitor_wrapper: put a ``Monitor`` around a single environment
     :return: a ``VecEnv``, with images turned to channels first, as SB3's algorithms see it
+    :raises ValueError: for ALE's own vector environment, since no file could say what it shows
     """
     if isinstance(env, VectorEnv):
+        if is_atari_vector(env):
+            raise ValueError(
+                "ALE's vector environment is another task than the id that it bears: use make_vec_env(env_id, n_envs, "
+                "vec_env_cls=AtariVecEnv), which records its options"
+            )
         env = VecMonitor(GymnasiumVecEnv(env))
     return BaseAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
 
 def has_native_vector_env(env_id: str) -> bool:
     """Whether an id is registered with a vector environment of its own that can reset in the same step."""
-    if env_id.startswith("ALE/"):  # ALE's is another task than its single environments: 84x84, clipped rewards
+    if is_atari(env_id):  # ALE's is another task than its single environments: 84x84, clipped rewards
         return False
     creator: Any = gym.spec(env_id.rpartition(":")[2]).vector_entry_point
     if creator is None:
@@ -221,8 +230,10 @@ def continue_statistics(env: VecNormalize, normalization: Normalization) -> None
 
     :param env: changed in place, unless it has statistics of its own
     :param normalization: of observations as they enter ``env``
-    :raises ValueError: if they are of another shape
+    :raises ValueError: if they are of another shape, or ``env`` does not normalise observations
     """
+    if not env.norm_obs:
+        raise ValueError("the dataset was made with normalised observations: leave out norm_obs=False")
     own: Any = env.obs_rms if isinstance(env.obs_rms, dict) else {None: env.obs_rms}
     mean: Any = normalization.mean if isinstance(normalization.mean, dict) else {None: normalization.mean}
     var: Any = normalization.var if isinstance(normalization.var, dict) else {None: normalization.var}

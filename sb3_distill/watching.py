@@ -20,7 +20,7 @@ FORMATS = (".gif", ".mp4")
 
 
 def watch(
-    dataset: SyntheticDataset,
+    dataset: SyntheticDataset | str | os.PathLike[str],
     path: str | os.PathLike[str],
     seed: int | None = 0,
     deterministic: bool = False,
@@ -31,7 +31,7 @@ def watch(
     """
     Teach a fresh policy and film an episode of it.
 
-    :param dataset: what to teach
+    :param dataset: what to teach; also a path or the name of a shipped set
     :param path: of the video, ``*.gif`` or ``*.mp4``
     :param seed: of the policy, its actions and the environment
     :param deterministic: take the most likely action instead of sampling
@@ -51,6 +51,8 @@ def watch(
         raise ValueError(f"a video must be called {' or '.join(f'*{ending}' for ending in FORMATS)}, got {path}")
     if max_steps < 1:
         raise ValueError(f"`max_steps` must be at least 1, got {max_steps}")
+    if not isinstance(dataset, SyntheticDataset):
+        dataset = SyntheticDataset.load(dataset)
     learner = DistilledPolicy.from_dataset(dataset, policy, policy_kwargs, seed, device="cpu")
     env = make_visible(dataset)
     if seed is not None:

@@ -138,7 +138,8 @@ class WorkerVecEnv(VecEnv):
         try:
             self._workers[worker].send(message)
         except ConnectionError:
-            raise self._ended(worker) from None
+            _, error = self._receive(worker)  # it may have said why, before it ended
+            raise error or self._ended(worker) from None
 
     def _receive(self, worker: int) -> tuple[Any, Exception | None]:
         try:

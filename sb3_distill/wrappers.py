@@ -95,6 +95,16 @@ def recorded_wrappers(env: VecEnv) -> list[Json]:
     return records + around[::-1]
 
 
+def check_known(records: Sequence[Json]) -> None:
+    """
+    :param records: of environments
+    :raises ValueError: for a wrapper that a file cannot say how to make
+    """
+    for record in records:
+        if record["entry_point"] != "atari":
+            _resolve(record)
+
+
 def wrapper_class(records: Sequence[Json]) -> Callable[["gym.Env[Any, Any]"], "gym.Env[Any, Any]"] | None:
     """
     :param records: of a dataset

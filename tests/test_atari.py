@@ -2,17 +2,21 @@
 
 import copy
 import sys
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
+from stable_baselines3 import DQN
 from stable_baselines3.common.atari_wrappers import MaxAndSkipEnv, WarpFrame
-from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper, VecNormalize
 
 from sb3_distill import PPMO, DatasetError, DistilledPolicy, SyntheticDataset, evaluate_learners, make_vec_env
 from sb3_distill.atari.games import GAMES, game_buttons, rom_of
 from sb3_distill.atari.vec_env import AtariVecEnv, is_atari
+from sb3_distill.cli import main
 from sb3_distill.dataset_info import DatasetInfo
 from sb3_distill.evaluation import _make_true_env
 from sb3_distill.vec_env import env_origin, import_plugin, is_cheap
@@ -107,7 +111,45 @@ def test_what_it_does_not_take(monkeypatch):
         AtariVecEnv(CENTIPEDE, 1)
 
 
+def test_actions_of_another_game():
+    env = atari(2, "PongNoFrameskip-v4")
+    env.reset()
+    with pytest.raises(ValueError, match="the game has actions 0 to 5, got 0 to 11"):
+        env.step(np.array([11, 0]))
+    assert env.step(np.array([5, 0]))[0].shape == (2, 4, 84, 84)
+
+
+def test_ids_that_name_their_module():
+    assert is_atari("ale_py:ALE/Pong-v5")
+    assert AtariVecEnv("ale_py:ALE/Pong-v5", 1).observation_space.shape == (4, 84, 84)
+    env = make_vec_env("ale_py:ALE/Pong-v5", 2, seed=3_000_000_000)
+    assert env.observation_space.shape == (210, 160, 3)
+    bare = gym.make_vec("ALE/Pong-v5", 2, vectorization_mode="vector_entry_point", autoreset_mode=AutoresetMode.SAME_STEP)
+    with pytest.raises(ValueError, match=r"another task than the id that it bears: use make_vec_env\(env_id"):
+        PPMO("CnnPolicy", bare)
+
+
+def test_frames_of_another_scale():
+    class Scaled(VecEnvWrapper):
+        def __init__(self, venv):
+            super().__init__(venv, gym.spaces.Box(0, 1, (4, 84, 84), np.float32))
+
+        def reset(self):
+            return self.venv.reset() / np.float32(255)
+
+        def step_wait(self):
+            observations, *rest = self.venv.step_wait()
+            return observations / np.float32(255), *rest
+
+    with pytest.raises(
+        DatasetError, match=r"for observation space Box\(4, 84, 84\) of bytes, the environment has Box\(4, 84, 84\);"
+    ):
+        evaluate_learners("PongNoFrameskip-v4/l3", 1, 1, env=lambda n: Scaled(atari(n, "PongNoFrameskip-v4")))
+
+
 def test_options_out_of_range():
+    with pytest.raises(ValueError, match="`n_envs` must be at least 1, got 0"):
+        AtariVecEnv(CENTIPEDE, 0)
     for name, value in (("n_stack", 0), ("screen_size", 0), ("noop_max", -1), ("frame_skip", 0)):
         with pytest.raises(ValueError, match=f"`{name}` must be at least"):
             atari(1, **{name: value})
@@ -161,7 +203,8 @@ def test_missing_games(monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"ale-py has no ROM of 'MsPacman' \(names are like 'ms_pacman'\)"):
         gym.make("PongRAM-v0", game="MsPacman")
     monkeypatch.setattr(ale_py.roms, "get_rom_path", lambda name: None)
-    for make in (lambda: gym.make("PongRAM-v0"), atari):
+    several = partial(make_vec_env, "PongRAM-v0", 2)
+    for make in (lambda: gym.make("PongRAM-v0"), atari, *[several] * 5):
         with pytest.raises(FileNotFoundError, match=r'pip install --upgrade "sb3-distill\[atari\]"'):
             make()
 
@@ -187,3 +230,10 @@ def test_the_shipped_set_of_images_wants_its_frames():
             DatasetError, match=r"the dataset was made for observation space .*4, 84, 84.* the environment has"
         ):
             evaluate_learners(dataset, 1, 1, env=lambda n, options=options: atari(n, **options))
+
+
+def test_an_off_policy_agent_of_images(tmp_path, capsys):
+    path = str(tmp_path / "agent.zip")
+    assert main(["teach", "PongNoFrameskip-v4/l3", "--algo", "dqn", "-o", path]) == 0
+    assert "its replay buffer is for 10,000 transitions" in capsys.readouterr().out
+    assert DQN.load(path, device="cpu", buffer_size=10).observation_space.shape == (4, 84, 84)

@@ -6,14 +6,14 @@ import pytest
 import torch as th
 from gymnasium import spaces
 from helpers import simplex_dataset
-from stable_baselines3 import A2C, PPO
+from stable_baselines3 import A2C, PPO, TD3
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
-from sb3_distill import DatasetError, DistilledPolicy, evaluate_learners
+from sb3_distill import PPMO, DatasetError, DistilledPolicy, evaluate_learners
 from sb3_distill.dataset_info import Normalization
 
 
@@ -88,6 +88,28 @@ def test_predict_normalises_and_to_algorithm_brings_vecnormalize(tmp_path):
     venv = model.get_env()
     assert isinstance(venv, VecNormalize)
     np.testing.assert_allclose(venv.normalize_obs(raw), inside, atol=1e-6)
+
+
+def test_an_encoder_of_all_layers_teaches_policies_that_squash():
+    kwargs = dict(encoder_layers=3, n_steps=32, batch_size=64, n_epochs=1, seed=0)
+    dataset = PPMO("MlpPolicy", make_vec_env("Pendulum-v1", 2, seed=0), **kwargs).learn(128).dataset
+    states = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    plain = DistilledPolicy.from_dataset(dataset).predict(states, deterministic=True)[0]
+    same = dict(activation_fn=nn.Tanh, net_arch=[64, 64])
+    squashing = DistilledPolicy.from_dataset(dataset, TD3.policy_aliases["MlpPolicy"], same)
+    np.testing.assert_allclose(squashing.predict(states, deterministic=True)[0], plain, atol=2e-3)  # small actions
+
+
+def test_normalised_sets_want_normalised_observations():
+    dataset = simplex_dataset(2, 10.0)
+    dataset.info.normalization = Normalization(np.zeros(8), np.ones(8))
+    env = VecNormalize(make_vec_env("NDCartPole2D-v0", 2), norm_obs=False)
+    for use in (
+        lambda: DistilledPolicy.from_dataset(dataset).to_algorithm(PPO, env),
+        lambda: PPMO("MlpPolicy", env, initial_dataset=dataset),
+    ):
+        with pytest.raises(ValueError, match="made with normalised observations: leave out norm_obs=False"):
+            use()
 
 
 def test_continuous_actions_take_the_learned_deviation():

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from helpers import OwnExtractor
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+from nd_cartpole import NDCartPoleEnv
 from sb3_distill import PPMO, SyntheticDataset, make_vec_env
 from sb3_distill.checkpoints import MODEL, STATISTICS, Checkpoints, resume, save
 from sb3_distill.cli import main
@@ -164,8 +165,9 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path):
     model.learn(256, reset_num_timesteps=False)
     last = save(model, tmp_path)
     content = (last / MODEL).read_bytes()
-    (last / MODEL).write_bytes(content[: len(content) // 2])
-    assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
+    for cut in np.linspace(0, len(content) - 1, 40).astype(int):  # whole files inside look like the end of one
+        (last / MODEL).write_bytes(content[:cut])
+        assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
     (last / MODEL).write_bytes(content)
     statistics = (last / STATISTICS).read_bytes()
     (last / STATISTICS).write_bytes(statistics[: len(statistics) // 2])
@@ -184,6 +186,80 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path):
         (path / MODEL).write_bytes(content[:100])
     with pytest.raises(ValueError, match="none of the checkpoints in .* can be read"):
         resume(PPMO, tmp_path, environment())
+
+
+def test_checkpoints_are_of_one_run(tmp_path):
+    env = environment()
+    PPMO("MlpPolicy", env, **SMALL).learn(512, Checkpoints(tmp_path))
+    env = environment()
+    model = resume(PPMO, tmp_path, env)
+    for again in (model, PPMO("MlpPolicy", env, **SMALL)):
+        with pytest.raises(ValueError, match=r"holds a run of 512 steps: `resume` it and go on with learn\("):
+            again.learn(256, Checkpoints(tmp_path))
+    resume(PPMO, tmp_path, env).learn(256, Checkpoints(tmp_path), reset_num_timesteps=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{n:012d}" for n in (512, 768)]
+    # One that cannot be read is no reason to drop what comes after.
+    (tmp_path / f"{768:012d}" / MODEL).write_bytes(b"")
+    resume(PPMO, tmp_path, env).learn(128, Checkpoints(tmp_path), reset_num_timesteps=False)
+    assert resume(PPMO, tmp_path, env).num_timesteps >= 640
+
+
+def test_checkpoints_of_other_environments(tmp_path):
+    plain = make_vec_env(TASK, 8, seed=0)
+    PPMO("MlpPolicy", plain, **SMALL).learn(256, Checkpoints(tmp_path / "plain"))
+    with pytest.raises(ValueError, match="was saved without a VecNormalize: leave it out"):
+        resume(PPMO, tmp_path / "plain", environment())
+    PPMO("MlpPolicy", environment(), **SMALL).learn(256, Checkpoints(tmp_path / "normalised"))
+    for env, message in (
+        (VecNormalize(plain, norm_obs=False), "made with normalised observations: leave out norm_obs=False"),
+        (plain, "put the environment into a VecNormalize"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            resume(PPMO, tmp_path / "normalised", env)
+
+
+class Unknown(gym.Wrapper):
+    """Records nothing."""
+
+
+def test_what_cannot_be_evaluated_is_told_before_learning(tmp_path):
+    kwargs = {**SMALL, "total_timesteps": 10**9, "levels": [1]}
+    for make, message in (
+        (lambda: DummyVecEnv([lambda: NDCartPoleEnv(1)]), "it is not known by which id .*: give `eval_env`"),
+        (lambda: DummyVecEnv([lambda: Unknown(gym.make(TASK))]), "wrapper Unknown.* and give it as `eval_env`"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            rollback("MlpPolicy", make, folder=tmp_path, **kwargs)
+
+
+def test_a_ladder_that_begins_with_all_layers_starts_from_what_is_seen(tmp_path):
+    def bright():
+        return DummyVecEnv([Bright for _ in range(2)])
+
+    kwargs = dict(n_steps=8, batch_size=16, n_epochs=1, n_learners=1, seed=0, weight_decay=0.0)
+    rollback("CnnPolicy", bright, [5, 4, 3], 16, tmp_path, 1, 1, lambda n: bright(), dataset_init="observations", **kwargs)
+    for level in (5, 4, 3):
+        observations = SyntheticDataset.load(tmp_path / f"l{level}.safetensors").observations.detach()
+        assert 0.9 < float(observations.min()) and float(observations.max()) < 1.1
+
+
+class Bright(gym.Env):
+    observation_space = gym.spaces.Box(0, 255, (1, 36, 36), np.uint8)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.full((1, 36, 36), 255, np.uint8), {}
+
+    def step(self, action):
+        return np.full((1, 36, 36), 255, np.uint8), float(action), True, False, {}
+
+
+def test_a_damaged_file_of_results(tmp_path):
+    rollback("MlpPolicy", environment, [1], 256, tmp_path, 1, 1, **SMALL)
+    (tmp_path / "rollback.json").write_text("{")
+    with pytest.raises(ValueError, match=r"rollback.json cannot be read"):
+        rollback("MlpPolicy", environment, [1], 256, tmp_path, 1, 1, **SMALL)
 
 
 def test_the_command(tmp_path, capsys):

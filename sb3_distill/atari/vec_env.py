@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from sb3_distill.atari.games import rom_path
@@ -17,8 +18,13 @@ MADE_ANEW = ("game", "obs_type", "frameskip", "repeat_action_probability", "full
 
 def is_atari(env_id: str) -> bool:
     """Whether an id is that of a game of ALE, seen as pictures."""
-    registered = gym.registry.get(env_id)
+    registered = gym.registry.get(env_id.rpartition(":")[2])
     return registered is not None and registered.entry_point == ENTRY_POINT
+
+
+def is_atari_vector(env: Any) -> bool:
+    """Whether that is ALE's own vector environment."""
+    return bool(type(env.unwrapped).__module__ == "ale_py.vector_env")
 
 
 class AtariVecEnv(GymnasiumVecEnv):
@@ -71,12 +77,13 @@ class AtariVecEnv(GymnasiumVecEnv):
             raise ValueError(
                 f"{env_id!r} is not an Atari game of ALE, such as 'CentipedeNoFrameskip-v4': leave out `vec_env_cls`"
             )
-        registered = gym.spec(env_id)
+        registered = gym.spec(env_id.rpartition(":")[2])
         kwargs = {**registered.kwargs, **(env_kwargs or {})}
         if unknown := set(kwargs) - {*MADE_ANEW, "render_mode"}:
             raise ValueError(f"ALE's vector environment does not take {', '.join(sorted(unknown))}: leave out `vec_env_cls`")
         for name, number, least in (
-            ("noop_max", noop_max, 0), ("frame_skip", frame_skip, 1), ("screen_size", screen_size, 1), ("n_stack", n_stack, 1),
+            ("n_envs", n_envs, 1), ("noop_max", noop_max, 0), ("frame_skip", frame_skip, 1), ("screen_size", screen_size, 1),
+            ("n_stack", n_stack, 1),
         ):  # fmt: skip
             if number < least:  # ALE would wait for ever
                 raise ValueError(f"`{name}` must be at least {least}, got {number}")
@@ -124,6 +131,15 @@ class AtariVecEnv(GymnasiumVecEnv):
             action_repeat_probability=action_repeat_probability,
         )
         self.seed(seed)
+
+    def step_async(self, actions: np.ndarray[Any, Any]) -> None:
+        """
+        :raises ValueError: for actions that the game does not have; ALE would wait for ever
+        """
+        n_actions = int(self.action_space.n)  # type: ignore[attr-defined]
+        if np.min(actions) < 0 or np.max(actions) >= n_actions:
+            raise ValueError(f"the game has actions 0 to {n_actions - 1}, got {np.min(actions)} to {np.max(actions)}")
+        super().step_async(actions)
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         seeds = super().seed(seed)

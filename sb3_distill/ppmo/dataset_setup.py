@@ -295,20 +295,17 @@ class DatasetOwner(OnPolicyAlgorithm):
         dataset.check_spaces(self.observation_space, self.action_space)
         self._take_statistics_of(dataset)
         own = dataset.info.inner_loop
+        given = "initial_dataset" if self.encoder_from is None else "encoder_from"
         if self.inner_loop not in ("sgd", own["name"]) or self.n_inner_steps not in (1, own.get("n_steps")):
-            warnings.warn(
-                f"`inner_loop` and `n_inner_steps` are not used: `initial_dataset` brings its own, {own}", stacklevel=2
-            )
+            warnings.warn(f"`inner_loop` and `n_inner_steps` are not used: `{given}` brings its own, {own}", stacklevel=2)
         if dataset.info.normalization is None and self.env is not None and normalization_of(self.env) is not None:
             raise ValueError(
                 "the dataset was made without normalised observations: leave out the VecNormalize, or give it norm_obs=False"
             )
-        if self.dataset_init != "normal":
+        if self.dataset_init != "normal" and self.encoder_from is None:  # a ladder has it for where it begins
             warnings.warn("`dataset_init` is not used: `initial_dataset` brings its observations", stacklevel=2)
         if self.n_instances not in (None, dataset.n_instances):
-            warnings.warn(
-                f"n_instances={self.n_instances} is not used: `initial_dataset` has {dataset.n_instances}", stacklevel=2
-            )
+            warnings.warn(f"n_instances={self.n_instances} is not used: `{given}` has {dataset.n_instances}", stacklevel=2)
         # It goes on from there under this run's conditions; its scores are no longer true.
         before, dataset.info = dataset.info, self._describe(dataset.inner_loop)
         dataset.info.go_on_from(before)

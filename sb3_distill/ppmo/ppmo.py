@@ -49,7 +49,8 @@ class PPMO(LearnerDrivenAlgorithm):
     :param encoder_layers: ``l`` of the paper: so many first layers of the learners are an encoder, which all of them share and
         which is trained by the outer loss, with the dataset (Algorithm 2). 0: full distillation; all layers: PPO
     :param encoder_from: A dataset, file or shipped set with more layers in its encoder, to continue from: the last layers are
-        given back to the learners (the rollback of Table 2)
+        given back to the learners (the rollback of Table 2). With images a rollout of random actions comes before learning,
+        and rates fall where taught learners would be too sure of what to do
     :param learning_rate: Step size of Adam on the synthetic observations
     :param labels_learning_rate: The same for the labels; ``None``: 10 times ``learning_rate``
     :param rates_learning_rate: The same for the logarithms of the learned rates; ``None``: 5 times ``learning_rate``
