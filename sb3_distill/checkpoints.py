@@ -42,9 +42,10 @@ class Checkpoints(BaseCallback):
             self._last = time.monotonic()
 
     def _on_training_start(self) -> None:
-        if self.model.num_timesteps == 0 and (known := [path for path in found(self.folder) if _is_whole(path)]):
+        known = next(filter(_is_whole, found(self.folder)), None) if self.model.num_timesteps == 0 else None
+        if known is not None:
             raise ValueError(
-                f"{self.folder} holds a run of {int(known[0].name):,} steps: `resume` it and go on with "
+                f"{self.folder} holds a run of {int(known.name):,} steps: `resume` it and go on with "
                 "learn(..., reset_num_timesteps=False), or take another folder"
             )
         self._counted = time.monotonic()
@@ -77,10 +78,10 @@ def save(model: BaseAlgorithm, folder: str | os.PathLike[str]) -> Path:
         env.save(str(part / STATISTICS))
     shutil.rmtree(path, ignore_errors=True)
     part.replace(path)
-    earlier = [other for other in found(folder) if other.name < path.name]
-    for other in found(folder):  # later ones could not be read, or learning would not have gone on from here
-        if other != path and other not in earlier[:1]:
-            shutil.rmtree(other)
+    everything = found(folder)
+    kept = [one for one in everything if one.name <= path.name][:2]  # it, and the one before
+    for other in set(everything).difference(kept):  # later ones could not be read, or learning would have begun there
+        shutil.rmtree(other)
     return path
 
 
@@ -98,8 +99,6 @@ def resume(algorithm: type[BaseAlgorithm], folder: str | os.PathLike[str], env: 
         if not _is_whole(path):
             continue
         if normalizer is not None:
-            if not (path / STATISTICS).exists():
-                raise ValueError(f"{path} was saved without a VecNormalize: leave it out")
             try:
                 saved = VecNormalize.load(str(path / STATISTICS), normalizer.venv)
             except (OSError, EOFError, pickle.UnpicklingError):
@@ -107,6 +106,8 @@ def resume(algorithm: type[BaseAlgorithm], folder: str | os.PathLike[str], env: 
             for name in ("obs_rms", "ret_rms") if saved.norm_obs else ("ret_rms",):
                 setattr(normalizer, name, getattr(saved, name))
         return algorithm.load(path / MODEL, env, **kwargs)
+    if paths and normalizer is not None and not any((path / STATISTICS).exists() for path in paths):
+        raise ValueError(f"what is in {folder} was saved without a VecNormalize: leave it out")
     if paths:
         raise ValueError(f"none of the checkpoints in {folder} can be read: delete them to start anew")
     return None

@@ -172,6 +172,8 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path):
     statistics = (last / STATISTICS).read_bytes()
     (last / STATISTICS).write_bytes(statistics[: len(statistics) // 2])
     assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
+    (last / STATISTICS).unlink()
+    assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
     (last / MODEL).unlink()
     assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
     # One that was being written has another name.
