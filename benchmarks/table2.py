@@ -124,7 +124,7 @@ def finish(
     """Go on with the last level and put the result in its place."""
     level, changes = levels[-1], {**settings_of_the_end(game), **changes}
     env = learning_env(game)
-    model: Any = to_finish(game, level, folder, env, device, changes)
+    model = to_finish(game, level, folder, env, device, changes)
     if (left := timesteps - model.num_timesteps) > 0:
         model.learn(left, Checkpoints(folder / f"l{level}-finish", minutes), reset_num_timesteps=False)
     env.close()

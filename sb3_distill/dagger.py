@@ -229,8 +229,8 @@ def clone(
         raise ValueError(f"`total_timesteps` must be at least 1, got {total_timesteps}")
     source = "initial_dataset" if kwargs.get("initial_dataset") is not None else "encoder_from"
     initial = kwargs.get(source)
-    if initial is not None and not isinstance(initial, SyntheticDataset):
-        initial = kwargs[source] = SyntheticDataset.load(initial)
+    if initial is not None:
+        initial = kwargs[source] = SyntheticDataset.of(initial)
     venv = make_vec_env(env, n_envs, seed=seed) if isinstance(env, str) else env
     space = venv.observation_space
     vectors = isinstance(space, spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating)

@@ -207,6 +207,14 @@ class SyntheticDataset(nn.Module):
             raise DatasetError(f"{path} has malformed metadata: {error!r}") from error
 
     @classmethod
+    def of(cls, given: "SyntheticDataset | str | os.PathLike[str]") -> "SyntheticDataset":
+        """
+        :param given: a dataset, returned as it is, or what ``load`` takes
+        :raises FileNotFoundError, DatasetError: see ``load``
+        """
+        return given if isinstance(given, SyntheticDataset) else cls.load(given)
+
+    @classmethod
     def _from_file(cls, data: Json, tensors: dict[str, th.Tensor]) -> "SyntheticDataset":
         data = dict(data)
         kinds = data.pop("encoder_kinds", {})

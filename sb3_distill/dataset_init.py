@@ -95,9 +95,10 @@ def visit(env: VecEnv, n_steps: int) -> list[Any]:
     for step in range(n_steps):
         observations: Any = env.step(np.stack([env.action_space.sample() for _ in range(env.num_envs)]))[0]
         check_observations(observations, step + 1)
-        for i in range(env.num_envs):
-            is_dict = isinstance(observations, dict)
-            visited.append({key: value[i] for key, value in observations.items()} if is_dict else observations[i])
+        if isinstance(observations, dict):
+            visited += [{key: value[i] for key, value in observations.items()} for i in range(env.num_envs)]
+        else:
+            visited += list(observations)
     return visited
 
 

@@ -10,6 +10,11 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 
+def registered_name(env_id: str) -> str:
+    """An id as it is registered: Gymnasium's ``"module:id"`` without the module, which must have been imported."""
+    return env_id.rpartition(":")[2]
+
+
 class GymnasiumVecEnv(VecEnv):
     """
     A Gymnasium vector environment as an SB3 ``VecEnv``.

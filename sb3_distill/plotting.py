@@ -27,8 +27,7 @@ def show(dataset: SyntheticDataset | str | os.PathLike[str], path: str | os.Path
     :raises ImportError: without matplotlib
     """
     plt = pyplot()
-    if not isinstance(dataset, SyntheticDataset):
-        dataset = SyntheticDataset.load(dataset)
+    dataset = SyntheticDataset.of(dataset)
     observations = dataset.encode()
     draw: Any = _draw_bars
     if isinstance(observations, dict):

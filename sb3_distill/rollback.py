@@ -71,7 +71,13 @@ def rollback(
             raise ValueError(f"`{name}` must be at least 1, got {number}")
     folder = Path(folder)
     results = read_results(folder)
-    run = _describe(policy, make_env, kwargs, eval_env is not None)
+    env = make_env()
+    try:
+        if eval_env is None:
+            _check_known(env)
+        run = _describe(policy, env, kwargs)
+    finally:
+        env.close()
     _check_same(run, folder)
     above: int | None = None
     for level in levels:
@@ -149,25 +155,19 @@ def _check_known(env: VecEnv) -> None:
         raise ValueError(f"{error}, and give it as `eval_env`") from None
 
 
-def _describe(policy: Any, make_env: Callable[[], VecEnv], kwargs: dict[str, Any], has_eval_env: bool) -> dict[str, str]:
+def _describe(policy: Any, env: VecEnv, kwargs: dict[str, Any]) -> dict[str, str]:
     """What all levels of a ladder have in common."""
-    env = make_env()
-    try:
-        if not has_eval_env:
-            _check_known(env)
-        normalizer = unwrap_vec_normalize(env)
-        run = {
-            "policy": str(policy),
-            "environment": str(env_origin(env)[0]),
-            "number of environments": str(env.num_envs),
-            "wrappers": described(recorded_wrappers(env)),
-            "normalisation": "none"
-            if normalizer is None
-            else f"observations {normalizer.norm_obs}, rewards {normalizer.norm_reward}"
-            + ("" if normalizer.clip_reward == DEFAULT_CLIP else f" up to {normalizer.clip_reward}"),
-        }
-    finally:
-        env.close()
+    normalizer = unwrap_vec_normalize(env)
+    run = {
+        "policy": str(policy),
+        "environment": str(env_origin(env)[0]),
+        "number of environments": str(env.num_envs),
+        "wrappers": described(recorded_wrappers(env)),
+        "normalisation": "none"
+        if normalizer is None
+        else f"observations {normalizer.norm_obs}, rewards {normalizer.norm_reward}"
+        + ("" if normalizer.clip_reward == DEFAULT_CLIP else f" up to {normalizer.clip_reward}"),
+    }
     given = {name: re.sub(r" at 0x\w+", "", str(value)) for name, value in kwargs.items() if name != "device"}
     return run | {f"`{name}`": value for name, value in sorted(given.items())}
 

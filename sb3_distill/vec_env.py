@@ -20,7 +20,7 @@ from sb3_distill.atari.vec_env import AtariVecEnv, is_atari, is_atari_vector
 from sb3_distill.dataset import SyntheticDataset
 from sb3_distill.dataset_info import Normalization
 from sb3_distill.envpool_vec_env import EnvPoolVecEnv
-from sb3_distill.gymnasium_vec_env import GymnasiumVecEnv
+from sb3_distill.gymnasium_vec_env import GymnasiumVecEnv, registered_name
 from sb3_distill.spaces import Json, is_json
 from sb3_distill.worker_vec_env import WorkerVecEnv, can_fork, n_cores
 
@@ -53,7 +53,7 @@ def import_plugin(env_id: str) -> None:
             importlib.import_module("shimmy")
     if env_id.startswith("ALE/") or "NoFrameskip-v" in env_id:
         _import_for(env_id, "ale_py", "atari")
-    registered = gym.registry.get(env_id.rpartition(":")[2])
+    registered = gym.registry.get(registered_name(env_id))
     if registered is None:  # maybe an old one of Atari's ("Pong-v4")
         with contextlib.suppress(ImportError):
             importlib.import_module("ale_py")
@@ -91,7 +91,7 @@ def has_native_vector_env(env_id: str) -> bool:
     """Whether an id is registered with a vector environment of its own that can reset in the same step."""
     if is_atari(env_id):  # ALE's is another task than its single environments: 84x84, clipped rewards
         return False
-    creator: Any = gym.spec(env_id.rpartition(":")[2]).vector_entry_point
+    creator: Any = gym.spec(registered_name(env_id)).vector_entry_point
     if creator is None:
         return False
     if isinstance(creator, str):
@@ -187,7 +187,7 @@ def is_cheap(env_id: str) -> bool:
 
 
 def _is_simulator(env_id: str) -> bool:
-    entry_point = gym.spec(env_id.rpartition(":")[2]).entry_point
+    entry_point = gym.spec(registered_name(env_id)).entry_point
     return isinstance(entry_point, str) and entry_point.startswith(SIMULATORS)
 
 

@@ -51,8 +51,7 @@ def watch(
         raise ValueError(f"a video must be called {' or '.join(f'*{ending}' for ending in FORMATS)}, got {path}")
     if max_steps < 1:
         raise ValueError(f"`max_steps` must be at least 1, got {max_steps}")
-    if not isinstance(dataset, SyntheticDataset):
-        dataset = SyntheticDataset.load(dataset)
+    dataset = SyntheticDataset.of(dataset)
     learner = DistilledPolicy.from_dataset(dataset, policy, policy_kwargs, seed, device="cpu")
     env = make_visible(dataset)
     if seed is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from sb3_distill.atari.games import rom_path
-from sb3_distill.gymnasium_vec_env import GymnasiumVecEnv
+from sb3_distill.gymnasium_vec_env import GymnasiumVecEnv, registered_name
 
 ENTRY_POINT = "ale_py.env:AtariEnv"
 MADE_ANEW = ("game", "obs_type", "frameskip", "repeat_action_probability", "full_action_space", "max_num_frames_per_episode")
@@ -18,7 +18,7 @@ MADE_ANEW = ("game", "obs_type", "frameskip", "repeat_action_probability", "full
 
 def is_atari(env_id: str) -> bool:
     """Whether an id is that of a game of ALE, seen as pictures."""
-    registered = gym.registry.get(env_id.rpartition(":")[2])
+    registered = gym.registry.get(registered_name(env_id))
     return registered is not None and registered.entry_point == ENTRY_POINT
 
 
@@ -77,7 +77,7 @@ class AtariVecEnv(GymnasiumVecEnv):
             raise ValueError(
                 f"{env_id!r} is not an Atari game of ALE, such as 'CentipedeNoFrameskip-v4': leave out `vec_env_cls`"
             )
-        registered = gym.spec(env_id.rpartition(":")[2])
+        registered = gym.spec(registered_name(env_id))
         kwargs = {**registered.kwargs, **(env_kwargs or {})}
         if unknown := set(kwargs) - {*MADE_ANEW, "render_mode"}:
             raise ValueError(f"ALE's vector environment does not take {', '.join(sorted(unknown))}: leave out `vec_env_cls`")
