@@ -22,8 +22,8 @@ from stable_baselines3.common.policies import ActorCriticCnnPolicy
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 
 from sb3_distill import PPMO, DistilledPolicy, make_vec_env
-from sb3_distill.atari.vec_env import AtariVecEnv
-from sb3_distill.vec_env import import_plugin
+from sb3_distill.environments.atari.vec_env import AtariVecEnv
+from sb3_distill.environments.plugins import import_plugin
 
 GAME = "CentipedeNoFrameskip-v4"
 N_ENVS = 8

@@ -11,11 +11,11 @@ from typing import Any
 import torch as th
 
 from sb3_distill import PPMO, make_vec_env
-from sb3_distill.dataset_info import library_versions
+from sb3_distill.dataset.info import library_versions
 
 RESULTS = Path(__file__).parent / "results"
 PICTURES = Path(__file__).parent.parent / "docs" / "images"
-DATASETS = Path(__file__).parent.parent / "sb3_distill" / "datasets"
+DATASETS = Path(__file__).parent.parent / "sb3_distill" / "dataset" / "shipped"
 
 # Found on the seeds 0 to 2. More axes need a wider trust region, more steps, and instances kept smaller.
 SETTINGS: dict[str, Any] = dict(n_steps=128, batch_size=2048, n_epochs=1, gamma=0.995, n_learners=64)

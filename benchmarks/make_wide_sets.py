@@ -19,10 +19,10 @@ import torch as th
 from common import DATASETS, PICTURES, distil, one_thread, read, write
 
 from sb3_distill import SyntheticDataset, evaluate_learners
-from sb3_distill.architecture import ACTIVATIONS
-from sb3_distill.grids import RANDOM
-from sb3_distill.named_distributions import ANY_INIT, TABLE_1
-from sb3_distill.plotting import heat_map
+from sb3_distill.evaluation.grids import RANDOM
+from sb3_distill.learners.architecture import ACTIVATIONS
+from sb3_distill.learners.named import ANY_INIT, TABLE_1
+from sb3_distill.report.pictures import heat_map
 
 RATES = dict(
     learning_rate="lin_0.02",

@@ -13,7 +13,7 @@ from typing import Any
 from common import PICTURES, distil, one_thread, read, write
 
 from sb3_distill import evaluate_learners, min_instances
-from sb3_distill.vec_env import make_vec_env
+from sb3_distill.environments.make import make_vec_env
 
 SCALE = {1: 350_000, 2: 1_500_000, 3: 2_500_000, 4: 4_000_000, 5: 5_000_000}
 """Environment steps."""

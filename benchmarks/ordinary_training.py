@@ -12,8 +12,8 @@ import torch as th
 from common import one_thread, read, write
 
 from sb3_distill import SyntheticDataset, evaluate_learners
-from sb3_distill.dataset_file import shipped_sets
-from sb3_distill.learners import Learners
+from sb3_distill.dataset.file import shipped_sets
+from sb3_distill.learners.population import Learners
 
 COLUMNS = {"gain 0.01": "lambda", "gain 1": "ortho-1", "PyTorch's default": {"init": "pytorch"}}
 

@@ -18,9 +18,9 @@ from safetensors import safe_open
 
 from nd_cartpole.env import observation_space
 from sb3_distill import SyntheticDataset, evaluate_learners
-from sb3_distill.dataset_info import DatasetInfo
-from sb3_distill.encoder import Encoder
-from sb3_distill.inner_loop import GradientSteps
+from sb3_distill.dataset.info import DatasetInfo
+from sb3_distill.inner_loop.gradient_steps import GradientSteps
+from sb3_distill.networks.encoder import Encoder
 
 PAPER = {
     "ndcartpole-1d-k2": 500, "ndcartpole-2d-k3": 365, "ndcartpole-2d-k512": 350, "ndcartpole-4d-k5": 127,

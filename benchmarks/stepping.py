@@ -20,8 +20,8 @@ from suite import KINDS
 from table4 import SETTINGS, TASKS
 
 from sb3_distill import PPMO, make_vec_env
-from sb3_distill.envpool_vec_env import EnvPoolVecEnv
-from sb3_distill.worker_vec_env import WorkerVecEnv
+from sb3_distill.environments.envpool_vec_env import EnvPoolVecEnv
+from sb3_distill.environments.worker_vec_env import WorkerVecEnv
 
 N_ENVS = 64
 ROUNDS = 3

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from suite import WEIGHTED_CLONE, Suite, best
 
-from sb3_distill.envpool_vec_env import EnvPoolVecEnv
+from sb3_distill.environments.envpool_vec_env import EnvPoolVecEnv
 
 # Paper: random policy, RL, distilled. Environment steps of a first pass.
 TASKS: dict[str, tuple[float, float, float, float]] = {

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from common import DATASETS, one_thread, read, write
 
-from sb3_distill import PPMO, cli, evaluate_learners
+from sb3_distill import PPMO, evaluate_learners
+from sb3_distill.cli import program as cli
 
 SHIPPED = ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "Pendulum-v1")
 

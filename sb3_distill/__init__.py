@@ -1,18 +1,21 @@
 """Distil reinforcement-learning environments into one small batch that teaches any Stable-Baselines3 policy in one step."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 import nd_cartpole  # noqa: F401  (registers the environments)
-import sb3_distill.atari  # noqa: F401  (likewise)
-from sb3_distill.dagger import DAgger, clone
-from sb3_distill.dataset import SyntheticDataset
-from sb3_distill.dataset_file import DatasetError, shipped_sets
-from sb3_distill.distilled_policy import DistilledPolicy
-from sb3_distill.evaluation import Evaluation, evaluate_learners
-from sb3_distill.expert import Expert
-from sb3_distill.learner_component import LearnerComponent
-from sb3_distill.learner_distribution import LearnerDistribution
-from sb3_distill.ppmo import PPMO
-from sb3_distill.spaces import min_instances
-from sb3_distill.vec_env import make_vec_env
+import sb3_distill.environments.atari  # noqa: F401  (likewise)
+
+if TYPE_CHECKING:
+    from sb3_distill.dagger import DAgger, Expert, clone
+    from sb3_distill.dataset import DatasetError, SyntheticDataset, shipped_sets
+    from sb3_distill.environments.make import make_vec_env
+    from sb3_distill.evaluation import Evaluation, evaluate_learners
+    from sb3_distill.learners.component import LearnerComponent
+    from sb3_distill.learners.distribution import LearnerDistribution
+    from sb3_distill.ppmo import PPMO
+    from sb3_distill.spaces import min_instances
+    from sb3_distill.teaching.distilled_policy import DistilledPolicy
 
 __all__ = [
     "PPMO",
@@ -30,3 +33,39 @@ __all__ = [
     "min_instances",
     "shipped_sets",
 ]
+
+_ROOM_OF = {
+    "PPMO": "ppmo",
+    "DAgger": "dagger",
+    "DatasetError": "dataset",
+    "DistilledPolicy": "teaching.distilled_policy",
+    "Evaluation": "evaluation",
+    "Expert": "dagger",
+    "LearnerComponent": "learners.component",
+    "LearnerDistribution": "learners.distribution",
+    "SyntheticDataset": "dataset",
+    "clone": "dagger",
+    "evaluate_learners": "evaluation",
+    "make_vec_env": "environments.make",
+    "min_instances": "spaces",
+    "shipped_sets": "dataset",
+}
+"""Where each public name lives; it is imported when it is first asked for."""
+
+
+def __getattr__(name: str) -> object:
+    if name in _ROOM_OF:
+        value: object = getattr(import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    if not name.startswith("_"):  # a room
+        try:
+            return import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

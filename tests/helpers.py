@@ -10,8 +10,8 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from nd_cartpole.env import observation_space
 from sb3_distill import SyntheticDataset
-from sb3_distill.dataset_info import DatasetInfo
-from sb3_distill.inner_loop import GradientSteps
+from sb3_distill.dataset.info import DatasetInfo
+from sb3_distill.inner_loop.gradient_steps import GradientSteps
 
 
 def simplex_dataset(n_dims: int, learning_rate: float, scale: float = 3.0) -> SyntheticDataset:

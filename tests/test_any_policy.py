@@ -11,8 +11,8 @@ from stable_baselines3.common.envs import FakeImageEnv, SimpleMultiObsEnv
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from sb3_distill import DatasetError, DistilledPolicy, SyntheticDataset, make_vec_env
-from sb3_distill.dataset_info import DatasetInfo
-from sb3_distill.inner_loop import GradientSteps
+from sb3_distill.dataset.info import DatasetInfo
+from sb3_distill.inner_loop.gradient_steps import GradientSteps
 
 BOX = spaces.Box(np.array([-2.0, 0.0], dtype=np.float32), np.array([2.0, 1.0], dtype=np.float32))
 
@@ -25,7 +25,7 @@ def dataset_for(observation_space, action_space, policy, shape, log_std=None):
 
 
 def outputs(policy, dataset):
-    from sb3_distill.networks import actor_of
+    from sb3_distill.networks.anatomy import actor_of
 
     with th.no_grad():
         return actor_of(policy)(dataset.encode())

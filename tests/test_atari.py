@@ -14,14 +14,15 @@ from stable_baselines3.common.atari_wrappers import MaxAndSkipEnv, WarpFrame
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper, VecNormalize
 
 from sb3_distill import PPMO, DatasetError, DistilledPolicy, SyntheticDataset, evaluate_learners, make_vec_env
-from sb3_distill.atari.games import GAMES, game_buttons, rom_of
-from sb3_distill.atari.vec_env import AtariVecEnv, is_atari
-from sb3_distill.cli import main
-from sb3_distill.dataset_info import DatasetInfo
-from sb3_distill.evaluation import _make_true_env
-from sb3_distill.vec_env import env_origin, import_plugin, is_cheap
-from sb3_distill.worker_vec_env import WorkerVecEnv
-from sb3_distill.wrappers import recorded_wrappers
+from sb3_distill.cli.program import main
+from sb3_distill.dataset.info import DatasetInfo
+from sb3_distill.environments.atari.games import GAMES, game_buttons, rom_of
+from sb3_distill.environments.atari.vec_env import AtariVecEnv, is_atari
+from sb3_distill.environments.origin import env_origin
+from sb3_distill.environments.plugins import import_plugin, is_cheap
+from sb3_distill.environments.worker_vec_env import WorkerVecEnv
+from sb3_distill.environments.wrappers import recorded_wrappers
+from sb3_distill.evaluation.protocol import _make_true_env
 
 ale_py = pytest.importorskip("ale_py")
 CENTIPEDE = "CentipedeNoFrameskip-v4"

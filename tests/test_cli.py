@@ -10,7 +10,7 @@ from helpers import simplex_dataset
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from sb3_distill import cli
+from sb3_distill.cli import program as cli
 
 
 @pytest.fixture

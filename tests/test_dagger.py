@@ -16,10 +16,12 @@ from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
 from stable_baselines3.common.envs import FakeImageEnv, SimpleMultiObsEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
-from sb3_distill import PPMO, DistilledPolicy, SyntheticDataset, cli, evaluate_learners, make_vec_env
-from sb3_distill.action_distribution import ActionDistribution
-from sb3_distill.dagger import DAgger, clone
-from sb3_distill.expert import Expert
+from sb3_distill import PPMO, DistilledPolicy, SyntheticDataset, evaluate_learners, make_vec_env
+from sb3_distill.cli import program as cli
+from sb3_distill.dagger.algorithm import DAgger
+from sb3_distill.dagger.cloning import clone
+from sb3_distill.dagger.expert import Expert
+from sb3_distill.networks.action_distribution import ActionDistribution
 
 
 class SpacesEnv(gym.Env):

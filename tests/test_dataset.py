@@ -14,10 +14,13 @@ from stable_baselines3.common.torch_layers import NatureCNN
 from torch import nn
 
 from sb3_distill import DatasetError, DistilledPolicy, SyntheticDataset, min_instances, shipped_sets
-from sb3_distill.dataset_file import _digest
-from sb3_distill.dataset_info import DatasetInfo, Normalization, policy_kwargs_from_json, policy_kwargs_to_json
-from sb3_distill.inner_loop import GradientSteps
-from sb3_distill.spaces import n_outputs, space_from_json, space_to_json
+from sb3_distill.dataset.file import _digest
+from sb3_distill.dataset.info import DatasetInfo
+from sb3_distill.dataset.normalization import Normalization
+from sb3_distill.inner_loop.gradient_steps import GradientSteps
+from sb3_distill.networks.policy_kwargs import policy_kwargs_from_json, policy_kwargs_to_json
+from sb3_distill.spaces.serialization import space_from_json, space_to_json
+from sb3_distill.spaces.sizes import n_outputs
 
 SPACES = [
     spaces.Box(-1, 1, (3,)),

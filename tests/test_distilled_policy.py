@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
 from sb3_distill import PPMO, DatasetError, DistilledPolicy, evaluate_learners
-from sb3_distill.dataset_info import Normalization
+from sb3_distill.dataset.normalization import Normalization
 
 
 @pytest.mark.parametrize("n_dims, learning_rate, target", [(1, 10.0, 500), (2, 10.0, 499), (3, 30.0, 499), (4, 40.0, 495)])
@@ -114,8 +114,8 @@ def test_normalised_sets_want_normalised_observations():
 
 def test_continuous_actions_take_the_learned_deviation():
     from sb3_distill import SyntheticDataset
-    from sb3_distill.dataset_info import DatasetInfo
-    from sb3_distill.inner_loop import GradientSteps
+    from sb3_distill.dataset.info import DatasetInfo
+    from sb3_distill.inner_loop.gradient_steps import GradientSteps
 
     info = DatasetInfo(spaces.Box(-1, 1, (3,)), spaces.Box(-1, 1, (2,)), policy="MlpPolicy")
     dataset = SyntheticDataset(th.randn(4, 3), th.randn(4, 2), GradientSteps(), info, log_std=th.tensor([-1.0, 0.5]))
@@ -153,7 +153,7 @@ def test_recurrent_policies_are_refused():
 
 
 def test_normalisation_can_be_folded_into_a_plain_zip(tmp_path, monkeypatch, capsys):
-    from sb3_distill import cli
+    from sb3_distill.cli import program as cli
 
     monkeypatch.chdir(tmp_path)
     dataset = simplex_dataset(2, 10.0)

@@ -22,10 +22,10 @@ from sb3_distill import (
     evaluate_learners,
     make_vec_env,
 )
-from sb3_distill.dataset_info import DatasetInfo
-from sb3_distill.encoder import Encoder, encoder_levels, split
-from sb3_distill.inner_loop import GradientSteps
-from sb3_distill.networks import actor_of
+from sb3_distill.dataset.info import DatasetInfo
+from sb3_distill.inner_loop.gradient_steps import GradientSteps
+from sb3_distill.networks.anatomy import actor_of
+from sb3_distill.networks.encoder import Encoder, encoder_levels, split
 
 VECTOR = spaces.Box(-np.inf, np.inf, (8,))
 IMAGE = spaces.Box(0, 255, (4, 36, 36), np.uint8)
@@ -224,8 +224,8 @@ def test_gradients_of_the_encoder_in_double_precision():
     loop = GradientSteps(learning_rate=0.7)
     info = DatasetInfo(VECTOR, ACTIONS, inner_loop=loop.settings())
     dataset = SyntheticDataset(th.randn(3, 8), th.randn(3, 4), loop, info, encoder=encoder).double()
-    from sb3_distill.learners import Learners
-    from sb3_distill.stacked import StackedNetwork, stack_parameters
+    from sb3_distill.learners.population import Learners
+    from sb3_distill.networks.stacked import StackedNetwork, stack_parameters
 
     initial = Learners([(StackedNetwork(rest), stack_parameters([rest, rest]))], layers)
     x, target = th.randn(2, 5, 8).double(), th.randn(2, 5, 4).double()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sb3_distill import PPMO, make_vec_env
-from sb3_distill.envpool_vec_env import EnvPoolVecEnv
+from sb3_distill.environments.envpool_vec_env import EnvPoolVecEnv
 
 
 def test_what_to_install(monkeypatch):

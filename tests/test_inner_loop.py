@@ -8,15 +8,16 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
-from sb3_distill import initialization
-from sb3_distill.inner_loop import GradientSteps, autograd_step, make_inner_loop, train
-from sb3_distill.learner_distribution import LearnerDistribution
-from sb3_distill.learners import Learners
-from sb3_distill.mlp_step import gradient_step
-from sb3_distill.networks import Network, actor_of
-from sb3_distill.ridge_head import RidgeHead
-from sb3_distill.roles import ROLES, role_of_parameters
-from sb3_distill.stacked import StackedNetwork, stack_parameters
+from sb3_distill.inner_loop.gradient_steps import GradientSteps, autograd_step
+from sb3_distill.inner_loop.loop import make_inner_loop, train
+from sb3_distill.inner_loop.ridge_head import RidgeHead
+from sb3_distill.learners import initialization
+from sb3_distill.learners.distribution import LearnerDistribution
+from sb3_distill.learners.population import Learners
+from sb3_distill.networks.anatomy import Network, actor_of
+from sb3_distill.networks.roles import ROLES, role_of_parameters
+from sb3_distill.networks.stacked import StackedNetwork, stack_parameters
+from sb3_distill.networks.stacked_perceptron import gradient_step
 
 OBSERVATIONS, ACTIONS = spaces.Box(-1, 1, (5,)), spaces.Discrete(3)
 

@@ -13,10 +13,10 @@ from stable_baselines3.sac.policies import SACPolicy
 from torch import nn
 
 from sb3_distill import PPMO, LearnerDistribution, SyntheticDataset, evaluate_learners, make_vec_env
-from sb3_distill.architecture import ACTIVATIONS
-from sb3_distill.grids import RANDOM, load_grid, random_cells
-from sb3_distill.learner_component import LearnerComponent
-from sb3_distill.named_distributions import NAMED, TABLE_1
+from sb3_distill.evaluation.grids import RANDOM, load_grid, random_cells
+from sb3_distill.learners.architecture import ACTIVATIONS
+from sb3_distill.learners.component import LearnerComponent
+from sb3_distill.learners.named import NAMED, TABLE_1
 
 OBSERVATIONS, ACTIONS = spaces.Box(-1, 1, (5,)), spaces.Discrete(3)
 

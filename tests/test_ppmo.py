@@ -20,9 +20,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import nd_cartpole
 from sb3_distill import PPMO, DatasetError, DistilledPolicy, SyntheticDataset, evaluate_learners, make_vec_env
-from sb3_distill.learners import Learners
+from sb3_distill.learners.population import Learners
+from sb3_distill.networks.stacked import stack_parameters
 from sb3_distill.ppmo.buffers import LearnerRolloutBuffer
-from sb3_distill.stacked import stack_parameters
 
 SMALL = dict(n_steps=32, batch_size=128, n_epochs=2, policy_kwargs=dict(net_arch=[16]), seed=0)
 

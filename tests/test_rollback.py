@@ -13,10 +13,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from nd_cartpole import NDCartPoleEnv
 from sb3_distill import PPMO, SyntheticDataset, make_vec_env
-from sb3_distill.checkpoints import MODEL, STATISTICS, Checkpoints, resume, save
-from sb3_distill.cli import main
-from sb3_distill.rollback import rollback
-from sb3_distill.watching import watch
+from sb3_distill.cli.program import main
+from sb3_distill.report.video import watch
+from sb3_distill.rollback.checkpoints import MODEL, STATISTICS, Checkpoints, resume, save
+from sb3_distill.rollback.ladder import rollback
 
 TASK = "NDCartPole1D-v0"
 SMALL = dict(n_steps=32, batch_size=64, n_epochs=1, policy_kwargs=dict(net_arch=[16]), seed=0)
@@ -324,9 +324,9 @@ def test_what_cannot_be_filmed(tmp_path, monkeypatch):
 
 def test_games_are_filmed_and_drawn(tmp_path):
     pytest.importorskip("ale_py")
-    from sb3_distill.atari.vec_env import AtariVecEnv
-    from sb3_distill.plotting import show
-    from sb3_distill.watching import make_visible
+    from sb3_distill.environments.atari.vec_env import AtariVecEnv
+    from sb3_distill.report.pictures import show
+    from sb3_distill.report.video import make_visible
 
     env = make_vec_env("PongNoFrameskip-v4", 2, seed=0, vec_env_cls=AtariVecEnv)
     dataset = PPMO("CnnPolicy", env, n_steps=8, encoder_layers=5, seed=0).dataset

@@ -14,8 +14,9 @@ from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecNormalize
 
-from sb3_distill import PPMO, DistilledPolicy, SyntheticDataset, cli, evaluate_learners, make_vec_env
-from sb3_distill.distilled_policy import teach
+from sb3_distill import PPMO, DistilledPolicy, SyntheticDataset, evaluate_learners, make_vec_env
+from sb3_distill.cli import program as cli
+from sb3_distill.teaching.teach import teach
 
 QUICK = dict(n_steps=8, n_instances=4, n_epochs=1, batch_size=16, seed=0)
 
@@ -67,7 +68,7 @@ def test_a_set_made_with_squashed_actions_is_taught_as_it_was_learned():
     fresh = ActorCriticPolicy(
         model.observation_space, model.action_space, lambda _: 0.0, use_sde=True, squash_output=True, log_std_init=-2.0
     )
-    from sb3_distill.networks import actor_of
+    from sb3_distill.networks.anatomy import actor_of
 
     actor_of(fresh).load_state_dict(model.initial_actor.state_dict())
     teach(fresh, model.dataset)

@@ -11,7 +11,8 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMonitor, VecNormalize
 
 from sb3_distill import PPMO, make_vec_env
-from sb3_distill.vec_env import GymnasiumVecEnv, env_origin
+from sb3_distill.environments.gymnasium_vec_env import GymnasiumVecEnv
+from sb3_distill.environments.origin import env_origin
 
 
 def test_the_adapter_steps_as_sb3s_dummy_vec_env():

@@ -12,7 +12,7 @@ pytest.importorskip("setuptools", minversion="77", reason="builds a wheel with t
 pytest.importorskip("pip", reason="builds a wheel with the pip of this environment")
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"sb3_distill": "sb3_distill", "sb3_distill/zoo_configs": "zoo_configs", "nd_cartpole": "envs/nd_cartpole"}
+PACKAGES = {"sb3_distill": "sb3_distill", "nd_cartpole": "envs/nd_cartpole"}
 SCRIPT = """
 import importlib.metadata, pathlib, sys
 import gymnasium as gym

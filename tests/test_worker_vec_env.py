@@ -13,7 +13,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from sb3_distill import PPMO
-from sb3_distill.worker_vec_env import WorkerVecEnv
+from sb3_distill.environments.worker_vec_env import WorkerVecEnv
 
 
 class Mixed(gym.Env):

@@ -5,8 +5,10 @@ import re
 import pytest
 import yaml
 
-from sb3_distill import PPMO, cli, zoo
-from sb3_distill.worker_vec_env import WorkerVecEnv
+from sb3_distill import PPMO
+from sb3_distill.cli import program as cli
+from sb3_distill.cli import zoo
+from sb3_distill.environments.worker_vec_env import WorkerVecEnv
 
 pytest.importorskip("rl_zoo3.train", reason="needs rl-zoo", exc_type=ImportError)
 QUICK = ["-n", "2000", "--seed", "1", "-params", "n_envs:4", "n_learners:2", "n_steps:16"]
@@ -106,9 +108,9 @@ def test_simulators_are_stepped_by_workers(monkeypatch):
             made.append(len(env_fns))
             super().__init__(env_fns, **kwargs)
 
-    monkeypatch.setattr("sb3_distill.vec_env.n_cores", lambda: 2)
-    monkeypatch.setattr("sb3_distill.vec_env.SIMULATORS", ("gymnasium.envs.classic_control",))
-    monkeypatch.setattr("sb3_distill.vec_env.WorkerVecEnv", Counted)
+    monkeypatch.setattr("sb3_distill.environments.make.n_cores", lambda: 2)
+    monkeypatch.setattr("sb3_distill.environments.plugins.SIMULATORS", ("gymnasium.envs.classic_control",))
+    monkeypatch.setattr("sb3_distill.environments.make.WorkerVecEnv", Counted)
     for vec_env in ("dummy", "subproc"):  # the default of the zoo, and one that was asked for
         assert cli.main(["train", "--env", "Pendulum-v1", "--eval-freq", "-1", "--vec-env", vec_env, *QUICK]) == 0
         assert made == [4]

@@ -4,8 +4,8 @@ Does a change of the code change what is learned? Short trainings, and a digest 
     python benchmarks/checks/dataset_digests.py --write before.json     # with the old code
     python benchmarks/checks/dataset_digests.py --compare before.json   # with the new code, on the same machine
 
-The comparison names the first update whose dataset differs, and exits with 1. Every argument of the trainings is written out, so
-that changed defaults change nothing here. Figures depend on the machine: nothing is committed, and CI does not run this.
+The comparison names the first update whose dataset differs, and exits with 1. Every argument of the trainings is written out,
+so that changed defaults change nothing here. Figures depend on the machine: nothing is committed, and CI does not run this.
 """
 
 import argparse
@@ -36,8 +36,8 @@ EVERY_ARGUMENT: dict[str, Any] = dict(
     policy_kwargs=None, seed=0, device="cpu",
 )  # fmt: skip
 ONLY_FOR_REWARDS = (
-    "gamma", "gae_lambda", "clip_range", "clip_range_vf", "normalize_advantage", "ent_coef", "vf_coef", "n_epochs", "target_kl",
-    "critic_learning_rate", "use_sde", "sde_sample_freq",
+    "gamma", "gae_lambda", "clip_range", "clip_range_vf", "normalize_advantage", "ent_coef", "vf_coef", "n_epochs",
+    "target_kl", "critic_learning_rate", "use_sde", "sde_sample_freq",
 )  # fmt: skip
 
 

@@ -1,9 +1,3 @@
-"""Atari: tasks on the 128 bytes of the console's memory, and ALE's native vector environment behind SB3's interface."""
+"""Moved to ``sb3_distill.environments.atari``."""
 
-from gymnasium.envs.registration import register, registry
-
-from sb3_distill.atari.games import GAMES, rom_of
-
-for _game in GAMES:
-    if (_id := f"{_game}RAM-v0") not in registry:
-        register(id=_id, entry_point="sb3_distill.atari.ram_env:AtariRAMEnv", kwargs={"game": rom_of(_game)})
+from sb3_distill.environments.atari import *  # noqa: F403

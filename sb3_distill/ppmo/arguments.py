@@ -10,7 +10,7 @@ from stable_baselines3.common.policies import BasePolicy, MultiInputActorCriticP
 from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 
-from sb3_distill.dataset_init import DATASET_INITS
+from sb3_distill.dataset.start import DATASET_INITS
 from sb3_distill.ppmo.buffers import LearnerRolloutBuffer
 
 NUMBERS = ("gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm", "weight_decay", "target_kl")

@@ -13,12 +13,15 @@ from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv
 
-from sb3_distill.action_distribution import ActionDistribution
-from sb3_distill.dataset_init import start_from, visit
-from sb3_distill.encoder import BoundEncoder, Encoder, holds_features, kinds_of, split
-from sb3_distill.learner_distribution import LearnerDistribution
-from sb3_distill.learners import Learners
-from sb3_distill.networks import actor_of, parameters_in_use, statistics_of
+from sb3_distill.dataset.start import start_from
+from sb3_distill.environments.make import as_vec_env
+from sb3_distill.environments.random_rollout import visit
+from sb3_distill.learners.distribution import LearnerDistribution
+from sb3_distill.learners.population import Learners
+from sb3_distill.networks.action_distribution import ActionDistribution
+from sb3_distill.networks.anatomy import actor_of, parameters_in_use, statistics_of
+from sb3_distill.networks.encoder import BoundEncoder, Encoder, holds_features, kinds_of, split
+from sb3_distill.networks.stacked import StackedNetwork, stack_parameters, write_parameters
 from sb3_distill.ppmo.arguments import check_arguments, schedule, takes_argument
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.ppmo.critic import Critic, evaluates_plainly
@@ -26,9 +29,8 @@ from sb3_distill.ppmo.dataset_setup import DatasetOwner
 from sb3_distill.ppmo.policies import POLICIES
 from sb3_distill.ppmo.precision import Precision
 from sb3_distill.ppmo.sizes import resolve_batch_size, resolve_n_learners
-from sb3_distill.spaces import check_action_space, check_observation_space, preprocessed_shape
-from sb3_distill.stacked import StackedNetwork, stack_parameters, write_parameters
-from sb3_distill.vec_env import as_vec_env
+from sb3_distill.spaces.checks import check_action_space, check_observation_space
+from sb3_distill.spaces.sizes import preprocessed_shape
 
 
 class Seen(NamedTuple):

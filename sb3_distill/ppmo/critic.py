@@ -7,9 +7,9 @@ import torch as th
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import obs_as_tensor
 
-from sb3_distill.networks import critic_of
+from sb3_distill.networks.anatomy import critic_of
+from sb3_distill.networks.stacked import StackedNetwork
 from sb3_distill.ppmo.precision import Precision
-from sb3_distill.stacked import StackedNetwork
 
 CHUNK = 2_048  # observations per forward pass after a rollout: what stays in a core's cache
 

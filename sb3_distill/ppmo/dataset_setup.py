@@ -10,26 +10,28 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 
-from sb3_distill.dataset import SyntheticDataset
-from sb3_distill.dataset_info import DatasetInfo, Normalization, policy_kwargs_to_json
-from sb3_distill.dataset_init import draw_dataset, temper
-from sb3_distill.encoder import Encoder, encoder_levels
-from sb3_distill.inner_loop import INNER_LOOPS, InnerLoop, make_inner_loop
-from sb3_distill.learner_distribution import LearnerDistribution, LearnerSampler
-from sb3_distill.networks import Network, statistics_of
-from sb3_distill.ppmo.arguments import schedule
-from sb3_distill.ppmo.critic import Critic
-from sb3_distill.ppmo.sizes import default_inner_rate, resolve_n_instances
-from sb3_distill.spaces import SUPPORTED_ACTION_SPACES, sees_images
-from sb3_distill.vec_env import (
+from sb3_distill.dataset.info import DatasetInfo
+from sb3_distill.dataset.normalization import Normalization
+from sb3_distill.dataset.start import draw_dataset, temper
+from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.environments.origin import env_origin
+from sb3_distill.environments.plugins import import_plugin
+from sb3_distill.environments.vec_normalize import (
     continue_return_variance,
     continue_statistics,
-    env_origin,
-    import_plugin,
     normalization_of,
     return_variance_of,
 )
-from sb3_distill.wrappers import recorded_wrappers
+from sb3_distill.environments.wrappers import recorded_wrappers
+from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop
+from sb3_distill.learners.distribution import LearnerDistribution, LearnerSampler
+from sb3_distill.networks.anatomy import Network, statistics_of
+from sb3_distill.networks.encoder import Encoder, encoder_levels
+from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
+from sb3_distill.ppmo.arguments import schedule
+from sb3_distill.ppmo.critic import Critic
+from sb3_distill.ppmo.sizes import default_inner_rate, resolve_n_instances
+from sb3_distill.spaces.checks import SUPPORTED_ACTION_SPACES, sees_images
 
 FOLLOWING_RATES = {"labels": 10.0, "rates": 5.0, "log_std": 1.0, "critic": 0.5, "encoder": 0.05, "input_scale": 0.0}
 """Step sizes that are not given, in units of ``learning_rate``."""

@@ -10,10 +10,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
-from sb3_distill.action_distribution import to_env
-from sb3_distill.finite import check_finite
+from sb3_distill.environments.finite import check_finite
+from sb3_distill.environments.vec_normalize import normalized_space
+from sb3_distill.networks.action_distribution import to_env
 from sb3_distill.ppmo.base import DistillationAlgorithm, Seen
-from sb3_distill.spaces import normalized_space
 
 
 class LearnerDrivenAlgorithm(DistillationAlgorithm):

@@ -5,7 +5,7 @@ from typing import Any
 
 from gymnasium import spaces
 
-from sb3_distill.spaces import min_instances, n_classes, n_outputs
+from sb3_distill.spaces.sizes import min_instances, n_classes, n_outputs
 
 MAX_LEARNERS = 8
 BOX_RATE = 0.6

@@ -1,8 +1,8 @@
 """
 Files as a version of sb3-distill writes them: ``python tests/data/make.py`` makes the folder of the installed version.
 
-They stay for ever, and every later version must read them (``tests/test_old_files.py``). A folder is made once, with the code of
-its release, and never again.
+They stay for ever, and every later version must read them (``tests/test_old_files.py``). A folder is made once, with the code
+of its release, and never again.
 """
 
 import importlib.metadata
@@ -20,7 +20,7 @@ from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from sb3_distill import PPMO, LearnerDistribution, SyntheticDataset, make_vec_env
-from sb3_distill.checkpoints import Checkpoints
+from sb3_distill.rollback.checkpoints import Checkpoints
 
 SMALL: dict[str, Any] = dict(
     policy_kwargs=dict(net_arch=[8, 8]), n_steps=16, n_learners=2, batch_size=32, seed=0, device="cpu"

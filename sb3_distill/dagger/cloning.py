@@ -1,0 +1,57 @@
+"""Distilling an agent in one call."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize, is_vecenv_wrapped
+
+from sb3_distill.dagger.algorithm import DAgger
+from sb3_distill.dagger.expert import Expert
+from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.environments.make import make_vec_env
+
+
+def clone(
+    expert: Expert,
+    env: str | VecEnv,
+    total_timesteps: int = 500_000,
+    n_envs: int = 64,
+    progress_bar: bool = False,
+    policy: str | type[ActorCriticPolicy] = "MlpPolicy",
+    seed: int | None = 0,
+    **kwargs: Any,
+) -> DAgger:
+    """
+    Distil an agent, with normalised observations where they are plain vectors.
+
+    :param expert: the agent
+    :param env: a Gymnasium id, or a vector environment
+    :param total_timesteps: of the environments; the expert may need a rollout of its own before, for statistics
+    :param n_envs: number of environments, for an id
+    :param progress_bar: show one
+    :param policy: of the learners
+    :param seed: of everything
+    :param kwargs: further arguments of ``DAgger``
+    :return: the algorithm, with its ``dataset``
+    :raises ValueError: if the expert was trained for other spaces, or there are no steps
+    :raises FloatingPointError: if an observation or a reward is not finite
+    """
+    if total_timesteps < 1:
+        raise ValueError(f"`total_timesteps` must be at least 1, got {total_timesteps}")
+    source = "initial_dataset" if kwargs.get("initial_dataset") is not None else "encoder_from"
+    initial = kwargs.get(source)
+    if initial is not None:
+        initial = kwargs[source] = SyntheticDataset.of(initial)
+    venv = make_vec_env(env, n_envs, seed=seed) if isinstance(env, str) else env
+    space = venv.observation_space
+    vectors = isinstance(space, spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating)
+    normalize = vectors if initial is None else initial.info.normalization is not None
+    try:
+        if normalize and not is_vecenv_wrapped(venv, VecNormalize):
+            venv = VecNormalize(venv, norm_reward=False)
+        return DAgger(policy, venv, expert, seed=seed, **kwargs).learn(total_timesteps, progress_bar=progress_bar)
+    finally:
+        if isinstance(env, str):
+            venv.close()

@@ -1,0 +1,98 @@
+"""What a dataset file says about itself besides its tensors."""
+
+import contextlib
+import importlib.metadata
+import platform
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from sb3_distill.dataset.normalization import Normalization, Statistics
+from sb3_distill.spaces.serialization import space_from_json, space_to_json
+from sb3_distill.typing import Json
+
+
+@dataclass
+class DatasetInfo:
+    """
+    :param observation_space: of the environment, as the policy sees it
+    :param action_space: of the environment
+    :param env_id: Gymnasium id, if known
+    :param env_kwargs: keyword arguments of the environment
+    :param wrappers: what must be put around the environment, by name with arguments
+    :param policy: alias of the policy (``"MlpPolicy"``), or ``None`` if a custom class was used
+    :param policy_kwargs: its keyword arguments in JSON form, see ``policy_kwargs_to_json``
+    :param learner_distribution: the learners that the set was made to teach, in JSON form
+    :param inner_loop: kind of inner learning and its settings
+    :param encoder_layers: how many layers of a learner are the encoder's
+    :param loss: outer loss
+    :param seed: of the distillation
+    :param timesteps: environment steps that the distillation took
+    :param scores: results by name, e.g. ``{"sampled": {"mean": 500.0, ...}}``
+    :param normalization: of the observations, if they were normalised
+    :param return_variance: by which rewards were scaled, if they were; for learning that goes on
+    :param versions: of the libraries that made it
+    """
+
+    observation_space: spaces.Space[Any]
+    action_space: spaces.Space[Any]
+    env_id: str | None = None
+    env_kwargs: Json = field(default_factory=dict)
+    wrappers: list[Json] = field(default_factory=list)
+    policy: str | None = None
+    policy_kwargs: Json = field(default_factory=dict)
+    learner_distribution: list[Json] = field(default_factory=list)
+    inner_loop: Json = field(default_factory=dict)
+    encoder_layers: int = 0
+    loss: str = "ppo"
+    seed: int | None = None
+    timesteps: int = 0
+    scores: Json = field(default_factory=dict)
+    normalization: Normalization | None = None
+    return_variance: float | None = None
+    versions: dict[str, str] = field(default_factory=lambda: library_versions())
+
+    def go_on_from(self, before: "DatasetInfo") -> None:
+        """
+        :param before: of a dataset from which this one goes on: its steps count, and its statistics are still true
+        """
+        self.timesteps, self.normalization = before.timesteps, before.normalization
+        self.return_variance = before.return_variance
+
+    def to_json(self) -> Json:
+        """All fields but the arrays of ``normalization``, which are tensors of the file."""
+        data = {key: value for key, value in vars(self).items() if key not in ("observation_space", "action_space")}
+        data["observation_space"] = space_to_json(self.observation_space)
+        data["action_space"] = space_to_json(self.action_space)
+        if self.normalization is not None:
+            data["normalization"] = {"clip": self.normalization.clip, "epsilon": self.normalization.epsilon}
+        return data
+
+    @classmethod
+    def from_json(
+        cls, data: Json, statistics: tuple[Statistics, Statistics] | None, scale: npt.NDArray[np.float32] | None = None
+    ) -> "DatasetInfo":
+        """
+        :param data: what ``to_json`` returned
+        :param statistics: mean and variance of the observations, if the file has them
+        :param scale: learned weights of the observations, if the file has them
+        :raises KeyError, ValueError, TypeError: if fields are missing or malformed
+        """
+        data = dict(data)
+        for key in ("observation_space", "action_space"):
+            data[key] = space_from_json(data[key])
+        if statistics is not None:
+            data["normalization"] = Normalization(*statistics, **data["normalization"], scale=scale)
+        return cls(**data)
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of everything that may change what a dataset does."""
+    versions = {"python": platform.python_version()}
+    for package in ("sb3-distill", "stable-baselines3", "gymnasium", "torch", "numpy", "mujoco", "envpool", "ale-py"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # the last ones are extras
+            versions[package] = importlib.metadata.version(package)
+    return versions

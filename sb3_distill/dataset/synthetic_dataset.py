@@ -1,0 +1,285 @@
+"""The synthetic dataset: what is learned."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium as gym
+import torch as th
+from gymnasium import spaces
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from sb3_distill.dataset.file import DatasetError, check_path, find, flatten, read, take, unflatten, write
+from sb3_distill.dataset.info import DatasetInfo
+from sb3_distill.dataset.normalization import Normalization
+from sb3_distill.dataset.wrapper_records import hint
+from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
+from sb3_distill.learners.population import Learners
+from sb3_distill.networks.encoder import Encoder
+from sb3_distill.spaces.checks import difference
+from sb3_distill.spaces.sizes import n_outputs, preprocessed_shape
+from sb3_distill.typing import Json
+
+LOG_STD_BOUNDS = (-3.0, 2.0)
+"""Bounds of a learned log-std: unbounded, exploration collapses before the task is solved."""
+
+
+LOG_SCALE_BOUNDS = (-4.0, 2.0)
+"""Bounds of the logarithm of the learned weights of observations."""
+
+
+class SyntheticDataset(nn.Module):
+    """
+    A single batch of supervised data that teaches a policy (``{X_d, Y_d}`` of the paper), and all that teaching needs.
+
+    :param observations: synthetic observations ``(k, *preprocessed shape)``, or one such tensor per key of a ``Dict``
+        space; they live where the network sees them, after one-hot coding, image scaling and normalisation
+    :param labels: ``(k, n_outputs)``: logits, or means before any squashing
+    :param inner_loop: how learners are trained on it
+    :param info: spaces, origin and scores
+    :param learned: the learned numbers of ``inner_loop``; its initial ones if ``None``
+    :param log_std: logarithm of the standard deviation of the actions ``(n_outputs,)``, for a ``Box``
+    :param statistics: running statistics (of batch norms) that all learners share, by name
+    :param encoder: the first layers of all learners, which are not taught
+    """
+
+    labels: nn.Parameter
+
+    def __init__(
+        self,
+        observations: th.Tensor | Mapping[str, th.Tensor],
+        labels: th.Tensor,
+        inner_loop: InnerLoop,
+        info: DatasetInfo,
+        learned: Mapping[str, th.Tensor] | None = None,
+        log_std: th.Tensor | None = None,
+        statistics: Mapping[str, th.Tensor] | None = None,
+        encoder: Encoder | None = None,
+    ) -> None:
+        super().__init__()
+        self.statistics = dict(statistics or {})
+        self.inner_loop = inner_loop
+        self.info = info
+        if isinstance(observations, Mapping):
+            self.observations: Any = nn.ParameterDict({key: nn.Parameter(value) for key, value in observations.items()})
+        else:
+            self.observations = nn.Parameter(observations)
+        self.labels = nn.Parameter(labels)
+        learned = inner_loop.initial_parameters() if learned is None else learned
+        self._learned_names = list(learned)
+        for name, value in learned.items():
+            self.register_parameter(name, nn.Parameter(value))
+        self.log_std = None if log_std is None else nn.Parameter(log_std)
+        self.encoder = encoder
+        scale = info.normalization.scale if isinstance(info.normalization, Normalization) else None
+        self.log_input_scale = None if scale is None else nn.Parameter(th.as_tensor(scale).log())
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        # Statistics are shared with networks, so they are no buffers; but they move to another device too.
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.statistics = {name: fn(value) for name, value in self.statistics.items()}
+        return self
+
+    @property
+    def n_instances(self) -> int:
+        """The ``k`` of the paper."""
+        return self.labels.shape[0]
+
+    @property
+    def learned(self) -> dict[str, th.Tensor]:
+        """The learned numbers of the inner loop, by name."""
+        return {name: getattr(self, name) for name in self._learned_names}
+
+    def observation_parameters(self) -> list[nn.Parameter]:
+        """The synthetic observations as a list of parameters."""
+        return list(self.observations.values()) if isinstance(self.observations, nn.ParameterDict) else [self.observations]
+
+    @property
+    def input_scale(self) -> th.Tensor:
+        """Learned weights of the observations, as they enter the networks (where ``log_input_scale`` is not ``None``)."""
+        assert self.log_input_scale is not None
+        return self.log_input_scale.exp()
+
+    @property
+    def encoder_layers(self) -> int:
+        """How many layers of a learner are the encoder's, ``l`` of the paper (0: full distillation)."""
+        return 0 if self.encoder is None else self.encoder.n_layers
+
+    def encode(self, encoder: Callable[[Any], th.Tensor] | None = None) -> Any:
+        """
+        :param encoder: the function that ``Encoder.bind`` returns; ``None`` for no encoder
+        :return: the synthetic observations, encoded (without an encoder a plain dict for ``Dict`` spaces)
+        """
+        plain = dict(self.observations) if isinstance(self.observations, nn.ParameterDict) else self.observations
+        return plain if encoder is None else encoder(plain)
+
+    def teach(self, learners: Learners, labels: th.Tensor | None = None) -> Learners:
+        """
+        Lines 3 and 12 of Algorithm 1.
+
+        :param learners: initial learners; they are not changed
+        :param labels: other ones than the dataset's own, of the same shape
+        :return: trained learners, differentiable with respect to this dataset unless gradients are switched off
+        """
+        if self.encoder is not None:
+            assert isinstance(learners.encoder, nn.Module), "learners of a dataset with an encoder bring its layers along"
+            learners = Learners(learners.groups, self.encoder.bind(learners.encoder), learners.n_learners)
+            if not learners.groups:  # the encoder is all, there is nothing to teach
+                return learners
+        labels = self.labels if labels is None else labels
+        return train(self.inner_loop, learners, self.encode(learners.encoder), labels, self.learned)
+
+    def to_torch(self) -> TensorDataset:
+        """
+        For a training loop of one's own, with the mean squared error as its loss.
+
+        :return: ``(observations, labels)`` of each instance, copied; the parts of a ``Dict`` observation in the order of its
+            keys. They live where the network sees them, see ``DatasetInfo.normalization``
+        """
+        parts = [value.detach().clone() for value in self.observation_parameters()]
+        return TensorDataset(*parts, self.labels.detach().clone())
+
+    def check_spaces(
+        self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], holder: str = "environment"
+    ) -> None:
+        """
+        :param observation_space: of an environment or a policy
+        :param action_space: of an environment or a policy
+        :param holder: whose spaces they are, for the message
+        :raises DatasetError: if the dataset was made for other spaces
+        """
+        own = (self.info.observation_space, self.info.action_space)
+        if (found := difference(own, (observation_space, action_space))) is None:
+            return
+        name, wanted, given = found
+        advice = f"; {hint(self.info.wrappers)}" if self.info.wrappers else _other_version(self.info.env_id)
+        raise DatasetError(
+            f"the dataset was made for {name} space {wanted}, the {holder} has {given}"
+            + (advice if name == "observation" else "")
+        )
+
+    @th.no_grad()
+    def clamp_(self) -> None:
+        """Put the log-std and the learned numbers of the inner loop back into their bounds."""
+        for name, bounds in self.inner_loop.bounds().items():
+            self.learned[name].clamp_(*bounds)
+        if self.log_std is not None:
+            self.log_std.clamp_(*LOG_STD_BOUNDS)
+        if self.log_input_scale is not None:
+            self.log_input_scale.clamp_(*LOG_SCALE_BOUNDS)
+
+    def is_finite(self) -> bool:
+        """Whether all entries are finite."""
+        return all(bool(value.isfinite().all()) for value in self.parameters())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """
+        Write a safetensors file (no pickle). The file appears whole or not at all.
+
+        :param path: where to; the folder is made if missing
+        :raises ValueError: if it does not end in ``.safetensors``, or is a folder
+        :raises OSError: if its folder cannot be made
+        """
+        path = check_path(path)
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        tensors |= {f"statistics.{name}": value.detach().cpu().contiguous() for name, value in self.statistics.items()}
+        if self.info.normalization is not None:
+            tensors |= flatten("obs_mean", self.info.normalization.mean) | flatten("obs_var", self.info.normalization.var)
+        if tensors.pop("log_input_scale", None) is not None:
+            tensors["obs_scale"] = self.input_scale.detach().cpu()
+        own = {} if self.encoder is None else {"encoder_kinds": self.encoder.kinds}
+        write(path, tensors, {**self.info.to_json(), **own})
+
+    @classmethod
+    def load(cls, name_or_path: "str | os.PathLike[str]", device: th.device | str = "cpu") -> "SyntheticDataset":
+        """
+        :param name_or_path: a path, or the name of a shipped set: ``<env id>[/variant]``; a string that ends in
+            ``.safetensors`` is a path
+        :param device: where the tensors shall be
+        :raises FileNotFoundError: if there is no such file or shipped set
+        :raises DatasetError: if the file is damaged, of a newer format, or not consistent
+        """
+        path = find(name_or_path)
+        info, tensors = read(path)
+        try:
+            return cls._from_file(info, tensors).to(device)
+        except DatasetError as error:
+            raise DatasetError(f"{path}: {error}") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(f"{path} has malformed metadata: {error!r}") from error
+
+    @classmethod
+    def of(cls, given: "SyntheticDataset | str | os.PathLike[str]") -> "SyntheticDataset":
+        """
+        :param given: a dataset, returned as it is, or what ``load`` takes
+        :raises FileNotFoundError, DatasetError: see ``load``
+        """
+        return given if isinstance(given, SyntheticDataset) else cls.load(given)
+
+    @classmethod
+    def _from_file(cls, data: Json, tensors: dict[str, th.Tensor]) -> "SyntheticDataset":
+        data = dict(data)
+        kinds = data.pop("encoder_kinds", {})
+        mean, var = unflatten("obs_mean", tensors), unflatten("obs_var", tensors)
+        scale = tensors["obs_scale"].numpy() if "obs_scale" in tensors else None
+        info = DatasetInfo.from_json(data, None if mean is None or var is None else (mean, var), scale)
+        if info.inner_loop["name"] not in INNER_LOOPS:
+            raise DatasetError(f"unknown inner loop {info.inner_loop['name']!r}; known are {', '.join(INNER_LOOPS)}")
+        inner_loop = make_inner_loop(**info.inner_loop)
+        initial = inner_loop.initial_parameters()
+        width, shape = n_outputs(info.action_space), preprocessed_shape(info.observation_space)
+        labels = take(tensors, "labels", (None, width))
+        k = labels.shape[0]
+        if k < 1:
+            raise DatasetError("`labels` has no instances")
+        if ("log_std" in tensors) != isinstance(info.action_space, spaces.Box):
+            raise DatasetError("`log_std` must be there for a Box action space, and for no other")
+        _check_normalization(info)
+        if isinstance(shape, dict):
+            observations: Any = {key: take(tensors, f"observations.{key}", (k, *shape[key])) for key in shape}
+        else:
+            observations = take(tensors, "observations", (k, *shape))
+        learned = {name: take(tensors, name, tuple(value.shape)) for name, value in initial.items()}
+        log_std = take(tensors, "log_std", (width,)) if "log_std" in tensors else None
+        prefix = "statistics."
+        statistics = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        prefix = "encoder."
+        layers = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        if bool(layers) != bool(info.encoder_layers):
+            raise DatasetError(
+                f"the metadata speak of {info.encoder_layers} encoder layers, the file has {len(layers)} tensors"
+            )
+        encoder = Encoder(layers, info.encoder_layers, kinds) if layers else None
+        dataset = cls(observations, labels, inner_loop, info, learned, log_std, statistics, encoder)
+        expected = ("statistics.", "obs_mean", "obs_var", "obs_scale")
+        unknown = [name for name in tensors if name not in dataset.state_dict() and not name.startswith(expected)]
+        if unknown:
+            raise DatasetError(f"unknown tensors {', '.join(sorted(unknown))}")
+        return dataset
+
+
+def _other_version(env_id: str | None) -> str:
+    """Advice for an id of a task that Gymnasium has in several versions."""
+    name = env_id and env_id.rpartition("-v")[0]
+    several = bool(name) and sum(known.rpartition("-v")[0] == name for known in gym.registry) > 1
+    return f"; it was made on {env_id}, and versions of a task may show different observations" if several else ""
+
+
+def _check_normalization(info: DatasetInfo) -> None:
+    normalization, space = info.normalization, info.observation_space
+    if normalization is None:
+        return
+    if not isinstance(normalization, Normalization):
+        raise DatasetError("the metadata speak of a normalisation, but `obs_mean` or `obs_var` is missing")
+    if normalization.scale is not None and not (normalization.scale > 0).all():
+        raise DatasetError("`obs_scale` has entries that are not positive")
+    arrays: list[tuple[str, Any]] = [("obs_mean", normalization.mean), ("obs_var", normalization.var)]
+    arrays += [] if normalization.scale is None else [("obs_scale", normalization.scale)]
+    for name, values in arrays:
+        for key, array in values.items() if isinstance(values, dict) else [(None, values)]:
+            shape = space.shape if key is None else space[key].shape  # type: ignore[index]
+            if array.shape != shape:
+                raise DatasetError(f"`{name}` has shape {array.shape}, the observations have {shape}")
+            if name == "obs_var" and (array < 0).any():
+                raise DatasetError("`obs_var` has negative entries")

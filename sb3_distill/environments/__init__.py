@@ -1,0 +1,1 @@
+"""Simulators behind SB3's interface."""

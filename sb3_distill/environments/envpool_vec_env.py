@@ -1,0 +1,107 @@
+"""EnvPool's environments, which are stepped outside of Python, behind SB3's interface."""
+
+import copy
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
+
+
+class EnvPoolVecEnv(VecEnv):
+    """
+    Environments of EnvPool (``pip install "sb3-distill[envpool]"``). They are EnvPool's own programs of the tasks, with a
+    physics engine of its own version: fine to learn in, to be checked in Gymnasium's.
+
+    :param env_id: a Gymnasium id that EnvPool knows too
+    :param n_envs: number of environments
+    :param seed: of the environments; after ``seed()`` they are made anew at the next reset
+    :param n_threads: that step them; ``None`` for one per core
+    :param env_kwargs: keyword arguments of EnvPool's environment
+    :raises ImportError: if EnvPool is not installed
+    :raises ValueError: for a task that EnvPool does not have
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        n_envs: int,
+        seed: int | None = None,
+        n_threads: int | None = None,
+        env_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        try:
+            import envpool
+        except ImportError as error:
+            raise ImportError(f'EnvPoolVecEnv needs EnvPool: pip install "sb3-distill[envpool]" ({error})') from error
+        if env_id not in envpool.list_all_envs() or env_id not in gym.registry:
+            raise ValueError(f"EnvPool has no {env_id!r}, or Gymnasium has not: leave out `vec_env_cls`")
+        # Gymnasium computes the contact forces that some tasks show.
+        config = {"post_constraint": True} if hasattr(envpool.make_spec(env_id).config, "post_constraint") else {}
+        self._make = partial(
+            envpool.make,
+            env_id,
+            env_type="gymnasium",
+            num_envs=n_envs,
+            num_threads=n_threads or 0,
+            **config | (env_kwargs or {}),
+        )
+        self.env = self._make(seed=int(np.random.default_rng().integers(2**30)) if seed is None else seed)
+        self.env_id, self.spec = env_id, copy.copy(gym.spec(env_id))
+        self.spec.kwargs = {**self.spec.kwargs, **(env_kwargs or {})}
+        self._actions: Any = None
+        spaces = self.env.observation_space, self.env.action_space
+        registered = gym.make(env_id)  # the same bounds and types as Gymnasium's, so that a dataset fits both
+        super().__init__(n_envs, registered.observation_space, registered.action_space)
+        registered.close()
+        if [space.shape for space in spaces] != [self.observation_space.shape, self.action_space.shape]:
+            raise ValueError(f"EnvPool's {env_id} has other spaces than Gymnasium's: {spaces}")
+
+    def reset(self) -> VecEnvObs:
+        if self._seeds[0] is not None:
+            self.env.close()
+            self.env = self._make(seed=int(self._seeds[0]))
+        self._reset_seeds()
+        self._reset_options()
+        observations: VecEnvObs = self.env.reset()[0]
+        return observations
+
+    def step_async(self, actions: np.ndarray[Any, Any]) -> None:
+        self._actions = np.asarray(actions, dtype=self.env.action_space.dtype)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        observations, rewards, terminated, truncated, _ = self.env.step(self._actions)
+        dones = terminated | truncated
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        if dones.any():
+            # EnvPool would reset in the next step; asked to, it does so in this one.
+            ended = np.flatnonzero(dones)
+            observations = observations.copy()
+            for i in ended.tolist():
+                infos[i]["terminal_observation"] = observations[i].copy()
+                infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
+            observations[ended] = self.env.reset(ended)[0]
+        return observations, np.asarray(rewards, dtype=np.float32), dones, infos
+
+    def close(self) -> None:
+        self.env.close()
+
+    def get_images(self) -> Sequence[np.ndarray[Any, Any] | None]:
+        return [None] * self.num_envs
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        if attr_name == "spec":
+            return [self.spec for _ in self._get_indices(indices)]
+        return [getattr(self.env, attr_name) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        raise NotImplementedError(f"EnvPool's environments have no attributes of their own ({attr_name})")
+
+    def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
+        raise NotImplementedError(f"EnvPool's environments have no methods of their own ({method_name})")
+
+    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
+        return [False for _ in self._get_indices(indices)]

@@ -1,0 +1,74 @@
+"""The returns of an evaluation, and their statistics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Returns = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """
+    :param returns: undiscounted return of each episode ``(n_learners, n_episodes)``
+    :param deterministic: whether the most likely action was taken, or one sampled from the policy
+    :param inner_loop: how the learners were taught, as ``DatasetInfo.inner_loop`` says it; ``None`` if in another way
+    """
+
+    returns: Returns
+    deterministic: bool
+    inner_loop: Mapping[str, Any] | None = None
+
+    @property
+    def learner_means(self) -> Returns:
+        """Mean return of each learner ``(n_learners,)``."""
+        means: Returns = self.returns.mean(axis=1)
+        return means
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(self.returns.mean())
+
+    @property
+    def std(self) -> float:
+        """Standard deviation over learners of their mean returns, as in Table 1."""
+        return float(self.learner_means.std())
+
+    @property
+    def iqm(self) -> float:
+        """Interquartile mean over learners."""
+        return float(stats.trim_mean(self.learner_means, 0.25))
+
+    def iqm_interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """
+        :param confidence: of the interval
+        :return: bootstrap interval (percentiles, seeded) of the interquartile mean over learners
+        """
+        means = self.learner_means
+        if len(means) < 2 or np.ptp(means) == 0:
+            return self.iqm, self.iqm
+        result = stats.bootstrap(
+            (means,), lambda x, axis: stats.trim_mean(x, 0.25, axis=axis), confidence_level=confidence, n_resamples=2000,
+            method="percentile", rng=np.random.default_rng(0),
+        )  # fmt: skip
+        return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+    def summary(self) -> dict[str, Any]:
+        """All figures in JSON form."""
+        low, high = self.iqm_interval()
+        return {
+            "mean": self.mean,
+            "std": self.std,
+            "iqm": self.iqm,
+            "iqm_low": low,
+            "iqm_high": high,
+            "n_learners": self.returns.shape[0],
+            "n_episodes": self.returns.shape[1],
+            "deterministic": self.deterministic,
+            "inner_loop": None if self.inner_loop is None else dict(self.inner_loop),
+        }

@@ -1,0 +1,7 @@
+"""The learner distribution: which networks, with which initial parameters, a dataset teaches."""
+
+from sb3_distill.learners.population import Learners
+
+__all__ = [
+    "Learners",
+]

@@ -1,0 +1,214 @@
+"""From a dataset to an SB3 policy that acts: one inner loop, no environment."""
+
+import copy
+import os
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+import gymnasium as gym
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.utils import get_device
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
+
+from sb3_distill.dataset.normalization import Normalization
+from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.dataset.wrapper_records import hint
+from sb3_distill.environments.vec_normalize import continue_statistics
+from sb3_distill.spaces.checks import describe
+from sb3_distill.teaching.folding import fold
+from sb3_distill.teaching.resolve_policy import resolve_policy
+from sb3_distill.teaching.teach import _build, _write_targets, teach
+
+GIVEN_BY_ALGORITHMS = ("observation_space", "action_space", "lr_schedule", "use_sde")
+Algorithm = TypeVar("Algorithm", bound=BaseAlgorithm)
+
+
+class DistilledPolicy(BasePolicy):
+    """
+    An SB3 policy that was taught a dataset; make one with ``from_dataset``.
+
+    It is an instance of its SB3 class too, and ``predict`` takes raw observations of the environment. All other methods
+    are SB3's and see what the network sees, that is normalised observations where the dataset was made with them.
+    """
+
+    dataset: SyntheticDataset
+    origin: tuple[type[BasePolicy], dict[str, Any]]
+    """The SB3 class, and the arguments it was made with."""
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: SyntheticDataset | str | os.PathLike[str],
+        policy: str | type[BasePolicy] | BasePolicy | None = None,
+        policy_kwargs: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        device: th.device | str = "auto",
+    ) -> Any:
+        """
+        Initialise a policy and teach it (line 3 of Algorithm 1 of Wilhelm & Ventura 2025).
+
+        :param dataset: a dataset, a path that ends in ``.safetensors``, or the name of a shipped set
+        :param policy: an alias, a class, or an untrained policy, of which a copy is taught; ``None`` for the policy that
+            the dataset names
+        :param policy_kwargs: arguments of the policy; not with an instance
+        :param seed: of the initialisation; ``None`` draws from torch's global generator
+        :param device: of the policy
+        :return: the policy, both a ``DistilledPolicy`` and of its SB3 class, in evaluation mode
+        :raises FileNotFoundError: if there is no such dataset
+        :raises DatasetError: if the dataset cannot be loaded, or does not fit the policy
+        :raises ValueError: for an unknown alias, or arguments together with an instance
+        :raises TypeError: for a policy that cannot be taught (recurrent, unknown kind)
+        """
+        device = get_device(device)
+        # A copy, since a dataset that is still being learned changes.
+        dataset = copy.deepcopy(dataset) if isinstance(dataset, SyntheticDataset) else SyntheticDataset.load(dataset)
+        dataset.to(device)
+        if isinstance(policy, BasePolicy):
+            if policy_kwargs is not None:
+                raise ValueError("`policy_kwargs` must not be given together with a policy instance")
+            dataset.check_spaces(policy.observation_space, policy.action_space, "policy")
+            if getattr(policy, "use_sde", False):
+                with th.no_grad():  # noise with a gradient cannot be copied
+                    cast(Any, policy).reset_noise()
+            taught, kwargs = copy.deepcopy(policy).to(device), policy._get_constructor_parameters()
+        else:
+            policy_class, kwargs = resolve_policy(dataset, policy, policy_kwargs)
+            taught = _build(policy_class, dataset, kwargs, seed).to(device)
+        teach(taught, dataset)
+        taught.__dict__.update(origin=(type(taught), kwargs), dataset=dataset)
+        return _become(cls, taught)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickled and copied as an object of its SB3 class, since its own class is made on the fly."""
+        bare = object.__new__(self.origin[0])
+        bare.__dict__.update(self.__dict__)
+        return _become, (DistilledPolicy, bare)
+
+    @classmethod
+    def load(cls, path: Any, device: th.device | str = "auto") -> Any:
+        """
+        :raises TypeError: always
+        """
+        raise TypeError(
+            "a saved policy is loaded by its SB3 class, without the normalisation of the dataset: save the dataset instead, "
+            "and make the policy with DistilledPolicy.from_dataset(dataset, seed=...)"
+        )
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray[Any, Any], ...] | None = None,
+        episode_start: np.ndarray[Any, Any] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray[Any, Any], tuple[np.ndarray[Any, Any], ...] | None]:
+        """
+        As SB3's ``predict``, on raw observations of the environment.
+
+        :raises ValueError: if the observation has another shape than the dataset was made for
+        """
+        self._check_shape(observation)
+        if self.dataset.info.normalization is not None:
+            observation = self.dataset.info.normalization(self._channels_first(observation))
+        return super().predict(observation, state, episode_start, deterministic)
+
+    def _channels_first(self, observation: Any) -> Any:
+        """Images turned as SB3's ``predict`` would, which is before they are normalised."""
+
+        def turn(image: Any, shape: tuple[int, ...]) -> Any:
+            image = np.asarray(image)
+            turned = len(shape) == 3 and image.shape[-3:] != shape and image.shape[-3:] == (*shape[1:], shape[0])
+            return np.moveaxis(image, -1, -3) if turned else image
+
+        space = self.observation_space
+        if isinstance(space, spaces.Dict):
+            return {key: turn(observation[key], sub.shape or ()) for key, sub in space.spaces.items()}
+        return turn(observation, space.shape or ())
+
+    def to_algorithm(self, algorithm: type[Algorithm], env: Any, fold_normalization: bool = False, **kwargs: Any) -> Algorithm:
+        """
+        An SB3 model that starts from this policy and can ``learn`` on, or ``save``.
+
+        :param algorithm: an SB3 algorithm that uses this kind of policy, e.g. ``PPO``
+        :param env: the environment, as the algorithm takes it; it is put into a ``VecNormalize`` with the stored
+            statistics where the dataset was made with normalised observations
+        :param fold_normalization: put these statistics into the first linear layers instead (clipping is lost), so that
+            the model takes raw observations; only where ``folding.can_fold``
+        :param kwargs: further arguments of the algorithm
+        :return: the model
+        :raises ValueError: if the algorithm has another kind of policy
+        """
+        policy_class, policy_kwargs = self.origin
+        normalization = self.dataset.info.normalization
+        if not any(issubclass(policy_class, known) for known in _bases(algorithm)):
+            raise ValueError(
+                f"{algorithm.__name__} does not use a {policy_class.__name__}: teach one of its own, "
+                f"from_dataset(..., policy={algorithm.__name__}.policy_aliases['MlpPolicy'])"
+            )
+        if normalization is not None and not fold_normalization:
+            env = _normalized(algorithm, env, normalization.folded())
+        # What the algorithm gives to its policy itself; and a copy, since some write into it.
+        policy_kwargs = copy.deepcopy({key: value for key, value in policy_kwargs.items() if key not in GIVEN_BY_ALGORITHMS})
+        if self.origin[1].get("use_sde"):
+            kwargs.setdefault("use_sde", True)
+        model = algorithm(policy_class, env, policy_kwargs=policy_kwargs, **kwargs)
+        self.dataset.check_spaces(model.observation_space, model.action_space)
+        # An algorithm may have another number of critics (DDPG: one), which were not taught anyway.
+        own, taught = model.policy.state_dict(), self.state_dict()
+        model.policy.load_state_dict({**own, **{key: value for key, value in taught.items() if key in own}})
+        if normalization is not None and fold_normalization:
+            fold(model.policy, normalization)
+            _write_targets(model.policy)
+        return model
+
+    def _check_shape(self, observation: Any) -> None:
+        space, advice = self.observation_space, hint(self.dataset.info.wrappers)
+        if isinstance(space, spaces.Dict) != isinstance(observation, Mapping):
+            found = "a dict" if isinstance(observation, Mapping) else f"of shape {np.shape(observation)}"
+            raise ValueError(f"the observation is {found}, the dataset was made for {describe(space)}; {advice}")
+        for key, sub in space.spaces.items() if isinstance(space, spaces.Dict) else [(None, space)]:
+            if key is not None and key not in observation:
+                raise ValueError(f"the observation has no {key!r}, the dataset was made for {describe(space)}; {advice}")
+            shape, found = sub.shape or (), np.shape(observation if key is None else observation[key])
+            if shape and found[-len(shape) :] != shape and found[-3:] != (*shape[1:], shape[0]):
+                name = "" if key is None else f" {key!r}"
+                raise ValueError(
+                    f"the observation{name} has shape {found}, the dataset was made for {describe(sub)}; {advice}"
+                )
+
+
+def _become(cls: type[DistilledPolicy], policy: Any) -> Any:
+    """A policy turns into a ``DistilledPolicy`` without being rebuilt: the new class adds methods only."""
+    policy.__class__ = type(f"Distilled{type(policy).__name__}", (cls, type(policy)), {})
+    return policy
+
+
+def _bases(algorithm: type[BaseAlgorithm]) -> set[type[BasePolicy]]:
+    """The classes that an algorithm's policies share: the most general one of each alias below SB3's base classes."""
+    general = (BasePolicy, object)
+    return {
+        next(base for base in reversed(policy.__mro__) if issubclass(base, BasePolicy) and base not in general)
+        for policy in algorithm.policy_aliases.values()
+    }
+
+
+def _normalized(algorithm: type[BaseAlgorithm], env: Any, normalization: Normalization) -> VecEnv:
+    if isinstance(env, str):
+        env = gym.make(env)
+    wrapped = algorithm._wrap_env(env, verbose=0)
+    own = unwrap_vec_normalize(wrapped)
+    if own is not None:
+        continue_statistics(own, normalization)
+        return wrapped
+    venv = VecNormalize(
+        wrapped,
+        norm_reward=False,
+        clip_obs=normalization.clip,
+        epsilon=normalization.epsilon,
+        norm_obs_keys=list(normalization.mean) if isinstance(normalization.mean, dict) else None,
+    )
+    continue_statistics(venv, normalization)
+    return venv

@@ -1,0 +1,48 @@
+"""Normalisation of observations as part of a network's first layer."""
+
+from typing import Any
+
+import numpy as np
+import torch as th
+from torch import nn
+
+from sb3_distill.dataset.normalization import Normalization
+from sb3_distill.networks.anatomy import Network, actor_of, critic_of
+
+
+def can_fold(policy: Any, normalization: Normalization) -> bool:
+    """Whether actor and critic of a policy begin with a linear layer on the flat observation."""
+    return not isinstance(normalization.mean, dict) and all(
+        _first_linear(network) is not None for network in _networks(policy)
+    )
+
+
+@th.no_grad()
+def fold(policy: Any, normalization: Normalization) -> None:
+    """
+    Change the first linear layers so that the policy takes raw observations. The clipping of the normalisation is lost.
+
+    :param policy: a policy that takes normalised observations, see ``can_fold``; changed in place
+    :param normalization: of these observations
+    """
+    normalization = normalization.folded()
+    scale = th.as_tensor(1 / np.sqrt(np.asarray(normalization.var) + normalization.epsilon)).float().flatten()
+    mean = th.as_tensor(np.asarray(normalization.mean)).float().flatten()
+    for network in _networks(policy):
+        layer = _first_linear(network)
+        assert layer is not None
+        layer.weight.mul_(scale)
+        layer.bias.sub_(layer.weight @ mean)
+
+
+def _networks(policy: Any) -> list[Network]:
+    return [actor_of(policy), *([critic_of(policy)] if hasattr(policy, "value_net") else [])]
+
+
+def _first_linear(network: Network) -> nn.Linear | None:
+    for _, module in network.chain() or []:
+        if isinstance(module, nn.Linear):
+            return module if module.bias is not None else None
+        if not isinstance(module, nn.Flatten):
+            return None
+    return None

@@ -1,0 +1,41 @@
+"""Policies by name: which class with which arguments a dataset is taught to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from stable_baselines3.common.policies import BasePolicy
+
+from sb3_distill.dataset.file import DatasetError
+from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.networks.policy_kwargs import policy_kwargs_from_json
+from sb3_distill.ppmo.policies import POLICIES
+
+
+def resolve_policy(
+    dataset: SyntheticDataset, policy: str | type[BasePolicy] | None, policy_kwargs: Mapping[str, Any] | None
+) -> tuple[type[BasePolicy], dict[str, Any]]:
+    """
+    :param dataset: names a policy and its arguments
+    :param policy: an alias or a class; ``None`` for the dataset's
+    :param policy_kwargs: its arguments; ``None`` for the dataset's if ``policy`` is ``None`` too, else none
+    :raises ValueError: for an unknown alias
+    :raises DatasetError: if the dataset was made with a custom policy, whose class a file does not carry
+    """
+    if isinstance(policy, str) and policy not in POLICIES:
+        raise ValueError(f"unknown `policy` {policy!r}; known are {', '.join(POLICIES)}, or pass a class")
+    if policy is None and dataset.info.policy is None:
+        raise DatasetError("the dataset was made with a custom policy: pass its class as `policy`")
+    if policy is None and dataset.info.policy not in POLICIES:
+        raise DatasetError(f"the dataset names an unknown policy {dataset.info.policy!r}; known are {', '.join(POLICIES)}")
+    if (
+        policy is not None
+        and not isinstance(policy, str)
+        and not (isinstance(policy, type) and issubclass(policy, BasePolicy))
+    ):
+        raise ValueError(f"`policy` must be an alias, a policy class or a policy, got {policy!r}")
+    if policy_kwargs is None:
+        policy_kwargs = policy_kwargs_from_json(dataset.info.policy_kwargs) if policy is None else {}
+    if "normalize_images" in dataset.info.policy_kwargs:  # what enters a network is a matter of the set
+        policy_kwargs = {"normalize_images": dataset.info.policy_kwargs["normalize_images"], **policy_kwargs}
+    name = policy or dataset.info.policy
+    return POLICIES[name] if isinstance(name, str) else name, dict(policy_kwargs)  # type: ignore[return-value]

@@ -1,0 +1,103 @@
+"""Teaching an SB3 policy in place."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.utils import ConstantSchedule
+from torch import nn
+
+from sb3_distill.dataset.file import DatasetError
+from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.learners.population import Learners
+from sb3_distill.networks.action_distribution import ActionDistribution
+from sb3_distill.networks.anatomy import Network, actor_of, share_statistics, squashes
+from sb3_distill.networks.stacked import StackedNetwork, stack_parameters, write_parameters
+
+
+def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
+    """
+    Teach a policy in place.
+
+    A policy that squashes its outputs by a tanh gets labels in units of half the width of the action space, so that for
+    small actions it does what one without a tanh would do.
+
+    :param policy: an untrained policy
+    :param dataset: what to teach it
+    :raises DatasetError: if the policy's last layer has another width than the labels
+    :raises TypeError: for a policy that cannot be taught
+    """
+    actor = actor_of(policy)
+    policy.set_training_mode(False)
+    layers, rest = _put_in_encoder(actor, dataset)
+    share_statistics(actor, {name: value.clone() for name, value in dataset.statistics.items()})
+    labels: th.Tensor = dataset.labels
+    found = getattr(actor.head, "out_features", labels.shape[1])
+    if found != labels.shape[1]:
+        raise DatasetError(f"the policy has {found} outputs, the labels of the dataset have {labels.shape[1]}")
+    with th.no_grad():
+        half_width = th.ones(labels.shape[1], device=labels.device)
+        made_squashed = dataset.info.policy_kwargs.get("squash_output", False)  # then labels are before a tanh already
+        if squashes(policy) and isinstance(policy.action_space, spaces.Box) and not made_squashed:
+            low, high = (
+                th.as_tensor(end.flatten(), device=labels.device)
+                for end in (policy.action_space.low, policy.action_space.high)
+            )
+            half_width, centre = (high - low) / 2, (low + high) / 2
+            labels = (labels - centre) / half_width
+            if rest is None:  # then the last layer is the encoder's, and says what the labels would
+                head: Any = actor.head
+                head.weight.div_(half_width.unsqueeze(1))
+                head.bias.sub_(centre).div_(half_width)
+        if rest is not None:
+            own = {name: value.to(labels.device) for name, value in stack_parameters([rest]).items()}
+            taught = dataset.teach(Learners([(StackedNetwork(rest), own)], layers), labels)
+            write_parameters(rest, taught.groups[0][1])
+        _write_targets(policy)
+        if dataset.log_std is not None:
+            _write_log_std(policy, dataset.log_std - half_width.log())
+
+
+def _put_in_encoder(actor: Network, dataset: SyntheticDataset) -> tuple[nn.Module | None, Network | None]:
+    """Give an actor the first layers that all learners share; which these are, and what is left to teach."""
+    if dataset.encoder is None:
+        return None, actor
+    try:
+        layers, rest = dataset.encoder.split(actor)
+    except ValueError as error:
+        raise DatasetError(str(error)) from None
+    dataset.encoder.write_to(layers)
+    return layers, rest
+
+
+def _write_targets(policy: Any) -> None:
+    """Target networks start as copies."""
+    for source, target in (("q_net", "q_net_target"), ("actor", "actor_target")):
+        if hasattr(policy, target):
+            getattr(policy, target).load_state_dict(getattr(policy, source).state_dict())
+
+
+def _write_log_std(policy: Any, log_std: th.Tensor) -> None:
+    own = getattr(policy, "log_std", None)
+    if isinstance(own, nn.Parameter):
+        distribution = ActionDistribution(policy.action_space, policy.action_dist)
+        own.copy_(distribution.expand_log_std(log_std, len(own)))
+    elif isinstance(getattr(getattr(policy, "actor", None), "log_std", None), nn.Linear):
+        policy.actor.log_std.weight.zero_()  # SAC predicts it from the state; the dataset knows one for all
+        policy.actor.log_std.bias.copy_(log_std)
+
+
+def _build(
+    policy_class: type[BasePolicy], dataset: SyntheticDataset, kwargs: Mapping[str, Any], seed: int | None
+) -> BasePolicy:
+    def build() -> BasePolicy:
+        schedule = ConstantSchedule(3e-4)
+        return policy_class(dataset.info.observation_space, dataset.info.action_space, schedule, **kwargs)
+
+    if seed is None:
+        return build()
+    with th.random.fork_rng(devices=[]):
+        th.manual_seed(seed)
+        return build()
