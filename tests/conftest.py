@@ -1,10 +1,5 @@
-import sys
-from pathlib import Path
-
 import pytest
 import torch as th
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -2,20 +2,16 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from make import KINDS, answers_of, box_env, observations_of
 
 from sb3_distill import PPMO, DistilledPolicy, SyntheticDataset
 from sb3_distill.rollback.checkpoints import Checkpoints, resume
 
 DATA = Path(__file__).parent / "data"
-sys.path.insert(0, str(DATA))
-
-from make import KINDS, answers_of, box_env, observations_of  # noqa: E402
-
 VERSIONS = sorted(path.name for path in DATA.iterdir() if path.is_dir() and path.name[0].isdigit())
 
 

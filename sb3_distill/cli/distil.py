@@ -19,6 +19,7 @@ from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.atari.vec_env import AtariVecEnv, is_atari
 from sb3_distill.environments.make import make_vec_env
 from sb3_distill.environments.plugins import import_plugin
+from sb3_distill.errors import ArgumentError
 from sb3_distill.report import pictures as plotting
 from sb3_distill.rollback.ladder import rollback
 
@@ -84,10 +85,10 @@ def _read_params(options: argparse.Namespace, reserved: set[str], known: Collect
         pairs = [pair.split(":", 1) for pair in options.hyperparams]
         hyperparams = {name: zoo.literal(value) for name, value in pairs}
     except ValueError as error:
-        raise ValueError(f"-params are name:value ({error})") from None
+        raise ArgumentError(f"-params are name:value ({error})") from None
     zoo.check_hyperparameters(hyperparams, "-params", known)
     if taken := sorted(reserved & set(hyperparams)):
-        raise ValueError(f"-params cannot say {taken[0]}: the command has its own way to")
+        raise ArgumentError(f"-params cannot say {taken[0]}: the command has its own way to")
     return hyperparams
 
 
@@ -103,7 +104,7 @@ def _rollback(options: argparse.Namespace) -> Any:
     try:
         levels = [int(level) for level in options.levels.split(",")]
     except ValueError as error:
-        raise ValueError(f"--levels are numbers, 4,3,2,1,0 ({error})") from None
+        raise ArgumentError(f"--levels are numbers, 4,3,2,1,0 ({error})") from None
     hyperparams = _read_params(options, {"seed", "encoder_layers", "encoder_from", "env", "policy"})
     plotting.pyplot()  # is there, or is missed before hours of learning
     th.set_num_threads(options.num_threads)

@@ -17,6 +17,7 @@ from sb3_distill.cli import zoo
 from sb3_distill.cli.distil import add_learning_commands, kind_of
 from sb3_distill.dataset.file import find, shipped_sets
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.protocol import evaluate_learners
 from sb3_distill.evaluation.result import Evaluation
 from sb3_distill.spaces.checks import SpacesOnly, sees_images
@@ -164,7 +165,7 @@ def _datasets(options: argparse.Namespace) -> Any:
 
 
 def _show(options: argparse.Namespace) -> Any:
-    from sb3_distill.plotting import show
+    from sb3_distill.report.pictures import show
 
     dataset = SyntheticDataset.load(options.dataset)
     output = _beside(options, ".png")
@@ -195,11 +196,11 @@ def _evaluate(options: argparse.Namespace) -> Any:
     )  # fmt: skip
     picture = None
     if options.grid is not None and options.learner_distribution is not None:
-        raise ValueError("--grid says which learners: leave out --learner-distribution")
+        raise ArgumentError("--grid says which learners: leave out --learner-distribution")
     if options.grid is not None:
         evaluations = evaluate(options.deterministic, grid=options.grid)
         if options.output is not None or not options.json:
-            from sb3_distill.plotting import heat_map
+            from sb3_distill.report.pictures import heat_map
 
             picture = _beside(options, ".png", f"-{Path(options.grid).stem}")
             heat_map(evaluations, picture, options.dataset)
@@ -249,7 +250,7 @@ def _teach(options: argparse.Namespace) -> Any:
 
 
 def _watch(options: argparse.Namespace) -> Any:
-    from sb3_distill.watching import watch
+    from sb3_distill.report.video import watch
 
     output = _beside(options, ".gif")
     dataset = SyntheticDataset.load(options.dataset)

@@ -20,6 +20,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 
 from sb3_distill.environments.make import fastest_class, has_native_vector_env, make_native
 from sb3_distill.environments.plugins import import_plugin
+from sb3_distill.errors import ArgumentError, MissingExtraError
 from sb3_distill.ppmo import PPMO
 from sb3_distill.ppmo.arguments import schedule
 from sb3_distill.ppmo.dataset_setup import FOLLOWING_RATES
@@ -52,7 +53,7 @@ def register() -> None:
         import rl_zoo3.train
         import rl_zoo3.utils
     except ImportError as error:
-        raise ImportError(f'this command needs rl-zoo: pip install "sb3-distill[zoo]" ({error})') from error
+        raise MissingExtraError(f'this command needs rl-zoo: pip install "sb3-distill[zoo]" ({error})') from error
     rl_zoo3.utils.ALGOS[ALGORITHM] = PPMO
     rl_zoo3.hyperparams_opt.HYPERPARAMS_SAMPLER[ALGORITHM] = sample_hyperparameters
     rl_zoo3.hyperparams_opt.HYPERPARAMS_CONVERTER[ALGORITHM] = convert_hyperparameters  # type: ignore[assignment]
@@ -223,7 +224,7 @@ def check_hyperparameters(hyperparameters: Mapping[str, Any], source: str, known
     for name in hyperparameters:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            raise ValueError(f"unknown key {name!r} in {source}" + (f", did you mean {near[0]!r}?" if near else ""))
+            raise ArgumentError(f"unknown key {name!r} in {source}" + (f", did you mean {near[0]!r}?" if near else ""))
 
 
 def check_environment(env_id: str) -> None:
@@ -239,4 +240,4 @@ def check_environment(env_id: str) -> None:
     hint = next(
         (f'; pip install "sb3-distill[{extra}]"' for prefix, extra in extras.items() if env_id.startswith(prefix)), hint
     )
-    raise ValueError(f"the environment {env_id!r} is not registered{hint}")
+    raise ArgumentError(f"the environment {env_id!r} is not registered{hint}")

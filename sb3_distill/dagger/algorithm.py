@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from sb3_distill.dagger.expert import Expert
 from sb3_distill.environments.finite import check_observations
 from sb3_distill.environments.vec_normalize import normalized_space
+from sb3_distill.errors import ArgumentError
 from sb3_distill.ppmo.arguments import schedule
 from sb3_distill.ppmo.dataset_setup import DatasetOwner
 from sb3_distill.ppmo.rollout import LearnerDrivenAlgorithm
@@ -94,7 +95,9 @@ class DAgger(LearnerDrivenAlgorithm):
         self._setup_model()
         normalizer = self._vec_normalize_env
         if normalizer is not None and normalizer.observation_space != self.observation_space:
-            raise ValueError("the expert needs the observations of the environments: put frame stacks inside the VecNormalize")
+            raise ArgumentError(
+                "the expert needs the observations of the environments: put frame stacks inside the VecNormalize"
+            )
         is_dict = isinstance(self.observation_space, spaces.Dict)
         buffer_class: Any = DictReplayBuffer if is_dict else ReplayBuffer
         self.replay_buffer: ReplayBuffer = buffer_class(

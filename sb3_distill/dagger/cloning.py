@@ -11,6 +11,7 @@ from sb3_distill.dagger.algorithm import DAgger
 from sb3_distill.dagger.expert import Expert
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.make import make_vec_env
+from sb3_distill.errors import ArgumentError
 
 
 def clone(
@@ -39,7 +40,7 @@ def clone(
     :raises FloatingPointError: if an observation or a reward is not finite
     """
     if total_timesteps < 1:
-        raise ValueError(f"`total_timesteps` must be at least 1, got {total_timesteps}")
+        raise ArgumentError(f"`total_timesteps` must be at least 1, got {total_timesteps}")
     source = "initial_dataset" if kwargs.get("initial_dataset") is not None else "encoder_from"
     initial = kwargs.get(source)
     if initial is not None:

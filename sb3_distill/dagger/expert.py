@@ -15,6 +15,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+from sb3_distill.errors import ArgumentError
 from sb3_distill.spaces.checks import SpacesOnly, difference
 
 ALGORITHMS = ("PPO", "A2C", "DQN", "SAC", "TD3", "DDPG")
@@ -49,7 +50,7 @@ class Expert:
         if not path.is_file():
             raise FileNotFoundError(f"there is no agent {path}")
         if not zipfile.is_zipfile(path):
-            raise ValueError(f"{path} is not a zip that an SB3 algorithm saved")
+            raise ArgumentError(f"{path} is not a zip that an SB3 algorithm saved")
         algorithm = _algorithm_of(path, algo)
         # What an agent remembers is of no use here.
         small: Any = {"buffer_size": 1, "replay_buffer_class": None} if issubclass(algorithm, OffPolicyAlgorithm) else {}
@@ -63,7 +64,7 @@ class Expert:
             try:
                 venv = VecNormalize.load(str(normalization), DummyVecEnv([lambda: spaces_of_agent]))
             except Exception as error:
-                raise ValueError(
+                raise ArgumentError(
                     f"{normalization} does not fit {path} ({error}): say which statistics belong to it"
                 ) from error
         return cls(model.policy, venv)
@@ -77,11 +78,11 @@ class Expert:
         own = (self.policy.observation_space, self.policy.action_space)
         if (found := difference(own, (observation_space, action_space))) is not None:
             name, wanted, given = found
-            raise ValueError(f"the agent was trained for {name} space {wanted}, the environment has {given}")
+            raise ArgumentError(f"the agent was trained for {name} space {wanted}, the environment has {given}")
         mine, its = own[1], action_space
         if isinstance(mine, spaces.Box) and isinstance(its, spaces.Box):
             if not (np.allclose(mine.low, its.low) and np.allclose(mine.high, its.high)):
-                raise ValueError(
+                raise ArgumentError(
                     f"the agent's actions lie in [{mine.low.min():g}, {mine.high.max():g}], those of the environment in "
                     f"[{its.low.min():g}, {its.high.max():g}]: put the wrapper around it that the agent was trained with "
                     "(`RescaleAction`?)"
@@ -111,22 +112,22 @@ def statistics_beside(agent: Path, env_id: str) -> Path | None:
 def _algorithm_of(path: Path, name: str | None) -> type[BaseAlgorithm]:
     data, _, _ = load_from_zip_file(path, device="cpu", load_data=True)
     if data is None:
-        raise ValueError(f"{path} is not a zip that an SB3 algorithm saved")
+        raise ArgumentError(f"{path} is not a zip that an SB3 algorithm saved")
     if "dataset_info" in data:
-        raise ValueError(f"{path} is a run of PPMO, which has a dataset: PPMO.load(...).dataset")
+        raise ArgumentError(f"{path} is a run of PPMO, which has a dataset: PPMO.load(...).dataset")
     policy_class = data.get("policy_class")
     shown = getattr(policy_class, "__name__", "")
     if shown.startswith("Recurrent"):
-        raise ValueError(f"{path} is recurrent: its actions do not follow from one observation")
+        raise ArgumentError(f"{path} is recurrent: its actions do not follow from one observation")
     known = {algorithm.__name__: algorithm for algorithm in _algorithms()}
     if name is not None:
         if name.upper() not in {key.upper() for key in known}:
-            raise ValueError(f"`algo` must be one of {', '.join(known)}, got {name!r}")
+            raise ArgumentError(f"`algo` must be one of {', '.join(known)}, got {name!r}")
         return next(algorithm for key, algorithm in known.items() if key.upper() == name.upper())
     for algorithm in known.values():
         if policy_class in algorithm.policy_aliases.values():
             return algorithm
-    raise ValueError(
+    raise ArgumentError(
         f"{path} {f'has a policy {shown} of its own' if shown else 'does not say which policy it has'}: "
         f"say which algorithm saved it, one of {', '.join(known)}"
     )

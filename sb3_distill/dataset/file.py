@@ -13,14 +13,11 @@ import torch as th
 from safetensors.torch import save
 
 from sb3_distill.dataset.normalization import Statistics
+from sb3_distill.errors import ArgumentError, DatasetError
 from sb3_distill.typing import Json
 
 FORMAT = "sb3-distill/dataset"
 FORMAT_VERSION = 1
-
-
-class DatasetError(ValueError):
-    """A dataset file that cannot be used; the message says why."""
 
 
 def check_path(path: str | os.PathLike[str]) -> Path:
@@ -34,9 +31,9 @@ def check_path(path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     if path.suffix != ".safetensors":
-        raise ValueError(f"a dataset file must be called *.safetensors, got {path}")
+        raise ArgumentError(f"a dataset file must be called *.safetensors, got {path}")
     if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a dataset file")
+        raise ArgumentError(f"{path} is a folder, not a dataset file")
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 

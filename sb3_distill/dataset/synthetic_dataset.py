@@ -10,10 +10,11 @@ from gymnasium import spaces
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from sb3_distill.dataset.file import DatasetError, check_path, find, flatten, read, take, unflatten, write
+from sb3_distill.dataset.file import check_path, find, flatten, read, take, unflatten, write
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.dataset.wrapper_records import hint
+from sb3_distill.errors import DatasetError
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.encoder import Encoder
@@ -123,12 +124,12 @@ class SyntheticDataset(nn.Module):
         :return: trained learners, differentiable with respect to this dataset unless gradients are switched off
         """
         if self.encoder is not None:
-            assert isinstance(learners.encoder, nn.Module), "learners of a dataset with an encoder bring its layers along"
-            learners = Learners(learners.groups, self.encoder.bind(learners.encoder), learners.n_learners)
+            assert learners.encoder_layers is not None, "learners of a dataset with an encoder bring its layers along"
+            learners = Learners(learners.groups, self.encoder.bind(learners.encoder_layers), learners.n_learners)
             if not learners.groups:  # the encoder is all, there is nothing to teach
                 return learners
         labels = self.labels if labels is None else labels
-        return train(self.inner_loop, learners, self.encode(learners.encoder), labels, self.learned)
+        return train(self.inner_loop, learners, self.encode(learners.encode), labels, self.learned)
 
     def to_torch(self) -> TensorDataset:
         """

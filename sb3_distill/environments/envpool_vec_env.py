@@ -10,6 +10,8 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from sb3_distill.errors import ArgumentError, MissingExtraError
+
 
 class EnvPoolVecEnv(VecEnv):
     """
@@ -36,9 +38,9 @@ class EnvPoolVecEnv(VecEnv):
         try:
             import envpool
         except ImportError as error:
-            raise ImportError(f'EnvPoolVecEnv needs EnvPool: pip install "sb3-distill[envpool]" ({error})') from error
+            raise MissingExtraError(f'EnvPoolVecEnv needs EnvPool: pip install "sb3-distill[envpool]" ({error})') from error
         if env_id not in envpool.list_all_envs() or env_id not in gym.registry:
-            raise ValueError(f"EnvPool has no {env_id!r}, or Gymnasium has not: leave out `vec_env_cls`")
+            raise ArgumentError(f"EnvPool has no {env_id!r}, or Gymnasium has not: leave out `vec_env_cls`")
         # Gymnasium computes the contact forces that some tasks show.
         config = {"post_constraint": True} if hasattr(envpool.make_spec(env_id).config, "post_constraint") else {}
         self._make = partial(
@@ -58,7 +60,7 @@ class EnvPoolVecEnv(VecEnv):
         super().__init__(n_envs, registered.observation_space, registered.action_space)
         registered.close()
         if [space.shape for space in spaces] != [self.observation_space.shape, self.action_space.shape]:
-            raise ValueError(f"EnvPool's {env_id} has other spaces than Gymnasium's: {spaces}")
+            raise ArgumentError(f"EnvPool's {env_id} has other spaces than Gymnasium's: {spaces}")
 
     def reset(self) -> VecEnvObs:
         if self._seeds[0] is not None:

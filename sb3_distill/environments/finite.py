@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.buffers import RolloutBuffer
 
+from sb3_distill.errors import NotFiniteError
+
 
 def check_finite(buffer: RolloutBuffer, first_step: int, last_obs: Any, final: Sequence[tuple[int, int, Any]]) -> str | None:
     """
@@ -39,7 +41,7 @@ def check_observations(observations: Any, step: int) -> None:
     """
     for name, values in _named(observations):
         if (found := _first_bad(np.asarray(values)[None])) is not None:
-            raise FloatingPointError(f"observation{name} {_told(found, step)}")
+            raise NotFiniteError(f"observation{name} {_told(found, step)}")
 
 
 def _told(found: tuple[int, list[int]], first_step: int) -> str:

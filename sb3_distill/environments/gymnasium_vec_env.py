@@ -9,6 +9,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from sb3_distill.errors import ArgumentError
+
 
 def registered_name(env_id: str) -> str:
     """An id as it is registered: Gymnasium's ``"module:id"`` without the module, which must have been imported."""
@@ -26,7 +28,7 @@ class GymnasiumVecEnv(VecEnv):
     def __init__(self, env: "VectorEnv[Any, Any, Any]") -> None:
         mode = env.metadata.get("autoreset_mode")
         if mode != AutoresetMode.SAME_STEP:
-            raise ValueError(
+            raise ArgumentError(
                 f"{env} has autoreset mode {getattr(mode, 'name', mode)}, but SB3 needs SAME_STEP: make it with "
                 "gym.make_vec(..., autoreset_mode=AutoresetMode.SAME_STEP) or, for a SyncVectorEnv or AsyncVectorEnv, "
                 'gym.make_vec(..., vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP})'

@@ -20,6 +20,7 @@ from sb3_distill.environments.plugins import _is_simulator, import_plugin
 from sb3_distill.environments.worker_vec_env import WorkerVecEnv, can_fork, n_cores
 from sb3_distill.environments.wrappers import wrap_vec_env
 from sb3_distill.environments.wrappers import wrapper_class as make_wrapper
+from sb3_distill.errors import ArgumentError
 
 
 def as_vec_env(env: Any, verbose: int = 0, monitor_wrapper: bool = False) -> VecEnv:
@@ -32,7 +33,7 @@ def as_vec_env(env: Any, verbose: int = 0, monitor_wrapper: bool = False) -> Vec
     """
     if isinstance(env, VectorEnv):
         if is_atari_vector(env):
-            raise ValueError(
+            raise ArgumentError(
                 "ALE's vector environment is another task than the id that it bears: use make_vec_env(env_id, n_envs, "
                 "vec_env_cls=AtariVecEnv), which records its options"
             )
@@ -90,13 +91,13 @@ def make_vec_env(
     :raises ValueError: if ``n_envs`` is below 1, or a dataset records no environment, or wrappers that a file cannot make
     """
     if n_envs < 1:
-        raise ValueError(f"`n_envs` must be at least 1, got {n_envs}")
+        raise ArgumentError(f"`n_envs` must be at least 1, got {n_envs}")
     if isinstance(env_id, os.PathLike) or (isinstance(env_id, str) and env_id.endswith(".safetensors")):
         env_id = SyntheticDataset.load(env_id)
     info = env_id.info if isinstance(env_id, SyntheticDataset) else None
     if info is not None:
         if info.env_id is None:
-            raise ValueError("the dataset does not say for which environment it was made: pass one")
+            raise ArgumentError("the dataset does not say for which environment it was made: pass one")
         env_id, env_kwargs = info.env_id, {**info.env_kwargs, **(env_kwargs or {})}
         wrapper_class = wrapper_class or make_wrapper(info.wrappers)
         options = atari_options(info.wrappers)
@@ -110,7 +111,7 @@ def make_vec_env(
         env.seed(seed)
     elif isinstance(vec_env_cls, type) and issubclass(vec_env_cls, (EnvPoolVecEnv, AtariVecEnv)):
         if wrapper_class or monitor_dir or monitor_kwargs or wrapper_kwargs:
-            raise ValueError(
+            raise ArgumentError(
                 f"the environments of {vec_env_cls.__name__} are stepped together: they take no wrapper and no monitor of "
                 "their own"
             )

@@ -7,6 +7,7 @@ import gymnasium as gym
 
 from sb3_distill.environments.atari.vec_env import is_atari
 from sb3_distill.environments.gymnasium_vec_env import registered_name
+from sb3_distill.errors import MissingExtraError
 
 EXTRAS = {
     "gymnasium.envs.mujoco": ("mujoco", "mujoco"),
@@ -47,7 +48,7 @@ def _import_for(env_id: str, module: str, extra: str) -> None:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f'{env_id} needs {module}: pip install "sb3-distill[{extra}]" ({error})') from error
+        raise MissingExtraError(f'{env_id} needs {module}: pip install "sb3-distill[{extra}]" ({error})') from error
 
 
 def is_cheap(env_id: str) -> bool:

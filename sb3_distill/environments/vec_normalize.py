@@ -9,6 +9,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStac
 from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
 from sb3_distill.dataset.normalization import Normalization
+from sb3_distill.errors import ArgumentError
 
 
 def normalization_of(env: VecEnv) -> Normalization | None:
@@ -42,7 +43,7 @@ def continue_statistics(env: VecNormalize, normalization: Normalization) -> None
     :raises ValueError: if they are of another shape, or ``env`` does not normalise observations
     """
     if not env.norm_obs:
-        raise ValueError("the dataset was made with normalised observations: leave out norm_obs=False")
+        raise ArgumentError("the dataset was made with normalised observations: leave out norm_obs=False")
     own: Any = env.obs_rms if isinstance(env.obs_rms, dict) else {None: env.obs_rms}
     mean: Any = normalization.mean if isinstance(normalization.mean, dict) else {None: normalization.mean}
     var: Any = normalization.var if isinstance(normalization.var, dict) else {None: normalization.var}
@@ -50,7 +51,7 @@ def continue_statistics(env: VecNormalize, normalization: Normalization) -> None
         if rms.count >= 1:
             continue
         if key not in mean or rms.mean.shape[:-1] != mean[key].shape[:-1] or mean[key].shape[-1] % rms.mean.shape[-1]:
-            raise ValueError("the statistics of the dataset are not of the observations that enter this VecNormalize")
+            raise ArgumentError("the statistics of the dataset are not of the observations that enter this VecNormalize")
         last_frame = (..., slice(mean[key].shape[-1] - rms.mean.shape[-1], None))  # where frames are stacked afterwards
         rms.mean, rms.var, rms.count = mean[key][last_frame].copy(), var[key][last_frame].copy(), 1e6
         env.clip_obs, env.epsilon = normalization.clip, normalization.epsilon

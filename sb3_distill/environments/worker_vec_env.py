@@ -12,6 +12,8 @@ import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from sb3_distill.errors import ArgumentError
+
 EnvFn = Callable[[], "gym.Env[Any, Any]"]
 
 
@@ -40,7 +42,7 @@ class WorkerVecEnv(VecEnv):
 
     def __init__(self, env_fns: Sequence[EnvFn], n_workers: int | None = None, start_method: str | None = None) -> None:
         if not env_fns or (n_workers is not None and n_workers < 1):
-            raise ValueError(f"there must be an environment and a worker, got {len(env_fns)} and {n_workers}")
+            raise ArgumentError(f"there must be an environment and a worker, got {len(env_fns)} and {n_workers}")
         self._closed = False
         context: Any = mp.get_context(start_method or ("fork" if can_fork() else None))
         n, n_shares = len(env_fns), min(len(env_fns), n_workers or n_cores())

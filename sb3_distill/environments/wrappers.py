@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from sb3_distill.environments.atari.vec_env import AtariVecEnv
 from sb3_distill.environments.worker_vec_env import WorkerVecEnv
+from sb3_distill.errors import ArgumentError
 from sb3_distill.spaces.serialization import is_json
 from sb3_distill.typing import Json
 
@@ -154,7 +155,7 @@ def _channels_order(stacked: Any) -> str | None:
 def _resolve(record: Json) -> Any:
     name, entry_point = record["name"], record["entry_point"]
     if record["kwargs"] is None:
-        raise ValueError(
+        raise ArgumentError(
             f"the dataset was made with the wrapper {name}, which does not record its arguments: "
             "build the environment yourself"
         )
@@ -165,7 +166,7 @@ def _resolve(record: Json) -> Any:
     if module.startswith(TRUSTED):
         found = getattr(importlib.import_module(module), attribute, None)
     if not (inspect.isclass(found) and issubclass(found, gym.Wrapper)):
-        raise ValueError(
+        raise ArgumentError(
             f"the dataset was made with the wrapper {name} of {module}, which is not made from a file: "
             "build the environment yourself"
         )

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.architecture import ACTIVATIONS
 from sb3_distill.learners.distribution import LearnerDistribution
 from sb3_distill.learners.named import ANY_INIT, TABLE_1
@@ -33,16 +34,16 @@ def load_grid(grid: "str | os.PathLike[str] | Mapping[str, Any]") -> dict[str, A
         try:
             cells = json.loads(Path(grid).read_text())
         except ValueError as error:
-            raise ValueError(f"{grid} is not a JSON file: {error}") from error
+            raise ArgumentError(f"{grid} is not a JSON file: {error}") from error
     else:
-        raise ValueError(f"unknown `grid` {str(grid)!r}; known are table1 and {RANDOM}, or pass the path of a JSON file")
+        raise ArgumentError(f"unknown `grid` {str(grid)!r}; known are table1 and {RANDOM}, or pass the path of a JSON file")
     if not isinstance(cells, dict) or not cells:
-        raise ValueError("a grid must be an object of learner distributions by name, with at least one")
+        raise ArgumentError("a grid must be an object of learner distributions by name, with at least one")
     for name, cell in cells.items():  # all before the first is evaluated
         try:
             LearnerDistribution.parse(cell)
         except ValueError as error:
-            raise ValueError(f"cell {name!r} of the grid: {error}") from error
+            raise ArgumentError(f"cell {name!r} of the grid: {error}") from error
     return cells
 
 

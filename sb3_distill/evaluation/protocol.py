@@ -17,6 +17,7 @@ from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.make import as_vec_env, make_vec_env
 from sb3_distill.environments.plugins import is_cheap
+from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.grids import load_grid
 from sb3_distill.evaluation.play import _play, _Player
 from sb3_distill.evaluation.result import Evaluation
@@ -77,11 +78,11 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
     :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1, ``env`` is not a function, or there is no such device
     """
     if n_learners < 1 or n_episodes < 1:
-        raise ValueError(f"`n_learners` and `n_episodes` must be at least 1, got {n_learners} and {n_episodes}")
+        raise ArgumentError(f"`n_learners` and `n_episodes` must be at least 1, got {n_learners} and {n_episodes}")
     try:
         device = get_device(device)
     except RuntimeError as error:
-        raise ValueError(f"`device` must be cpu, cuda, auto or another one of PyTorch's, got {device!r}") from error
+        raise ArgumentError(f"`device` must be cpu, cuda, auto or another one of PyTorch's, got {device!r}") from error
     if isinstance(dataset, SyntheticDataset):
         dataset = copy.deepcopy(dataset).to(device)
     else:
@@ -111,7 +112,7 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
         dataset.encoder,
     )
     if not (env is None or callable(env)):
-        raise ValueError(f"`env` must be a function from a number of environments to a VecEnv, got {env!r}")
+        raise ArgumentError(f"`env` must be a function from a number of environments to a VecEnv, got {env!r}")
     make = env or partial(_make_true_env, dataset)
     if max_envs is None:
         cheap = env is not None or (dataset.info.env_id is not None and is_cheap(dataset.info.env_id))

@@ -5,9 +5,11 @@ from typing import Any, ClassVar
 
 import torch as th
 
+from sb3_distill.errors import ArgumentError
 from sb3_distill.networks.roles import ROLES
-from sb3_distill.networks.stacked import Params, StackedNetwork
+from sb3_distill.networks.stacked import StackedNetwork
 from sb3_distill.networks.stacked_perceptron import gradient_step
+from sb3_distill.typing import Params
 
 MAX_INFLUENCE = 30.0
 """Bound of a learner's gradient through several steps, in medians of all learners' norms."""
@@ -35,10 +37,10 @@ class GradientSteps:
 
     def __init__(self, n_steps: int = 1, learning_rate: Any = 0.1, per_role: bool = False, relative: bool = False) -> None:
         if not isinstance(n_steps, int) or n_steps < 1:
-            raise ValueError(f"`n_inner_steps` must be at least 1 and whole, got {n_steps!r}")
+            raise ArgumentError(f"`n_inner_steps` must be at least 1 and whole, got {n_steps!r}")
         for name, value in (("inner_rate_per_role", per_role), ("inner_rate_relative", relative)):
             if not isinstance(value, bool):
-                raise ValueError(f"`{name}` must be True or False, got {value!r}")
+                raise ArgumentError(f"`{name}` must be True or False, got {value!r}")
         shape = (n_steps, len(ROLES) if per_role else 1)
         try:
             rates = th.as_tensor(learning_rate, dtype=th.float32)
@@ -46,12 +48,12 @@ class GradientSteps:
                 rates = rates.unsqueeze(1)
             rates = rates.broadcast_to(shape)
         except (TypeError, RuntimeError, ValueError) as error:
-            raise ValueError(
+            raise ArgumentError(
                 f"`inner_learning_rate` must be a number (it is learned, and takes no schedule), or numbers that fit "
                 f"{shape[0]} steps x {shape[1]} rates, got {learning_rate!r}"
             ) from error
         if not bool((rates > 0).all()):
-            raise ValueError(f"`inner_learning_rate` must be positive, got {learning_rate!r}")
+            raise ArgumentError(f"`inner_learning_rate` must be positive, got {learning_rate!r}")
         self.n_steps = n_steps
         self._initial = rates.log()
         self.per_role = per_role

@@ -11,12 +11,12 @@ from typing import Any, ClassVar, Protocol
 
 import torch as th
 
+from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.gradient_steps import GradientSteps
 from sb3_distill.inner_loop.ridge_head import RidgeHead
 from sb3_distill.learners.population import Learners
-from sb3_distill.networks.stacked import Params, StackedNetwork
-
-Observations = th.Tensor | Mapping[str, th.Tensor]
+from sb3_distill.networks.stacked import StackedNetwork
+from sb3_distill.typing import Params
 
 
 class InnerLoop(Protocol):
@@ -65,7 +65,7 @@ def make_inner_loop(name: str, **settings: Any) -> InnerLoop:
     :raises ValueError: for an unknown kind, or settings out of range
     """
     if name not in INNER_LOOPS:
-        raise ValueError(f"unknown `inner_loop` {name!r}; known are {', '.join(INNER_LOOPS)}")
+        raise ArgumentError(f"unknown `inner_loop` {name!r}; known are {', '.join(INNER_LOOPS)}")
     return INNER_LOOPS[name](**settings)
 
 
@@ -93,4 +93,4 @@ def train(
         else:
             repeated = observations.expand(m, *observations.shape)
         groups.append((actor, inner_loop.train(actor, params, repeated, labels, learned)))
-    return Learners(groups, learners.encoder, learners.n_learners)
+    return Learners(groups, learners.encode, learners.n_learners)

@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 import torch as th
 from torch import nn
 
-from sb3_distill.networks.stacked import Params, StackedNetwork
+from sb3_distill.errors import ArgumentError, UnsupportedError
+from sb3_distill.networks.stacked import StackedNetwork
+from sb3_distill.typing import Params
 
 
 class RidgeHead:
@@ -27,7 +29,7 @@ class RidgeHead:
 
     def __init__(self, ridge: float = 1e-2) -> None:
         if not ridge > 0:
-            raise ValueError(f"`ridge` must be positive, got {ridge}")
+            raise ArgumentError(f"`ridge` must be positive, got {ridge}")
         self.ridge = ridge
 
     def initial_parameters(self) -> dict[str, th.Tensor]:
@@ -42,7 +44,7 @@ class RidgeHead:
     ) -> Params:
         head = actor.template.head
         if type(head) is not nn.Linear:
-            raise TypeError(f"the ridge head solves a linear last layer, this network ends in {type(head).__name__}")
+            raise UnsupportedError(f"the ridge head solves a linear last layer, this network ends in {type(head).__name__}")
         features = actor.latent(params, observations)
         error = labels - actor.head(params, features)
         center = features.mean(dim=1, keepdim=True)

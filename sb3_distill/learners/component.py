@@ -8,6 +8,7 @@ from typing import Any
 import torch as th
 from stable_baselines3.common.policies import BasePolicy
 
+from sb3_distill.errors import ArgumentError
 from sb3_distill.learners import initialization
 from sb3_distill.learners.architecture import ACTIVATIONS, Architecture
 from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
@@ -51,28 +52,28 @@ class LearnerComponent:
 
     def __post_init__(self) -> None:
         if self.policy is not None and not (isinstance(self.policy, type) and issubclass(self.policy, BasePolicy)):
-            raise ValueError(
+            raise ArgumentError(
                 f"the `policy` of a learner component must be an SB3 policy class, got {self.policy!r}; leave it out for the "
                 "policy that the distribution is used with"
             )
         for name, known in (("init", initialization.INITIALIZATIONS), ("activation", tuple(ACTIVATIONS))):
             given = getattr(self, name)
             if given is not None and (isinstance(given, Mapping) or not isinstance(given, (str, Sequence))):
-                raise ValueError(f"`{name}` in `learner_distribution` must be a name or a list of names, got {given!r}")
+                raise ArgumentError(f"`{name}` in `learner_distribution` must be a name or a list of names, got {given!r}")
             if given is not None and not _choices(given):
-                raise ValueError(f"`{name}` in `learner_distribution` is an empty list")
+                raise ArgumentError(f"`{name}` in `learner_distribution` is an empty list")
             for choice in _choices(given) if given is not None else ():
                 if choice not in known:
-                    raise ValueError(f"unknown {name} {choice!r} in `learner_distribution`; known are {', '.join(known)}")
+                    raise ArgumentError(f"unknown {name} {choice!r} in `learner_distribution`; known are {', '.join(known)}")
         for name in ("width", "depth"):
             if (given := getattr(self, name)) is not None:
                 _check_range(name, given)
         norm = self.layer_norm
         if norm is not None and not (isinstance(norm, (bool, int, float)) and 0 <= norm <= 1):
-            raise ValueError(f"`layer_norm` in `learner_distribution` must be a probability, got {self.layer_norm}")
+            raise ArgumentError(f"`layer_norm` in `learner_distribution` must be a probability, got {self.layer_norm}")
         for name in ("hidden_gain", "last_gain", "weight"):
             if not (isinstance(value := getattr(self, name), (int, float)) and 0 < value < math.inf):
-                raise ValueError(f"the `{name}` of a learner component must be positive, got {value!r}")
+                raise ArgumentError(f"the `{name}` of a learner component must be positive, got {value!r}")
 
     @property
     def draws_layers(self) -> bool:
@@ -129,7 +130,7 @@ def _bounds(value: Range) -> tuple[int, int]:
 def _check_range(name: str, value: Any) -> None:
     is_range = isinstance(value, Sequence) and len(value) == 2 and all(isinstance(end, int) for end in value)
     if not (isinstance(value, int) or is_range) or _bounds(value)[0] < 1 or _bounds(value)[1] < _bounds(value)[0]:
-        raise ValueError(
+        raise ArgumentError(
             f"`{name}` in `learner_distribution` must be a whole number from 1, or a range [low, high], got {value!r}"
         )
 

@@ -11,6 +11,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.torch_layers import MlpExtractor
 from torch import nn
 
+from sb3_distill.errors import ArgumentError
 from sb3_distill.learners import initialization
 from sb3_distill.learners.architecture import Architecture, perceptron
 from sb3_distill.learners.component import LearnerComponent
@@ -19,9 +20,10 @@ from sb3_distill.learners.population import Learners
 from sb3_distill.networks.action_distribution import ActionDistribution
 from sb3_distill.networks.anatomy import Network, actor_of, share_statistics
 from sb3_distill.networks.encoder import Encoder, encoder_levels
-from sb3_distill.networks.stacked import Params, StackedNetwork, stack_parameters
+from sb3_distill.networks.stacked import StackedNetwork, stack_parameters
 from sb3_distill.spaces.checks import describe
 from sb3_distill.spaces.sizes import n_outputs
+from sb3_distill.typing import Params
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class LearnerDistribution:
 
     def __post_init__(self) -> None:
         if not self.components or self.n_shapes < 1:
-            raise ValueError("a `LearnerDistribution` needs at least one component and one shape")
+            raise ArgumentError("a `LearnerDistribution` needs at least one component and one shape")
 
     @classmethod
     def parse(cls, value: Any) -> "LearnerDistribution":
@@ -54,13 +56,13 @@ class LearnerDistribution:
             return cls()
         if isinstance(value, str):
             if value not in NAMED:
-                raise ValueError(f"unknown `learner_distribution` {value!r}; known are {', '.join(NAMED)}")
+                raise ArgumentError(f"unknown `learner_distribution` {value!r}; known are {', '.join(NAMED)}")
             value = NAMED[value]
         if isinstance(value, (Mapping, LearnerComponent)):
             value = [value]
         kinds = (Mapping, LearnerComponent)
         if not isinstance(value, Sequence) or not value or not all(isinstance(part, kinds) for part in value):
-            raise ValueError(
+            raise ArgumentError(
                 f"`learner_distribution` must be None, a name ({', '.join(NAMED)}), a dict or a list of dicts, got {value!r}"
             )
         known = {entry.name for entry in fields(LearnerComponent)}
@@ -68,7 +70,7 @@ class LearnerDistribution:
         for part in value:
             if isinstance(part, Mapping):
                 if unknown := set(part) - known:
-                    raise ValueError(f"unknown keys {sorted(unknown)} in `learner_distribution`; known are {sorted(known)}")
+                    raise ArgumentError(f"unknown keys {sorted(unknown)} in `learner_distribution`; known are {sorted(known)}")
                 part = LearnerComponent(**part)
             components.append(part)
         return cls(tuple(components))
@@ -142,14 +144,14 @@ class LearnerSampler:
         actor = actor_of(policy)
         if self._encoder is not None:
             if draws_layers and self._encoder.n_layers >= encoder_levels(actor):  # the last one is behind those that are drawn
-                raise ValueError(
+                raise ArgumentError(
                     f"the encoder holds {self._encoder.n_layers} layers of the learners, and those that can be drawn start "
                     "before its end: leave out `width`, `depth`, `activation` and `layer_norm` in `learner_distribution`"
                 )
             self._encoder.split(actor)
         width, found = n_outputs(self._spaces[1]), getattr(actor.head, "out_features", None)
         if found not in (None, width):
-            raise ValueError(
+            raise ArgumentError(
                 f"{type(policy).__name__} in `learner_distribution` has {found} outputs, "
                 f"{describe(self._spaces[1])} needs {width}"
             )
@@ -164,7 +166,7 @@ class LearnerSampler:
         """
         components = self.distribution.components
         if not self._is_taught:
-            return Learners([], self._encoder_layers, n_learners)
+            return Learners([], n_learners=n_learners, encoder_layers=self._encoder_layers)
         varied = len(components) > 1 or components[0].draws_layers
         n_slots = min(n_learners, self.distribution.n_shapes) if varied else 1
         slots = th.multinomial(self._weights, n_slots, replacement=True, generator=generator).tolist()
@@ -176,7 +178,7 @@ class LearnerSampler:
             drawn.setdefault((self._shape_of(index), architecture), []).append(params)
         return Learners(
             [(self._template(*shape), parts[0] if len(parts) == 1 else _concatenate(parts)) for shape, parts in drawn.items()],
-            self._encoder_layers,
+            encoder_layers=self._encoder_layers,
         )
 
     def _shape_of(self, index: int) -> int:
@@ -218,7 +220,7 @@ class LearnerSampler:
         policy_kwargs = self._default[1] if component.policy_kwargs is None else dict(component.policy_kwargs)
         if without_layers:
             if not issubclass(policy_class, ActorCriticPolicy):
-                raise ValueError(
+                raise ArgumentError(
                     f"`learner_distribution` draws layers for actor-critic policies; give {policy_class.__name__} its "
                     "`policy_kwargs` instead"
                 )
@@ -226,9 +228,9 @@ class LearnerSampler:
         try:
             policy = policy_class(*self._spaces, lambda _: 0.0, **policy_kwargs).to(self._device)
         except Exception as error:  # whatever a policy says of spaces and arguments that are not its own
-            raise ValueError(f"{policy_class.__name__} in `learner_distribution` does not fit: {error}") from error
+            raise ArgumentError(f"{policy_class.__name__} in `learner_distribution` does not fit: {error}") from error
         if without_layers and type(policy.mlp_extractor) is not MlpExtractor:
-            raise ValueError(
+            raise ArgumentError(
                 f"`learner_distribution` draws the layers of an MlpExtractor; {policy_class.__name__} has its own "
                 f"{type(policy.mlp_extractor).__name__}: give only `init`, or its `policy_kwargs`"
             )

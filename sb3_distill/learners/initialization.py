@@ -6,8 +6,9 @@ from collections.abc import Callable
 import torch as th
 from torch import nn
 
+from sb3_distill.errors import ArgumentError
 from sb3_distill.networks.anatomy import Network
-from sb3_distill.networks.stacked import Params
+from sb3_distill.typing import Params
 
 Scheme = Callable[[tuple[int, ...], float, th.Generator, th.device], th.Tensor]
 """From a shape ``(M, out, in, ...)``, a gain, a generator (CPU) and a device to M independent weights, there."""
@@ -95,7 +96,7 @@ def draw(
     :raises ValueError: for an unknown scheme
     """
     if scheme not in INITIALIZATIONS:
-        raise ValueError(f"unknown initialisation {scheme!r}; known are {', '.join(INITIALIZATIONS)}")
+        raise ArgumentError(f"unknown initialisation {scheme!r}; known are {', '.join(INITIALIZATIONS)}")
     params: Params = {}
     for prefix, module in actor.named_modules():
         if type(module) not in PLAIN:

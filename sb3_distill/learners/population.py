@@ -1,63 +1,91 @@
 """Learners: a stacked population of initial or trained actors."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import torch as th
+from torch import nn
 
-from sb3_distill.networks.stacked import Params, StackedNetwork
+from sb3_distill.errors import ArgumentError
+from sb3_distill.networks.stacked import StackedNetwork
+from sb3_distill.trees import leaves, map_leaves
+from sb3_distill.typing import Observations, Params
+
+Encode = Callable[[Observations], th.Tensor]
+"""From observations ``(b, *preprocessed shape)`` to what the layers behind an encoder see ``(b, ...)``."""
+
+
+class Group(NamedTuple):
+    """
+    Learners of one shape.
+
+    :param network: their forward pass
+    :param params: their parameters ``(m, *shape)`` by name
+    """
+
+    network: StackedNetwork
+    params: Params
+
+    @property
+    def n_learners(self) -> int:
+        """The ``m`` of the parameters' shapes."""
+        return next(iter(self.params.values())).shape[0]
 
 
 class Learners:
     """
     M actors, stacked group by group: the learners of one group have one shape.
 
-    :param groups: per shape, its forward pass and the parameters ``(m, *shape)``; learner 0 is the first of group 0
-    :param encoder: first layers that all of them share, from observations ``(b, *preprocessed shape)`` to ``(b, ...)``
-    :param n_learners: M, where the encoder is all there is to a learner and no groups are left
+    :param groups: one ``Group`` (or pair of its parts) per shape; learner 0 is the first of group 0
+    :param encode: what the first layers, which all learners share, compute; ``None`` without an encoder, and before a dataset
+        has bound ``encoder_layers`` to its parameters
+    :param n_learners: M; needed only where ``groups`` is empty, because the encoder is all there is to a learner
+    :param encoder_layers: the modules of the first layers, as learners of a dataset with an encoder bring them along
     """
 
     def __init__(
         self,
         groups: Sequence[tuple[StackedNetwork, Params]],
-        encoder: Callable[[Any], th.Tensor] | None = None,
+        encode: Encode | None = None,
         n_learners: int = 0,
+        encoder_layers: nn.Module | None = None,
     ) -> None:
-        self.groups = list(groups)
-        self.encoder = encoder
-        self._sizes = [next(iter(params.values())).shape[0] for _, params in self.groups]
+        self.groups = [Group(network, params) for network, params in groups]
+        self.encode = encode
+        self.encoder_layers = encoder_layers
+        self._sizes = [group.n_learners for group in self.groups]
         self.n_learners = sum(self._sizes) or n_learners
 
-    def __call__(self, observations: Any) -> th.Tensor:
+    def __call__(self, observations: Observations) -> th.Tensor:
         """
         :param observations: ``(M, b, *preprocessed shape)``, or a dict of such tensors: learner i sees ``[i]``
         :return: outputs ``(M, b, n_outputs)``
         """
-        observations = self._encode(observations)
+        observations = self._encoded(observations)
         if not self.groups:
-            return observations  # type: ignore[no-any-return]
+            assert isinstance(observations, th.Tensor)
+            return observations
         if len(self.groups) == 1:
-            actor, params = self.groups[0]
-            return actor(params, observations)
-        parts = [actor(params, part) for (actor, params), part in zip(self.groups, self._split(observations), strict=True)]
-        return th.cat(parts)
+            network, params = self.groups[0]
+            return network(params, observations)
+        parts = self._split(observations)
+        return th.cat([network(params, part) for (network, params), part in zip(self.groups, parts, strict=True)])
 
-    def with_latent(self, observations: Any) -> tuple[th.Tensor, th.Tensor]:
+    def with_latent(self, observations: Observations) -> tuple[th.Tensor, th.Tensor]:
         """
         :param observations: as for a call
         :return: outputs ``(M, b, n_outputs)`` and the inputs of the last layers ``(M, b, h)``
         :raises ValueError: if learners of several widths are stacked
         """
         latents, outputs = [], []
-        observations = self._encode(observations)
-        for (actor, params), part in zip(self.groups, self._split(observations), strict=True):
-            latents.append(actor.latent(params, part))
-            outputs.append(actor.head(params, latents[-1]))
+        for (network, params), part in zip(self.groups, self._split(self._encoded(observations)), strict=True):
+            latents.append(network.latent(params, part))
+            outputs.append(network.head(params, latents[-1]))
         if len({latent.shape[-1] for latent in latents}) > 1:
-            raise ValueError("gSDE needs learners whose last hidden layers are equally wide: change `learner_distribution`")
+            raise ArgumentError("gSDE needs learners whose last hidden layers are equally wide: change `learner_distribution`")
         return th.cat(outputs), th.cat(latents)
 
-    def outputs(self, inputs: Any, with_latent: bool = False) -> tuple[th.Tensor, th.Tensor | None]:
+    def outputs(self, inputs: Observations, with_latent: bool = False) -> tuple[th.Tensor, th.Tensor | None]:
         """
         Let each learner see its share of a flat batch.
 
@@ -65,27 +93,23 @@ class Learners:
         :param with_latent: return the inputs of the last layer too, as gSDE needs them
         :return: outputs ``(M * b, n_outputs)`` and the inputs of the last layer ``(M * b, h)`` or ``None``
         """
-        split = (self.n_learners, -1)
-        if isinstance(inputs, Mapping):
-            inputs = {key: value.unflatten(0, split) for key, value in inputs.items()}
-        else:
-            inputs = inputs.unflatten(0, split)
+        shares = map_leaves(lambda value: value.unflatten(0, (self.n_learners, -1)), inputs)
         if not with_latent:
-            return self(inputs).flatten(0, 1), None
-        outputs, latent = self.with_latent(inputs)
+            return self(shares).flatten(0, 1), None
+        outputs, latent = self.with_latent(shares)
         return outputs.flatten(0, 1), latent.flatten(0, 1)
 
-    def _encode(self, observations: Any) -> Any:
-        if self.encoder is None:
+    def _encoded(self, observations: Observations) -> Observations:
+        if self.encode is None:
             return observations
-        if isinstance(observations, Mapping):
-            flat: Any = {key: value.flatten(0, 1) for key, value in observations.items()}
-        else:
-            flat = observations.flatten(0, 1)
-        return self.encoder(flat).unflatten(0, (self.n_learners, -1))
+        flat = map_leaves(lambda value: value.flatten(0, 1), observations)
+        encoded: th.Tensor = self.encode(flat).unflatten(0, (self.n_learners, -1))
+        return encoded
 
-    def _split(self, observations: Any) -> Sequence[Any]:
-        if isinstance(observations, Mapping):
-            split = {key: value.split(self._sizes) for key, value in observations.items()}
-            return [{key: split[key][i] for key in split} for i in range(len(self.groups))]
-        return observations.split(self._sizes)  # type: ignore[no-any-return]
+    def _split(self, observations: Observations) -> Sequence[Observations]:
+        """The share of each group."""
+        if not isinstance(observations, Mapping):
+            shares: Sequence[th.Tensor] = observations.split(self._sizes)
+            return shares
+        parts = [value.split(self._sizes) for value in leaves(observations)]
+        return [dict(zip(observations, part, strict=True)) for part in zip(*parts, strict=True)]

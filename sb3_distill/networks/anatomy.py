@@ -9,6 +9,8 @@ from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
 from stable_baselines3.dqn.policies import DQNPolicy
 from torch import nn
 
+from sb3_distill.errors import UnsupportedError
+
 
 class Network(nn.Module):
     """
@@ -122,9 +124,9 @@ def actor_of(policy: BasePolicy) -> Network:
     """
     name = type(policy).__name__
     if hasattr(policy, "lstm_actor"):
-        raise TypeError(f"{name} is recurrent: its action depends on the past, stack frames instead")
+        raise UnsupportedError(f"{name} is recurrent: its action depends on the past, stack frames instead")
     if hasattr(policy, "quantile_net"):
-        raise TypeError(f"{name} predicts a distribution of returns per action; labels hold one number per action")
+        raise UnsupportedError(f"{name} predicts a distribution of returns per action; labels hold one number per action")
     if hasattr(policy, "mlp_extractor") and hasattr(policy, "action_net"):
         extractor: Any = policy.mlp_extractor
         latent = extractor.policy_net if type(extractor) is MlpExtractor else _Half(extractor, "forward_actor")
@@ -137,7 +139,7 @@ def actor_of(policy: BasePolicy) -> Network:
         return Network(actor.features_extractor, actor.latent_pi, mean)
     if isinstance(getattr(actor, "mu", None), nn.Sequential):
         return _cut(actor.features_extractor, actor.mu)
-    raise TypeError(f"{name} is not a policy that can be taught")
+    raise UnsupportedError(f"{name} is not a policy that can be taught")
 
 
 def squashes(policy: BasePolicy) -> bool:

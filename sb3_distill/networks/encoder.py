@@ -13,6 +13,7 @@ import torch as th
 from torch import nn
 from torch.func import functional_call
 
+from sb3_distill.errors import ArgumentError
 from sb3_distill.networks.anatomy import Network, parts_of
 
 
@@ -37,7 +38,7 @@ def split(network: Network, n_layers: int) -> tuple[nn.Module | None, Network | 
     """
     levels = encoder_levels(network)
     if isinstance(n_layers, bool) or not isinstance(n_layers, int) or not 0 <= n_layers <= levels:
-        raise ValueError(
+        raise ArgumentError(
             f"`encoder_layers` must be a whole number from 0 to {levels} for this network "
             f"({_described(network)}), got {n_layers!r}"
         )
@@ -89,7 +90,7 @@ class Encoder(nn.Module):
             own, found = self.kinds, kinds_of(layers)
         if own != found:
             name = next(name for name in [*own, *found] if own.get(name) != found.get(name))
-            raise ValueError(
+            raise ArgumentError(
                 f"the encoder holds the first {self.n_layers} layers of its learners, and those of this network are others: "
                 f"`{name}` is {found.get(name, 'missing')} instead of {own.get(name, 'missing')}"
             )

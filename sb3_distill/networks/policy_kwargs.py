@@ -6,6 +6,7 @@ from typing import Any
 from stable_baselines3.common import torch_layers
 from torch import nn
 
+from sb3_distill.errors import ArgumentError
 from sb3_distill.spaces.serialization import is_json
 from sb3_distill.typing import Json
 
@@ -41,7 +42,7 @@ def policy_kwargs_from_json(data: Json) -> dict[str, Any]:
             return value
         found: Any = getattr(nn, value["class"], None) or getattr(torch_layers, value["class"], None)
         if not (isinstance(found, type) and issubclass(found, nn.Module)):
-            raise ValueError(f"unknown class {value['class']!r} in the policy's arguments")
+            raise ArgumentError(f"unknown class {value['class']!r} in the policy's arguments")
         return found
 
     return {key: restore(value) for key, value in data.items()}

@@ -1,5 +1,6 @@
 """Roles that parameters play in a network, which may have learned rates of their own."""
 
+from sb3_distill.errors import UnsupportedError
 from sb3_distill.networks.anatomy import Network
 
 ROLES = ("input_weights", "input_biases", "hidden_weights", "hidden_biases", "output_weights", "output_biases")
@@ -21,7 +22,7 @@ def role_of_parameters(network: Network) -> dict[str, int]:
         layer = 2 if module is network.head else 0 if module is first else 1
         for name, _ in module.named_parameters(recurse=False):
             if name not in ("weight", "bias"):
-                raise TypeError(
+                raise UnsupportedError(
                     f"the dataset has one rate per role (weight or bias), and the role of {name!r} in the module "
                     f"{prefix} ({type(module).__name__}) cannot be told: use a dataset with a single rate"
                 )

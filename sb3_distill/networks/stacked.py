@@ -11,9 +11,8 @@ from torch.func import functional_call, vmap
 from sb3_distill.networks import stacked_perceptron as mlp_step
 from sb3_distill.networks.anatomy import Network
 from sb3_distill.networks.roles import role_of_parameters
+from sb3_distill.typing import Observations, Params
 
-Params = dict[str, th.Tensor]
-"""Parameters of M actors of one shape by name, each stacked to ``(M, *shape)``."""
 Layer = Callable[[Mapping[str, th.Tensor], th.Tensor], th.Tensor]
 
 ELEMENTWISE = (
@@ -51,22 +50,26 @@ class StackedNetwork:
         """See ``role_of_parameters``."""
         return role_of_parameters(self.template)
 
-    def __call__(self, params: Mapping[str, th.Tensor], observations: th.Tensor) -> th.Tensor:
+    def __call__(self, params: Mapping[str, th.Tensor], observations: Observations) -> th.Tensor:
         """
         :param params: stacked parameters, ``(M, *shape)`` each
         :param observations: ``(M, b, *preprocessed shape)``, or a dict of such tensors
         :return: outputs ``(M, b, n_outputs)``
         """
-        plain = isinstance(observations, th.Tensor) and observations.dim() == 3
-        if self.mlp is not None and plain and not th.is_autocast_enabled(observations.device.type):
+        if (
+            self.mlp is not None
+            and isinstance(observations, th.Tensor)
+            and observations.dim() == 3
+            and not th.is_autocast_enabled(observations.device.type)
+        ):
             return mlp_step.forward(self.mlp, params, observations)
         return self.differentiable(params, observations)
 
-    def differentiable(self, params: Mapping[str, th.Tensor], observations: th.Tensor) -> th.Tensor:
+    def differentiable(self, params: Mapping[str, th.Tensor], observations: Observations) -> th.Tensor:
         """As a call, but differentiable any number of times."""
         return self.head(params, self.latent(params, observations))
 
-    def latent(self, params: Mapping[str, th.Tensor], observations: th.Tensor) -> th.Tensor:
+    def latent(self, params: Mapping[str, th.Tensor], observations: Observations) -> th.Tensor:
         """
         The input of the last layer.
 
@@ -74,11 +77,13 @@ class StackedNetwork:
         :param observations: ``(M, b, *preprocessed shape)``, or a dict of such tensors
         :return: ``(M, b, h)``
         """
+        inputs: Any = observations
         for layer in self._hidden:
-            observations = layer(params, observations)
-        return observations
+            inputs = layer(params, inputs)
+        latent: th.Tensor = inputs
+        return latent
 
-    def _called_latent(self, params: Mapping[str, th.Tensor], observations: th.Tensor) -> th.Tensor:
+    def _called_latent(self, params: Mapping[str, th.Tensor], observations: Observations) -> th.Tensor:
         features = self._call(self.template.features, params, "features.", observations)
         return self._call(self.template.latent, params, "latent.", features)
 
@@ -122,15 +127,16 @@ def _call_one_by_one(module: nn.Module, params: Mapping[str, th.Tensor], prefix:
     return outputs[0].unsqueeze(0) if m == 1 else th.stack(outputs)
 
 
-def _vmap_call(module: nn.Module, params: Mapping[str, th.Tensor], prefix: str, inputs: th.Tensor) -> th.Tensor:
+def _vmap_call(module: nn.Module, params: Mapping[str, th.Tensor], prefix: str, inputs: Observations) -> th.Tensor:
     own = _below(prefix, params)
 
     def call(one: dict[str, th.Tensor], x: th.Tensor) -> Any:
         return functional_call(module, one, (x,))
 
     if not own:  # vmap over an empty dict of parameters has no size to map over
-        return vmap(module, randomness="different")(inputs)  # type: ignore[no-any-return]
-    return vmap(call, randomness="different")(own, inputs)  # type: ignore[no-any-return]
+        outputs: th.Tensor = vmap(module, randomness="different")(inputs)
+        return outputs
+    return vmap(call, randomness="different")(own, inputs)  # type: ignore[no-any-return, arg-type]
 
 
 def _batched_layers(actor: Network) -> list[Layer] | None:

@@ -11,6 +11,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 
 from sb3_distill.dataset.start import DATASET_INITS
+from sb3_distill.errors import ArgumentError
 from sb3_distill.ppmo.buffers import LearnerRolloutBuffer
 
 NUMBERS = ("gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm", "weight_decay", "target_kl")
@@ -29,24 +30,26 @@ def check_arguments(model: Any) -> None:
         for name in names:
             value = getattr(model, name, None)
             if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-                raise ValueError(f"`{name}` must be {word}, got {value!r}; schedules are for learning rates and clip ranges")
+                raise ArgumentError(
+                    f"`{name}` must be {word}, got {value!r}; schedules are for learning rates and clip ranges"
+                )
     for name in NOT_NEGATIVE:
         if float(value := getattr(model, name)) < 0:
-            raise ValueError(f"`{name}` must not be negative, got {value}")
+            raise ArgumentError(f"`{name}` must not be negative, got {value}")
     for name in AT_LEAST_ONE:
         if int(value := getattr(model, name, 1)) < 1:
-            raise ValueError(f"`{name}` must be at least 1, got {value}")
+            raise ArgumentError(f"`{name}` must be at least 1, got {value}")
     clip_range, clip_range_vf = getattr(model, "clip_range", None), getattr(model, "clip_range_vf", None)
     if isinstance(clip_range, (int, float)) and not clip_range > 0:
-        raise ValueError(f"`clip_range` must be positive, got {clip_range}")
+        raise ArgumentError(f"`clip_range` must be positive, got {clip_range}")
     if isinstance(clip_range_vf, (int, float)):  # an AssertionError, as in SB3
         assert clip_range_vf > 0, f"`clip_range_vf` must be positive, or None, which deactivates it; got {clip_range_vf}"
     if model.dataset_init not in DATASET_INITS:
-        raise ValueError(f"`dataset_init` must be one of {', '.join(DATASET_INITS)}, got {model.dataset_init!r}")
+        raise ArgumentError(f"`dataset_init` must be one of {', '.join(DATASET_INITS)}, got {model.dataset_init!r}")
     _check_policy(model.policy_class, model.observation_space, list(model.policy_aliases))
     buffer = model.rollout_buffer_class
     if buffer is not None and not issubclass(buffer, LearnerRolloutBuffer):
-        raise ValueError(
+        raise ArgumentError(
             f"`rollout_buffer_class` must derive from LearnerRolloutBuffer, which keeps the transitions of each learner "
             f"together; {buffer.__name__} does not. (A zip that names it was saved by another algorithm: "
             f"load it with that one)"
@@ -55,9 +58,9 @@ def check_arguments(model: Any) -> None:
 
 def _check_policy(policy: Any, observation_space: spaces.Space[Any], known: list[str]) -> None:
     if not (inspect.isclass(policy) and issubclass(policy, BasePolicy)):
-        raise ValueError(f"`policy` must be one of {', '.join(known)}, or an SB3 policy class, got {policy!r}")
+        raise ArgumentError(f"`policy` must be one of {', '.join(known)}, or an SB3 policy class, got {policy!r}")
     if issubclass(policy, MultiInputActorCriticPolicy) and not isinstance(observation_space, spaces.Dict):
-        raise ValueError(
+        raise ArgumentError(
             f"MultiInputPolicy is for Dict observations, the environment has {observation_space}: use MlpPolicy or CnnPolicy"
         )
 
@@ -71,7 +74,7 @@ def schedule(rate: float | str | Schedule) -> Schedule:
                 raise ValueError
             return LinearSchedule(float(start), 0.0, 1.0)
         except ValueError:
-            raise ValueError(f"a schedule must be written 'lin_<number>', got {rate!r}") from None
+            raise ArgumentError(f"a schedule must be written 'lin_<number>', got {rate!r}") from None
     return FloatSchedule(rate)
 
 

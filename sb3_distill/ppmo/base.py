@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from sb3_distill.dataset.start import start_from
 from sb3_distill.environments.make import as_vec_env
 from sb3_distill.environments.random_rollout import visit
+from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.distribution import LearnerDistribution
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.action_distribution import ActionDistribution
@@ -26,7 +27,7 @@ from sb3_distill.ppmo.arguments import check_arguments, schedule, takes_argument
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.ppmo.critic import Critic, evaluates_plainly
 from sb3_distill.ppmo.dataset_setup import DatasetOwner
-from sb3_distill.ppmo.policies import POLICIES
+from sb3_distill.networks.policy_aliases import POLICIES
 from sb3_distill.ppmo.precision import Precision
 from sb3_distill.ppmo.sizes import resolve_batch_size, resolve_n_learners
 from sb3_distill.spaces.checks import check_action_space, check_observation_space
@@ -77,14 +78,14 @@ class DistillationAlgorithm(DatasetOwner):
         except ValueError as error:
             if "spaces do not match" not in str(error):
                 raise
-            raise ValueError(
+            raise ArgumentError(
                 f"{path} was saved with another environment ({error}): load it with its own, or distil this one anew"
             ) from error
 
     def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:
         if policy_name not in self.policy_aliases:
             known = ", ".join(self.policy_aliases)
-            raise ValueError(f"Policy {policy_name} unknown; `policy` must be one of {known}, or an SB3 policy class")
+            raise ArgumentError(f"Policy {policy_name} unknown; `policy` must be one of {known}, or an SB3 policy class")
         return super()._get_policy_from_name(policy_name)
 
     def _setup_lr_schedule(self) -> None:
@@ -127,7 +128,9 @@ class DistillationAlgorithm(DatasetOwner):
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         if self.env is None:
-            raise ValueError("there is no environment to learn from: call `set_env(env)`, or load with `PPMO.load(path, env)`")
+            raise ArgumentError(
+                "there is no environment to learn from: call `set_env(env)`, or load with `PPMO.load(path, env)`"
+            )
         is_fresh = self.num_timesteps == 0 and self._n_updates == 0
         draws = self.dataset_init == "observations" and not self._goes_on
         # With the layers that an encoder gave back, outputs may be of any size: true observations tell.
@@ -149,10 +152,12 @@ class DistillationAlgorithm(DatasetOwner):
 
     def _setup_learners(self, can_share: bool) -> None:
         if hasattr(self.policy, "lstm_actor"):
-            raise ValueError("recurrent policies are not supported: an action must follow from one observation; stack frames")
+            raise ArgumentError(
+                "recurrent policies are not supported: an action must follow from one observation; stack frames"
+            )
         actor = self._actor = actor_of(self.policy)
         if frozen := [name for name, value in actor.named_parameters() if not value.requires_grad]:
-            raise ValueError(
+            raise ArgumentError(
                 f"`{frozen[0]}` of the actor is frozen, but learners are drawn anew and taught in all layers: compute fixed "
                 "features in a wrapper of the environment"
             )
@@ -192,7 +197,7 @@ class DistillationAlgorithm(DatasetOwner):
             self._first_encoder,
         )
         if rest is None and self._latent_dim is not None:
-            raise ValueError("gSDE needs the inputs of a learner's last layer: leave it out of the encoder")
+            raise ArgumentError("gSDE needs the inputs of a learner's last layer: leave it out of the encoder")
 
     def _teach_policy(self) -> None:
         """Make ``policy`` what the dataset teaches its fixed draw."""
@@ -202,7 +207,7 @@ class DistillationAlgorithm(DatasetOwner):
                 self.dataset.encoder.write_to(self._policy_encoder)
             if (rest := self._policy_rest) is not None:
                 own = {name: initial[name] for name, _ in rest.template.named_parameters()}
-                params = self.dataset.teach(Learners([(rest, own)], self._policy_encoder)).groups[0][1]
+                params = self.dataset.teach(Learners([(rest, own)], encoder_layers=self._policy_encoder)).groups[0].params
                 write_parameters(rest.template, {name: params[name] for name in self._taught_names})
             if self.dataset.log_input_scale is not None:  # so that it takes what the environments show
                 first: Any = self._actor.first_layer()
@@ -235,8 +240,8 @@ class DistillationAlgorithm(DatasetOwner):
         features = None
         with self._precision():
             if self._shares_features:
-                assert isinstance(learners.encoder, BoundEncoder)
-                extract, behind = learners.encoder.parts
+                assert isinstance(learners.encode, BoundEncoder)
+                extract, behind = learners.encode.parts
                 inputs = features = extract(inputs)
                 learners = Learners(learners.groups, behind, learners.n_learners)
             outputs, latent = learners.outputs(inputs, self._actions.state_dependent)

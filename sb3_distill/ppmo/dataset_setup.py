@@ -23,6 +23,7 @@ from sb3_distill.environments.vec_normalize import (
     return_variance_of,
 )
 from sb3_distill.environments.wrappers import recorded_wrappers
+from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerSampler
 from sb3_distill.networks.anatomy import Network, statistics_of
@@ -177,11 +178,11 @@ class DatasetOwner(OnPolicyAlgorithm):
     def _check_scalable(self) -> None:
         """Weights of observations travel with their statistics."""
         if isinstance(self.observation_space, spaces.Dict) or not isinstance(self._actor.first_layer(), th.nn.Linear):
-            raise ValueError(
+            raise ArgumentError(
                 f"`input_scale_learning_rate` is for flat observations that enter a linear layer, not {self.observation_space}"
             )
         if self.env is not None and normalization_of(self.env) is None:
-            raise ValueError(
+            raise ArgumentError(
                 "`input_scale_learning_rate` needs normalised observations: put the environment into a VecNormalize"
             )
 
@@ -198,15 +199,15 @@ class DatasetOwner(OnPolicyAlgorithm):
     def _check_loaded(self, info: DatasetInfo) -> None:
         """A loaded dataset is what it is, and is told where it is learned now."""
         if self.n_instances != self._n_saved:
-            raise ValueError(
+            raise ArgumentError(
                 f"`n_instances` cannot change from {self._n_saved} to {self.n_instances} when a model is loaded: "
                 "start a new one"
             )
         was_given = self.initial_dataset is not None or self.encoder_from is not None
         if not was_given and self._configured_inner_loop().settings() != info.inner_loop:
-            raise ValueError("the inner loop cannot change when a model is loaded: start a new one")
+            raise ArgumentError("the inner loop cannot change when a model is loaded: start a new one")
         if self.encoder_layers != info.encoder_layers:
-            raise ValueError(
+            raise ArgumentError(
                 f"`encoder_layers` cannot change from {info.encoder_layers} to {self.encoder_layers} when a model is loaded: "
                 "start a new one with `encoder_from`"
             )
@@ -228,7 +229,7 @@ class DatasetOwner(OnPolicyAlgorithm):
             settings["learning_rate"] = default_inner_rate(self.action_space, settings["relative"])
         loop = make_inner_loop(self.inner_loop, **settings)
         if self.n_inner_steps != 1 and "n_inner_steps" not in loop.arguments:
-            raise ValueError(f"`n_inner_steps` must be 1 for the inner loop {self.inner_loop!r}, got {self.n_inner_steps}")
+            raise ArgumentError(f"`n_inner_steps` must be 1 for the inner loop {self.inner_loop!r}, got {self.n_inner_steps}")
         return loop
 
     def _describe(self, loop: InnerLoop) -> DatasetInfo:
@@ -254,12 +255,12 @@ class DatasetOwner(OnPolicyAlgorithm):
         if is_loaded or given is None:
             return None
         if self.initial_dataset is not None and self.encoder_from is not None:
-            raise ValueError("`initial_dataset` and `encoder_from` exclude each other: both say where to start from")
+            raise ArgumentError("`initial_dataset` and `encoder_from` exclude each other: both say where to start from")
         dataset = copy.deepcopy(given) if isinstance(given, SyntheticDataset) else SyntheticDataset.load(given)
         level = dataset.encoder_layers
         if self.encoder_from is not None:
             if dataset.encoder is None or not isinstance(self.encoder_layers, int) or level <= self.encoder_layers:
-                raise ValueError(
+                raise ArgumentError(
                     f"`encoder_from` must have more layers in its encoder than encoder_layers={self.encoder_layers}, it has "
                     f"{level}" + ("; go on from it with `initial_dataset`" if level == self.encoder_layers else "")
                 )
@@ -268,7 +269,7 @@ class DatasetOwner(OnPolicyAlgorithm):
                 self._encoder_source = dataset
                 return None
         elif self.encoder_layers not in (0, level):
-            raise ValueError(
+            raise ArgumentError(
                 f"`initial_dataset` has {level} layers in its encoder, not encoder_layers={self.encoder_layers}"
                 + (": start from it with `encoder_from`" if level > self.encoder_layers else "")
             )
@@ -301,7 +302,7 @@ class DatasetOwner(OnPolicyAlgorithm):
         if self.inner_loop not in ("sgd", own["name"]) or self.n_inner_steps not in (1, own.get("n_steps")):
             warnings.warn(f"`inner_loop` and `n_inner_steps` are not used: `{given}` brings its own, {own}", stacklevel=2)
         if dataset.info.normalization is None and self.env is not None and normalization_of(self.env) is not None:
-            raise ValueError(
+            raise ArgumentError(
                 "the dataset was made without normalised observations: leave out the VecNormalize, or give it norm_obs=False"
             )
         if self.dataset_init != "normal" and self.encoder_from is None:  # a ladder has it for where it begins
@@ -315,7 +316,7 @@ class DatasetOwner(OnPolicyAlgorithm):
 
     def _continue_normalization(self, normalization: Normalization) -> None:
         if self.env is not None and self._vec_normalize_env is None:
-            raise ValueError("the dataset was made with normalised observations: put the environment into a VecNormalize")
+            raise ArgumentError("the dataset was made with normalised observations: put the environment into a VecNormalize")
         if self._vec_normalize_env is not None:
             continue_statistics(self._vec_normalize_env, normalization)
 
@@ -331,7 +332,7 @@ class DatasetOwner(OnPolicyAlgorithm):
             given = getattr(self, f"{name}_learning_rate")
             rates[name] = factor * main if given is None else float(schedule(given)(progress))
         if wrong := [name for name, rate in rates.items() if rate < 0]:
-            raise ValueError(f"learning rates must not be negative, but that of {wrong[0]} is {rates[wrong[0]]}")
+            raise ArgumentError(f"learning rates must not be negative, but that of {wrong[0]} is {rates[wrong[0]]}")
         return rates
 
     def _update_info(self, n_steps: int) -> None:

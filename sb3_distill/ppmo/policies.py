@@ -1,16 +1,7 @@
-from stable_baselines3.common.policies import (
-    ActorCriticCnnPolicy,
-    ActorCriticPolicy,
-    BasePolicy,
-    MultiInputActorCriticPolicy,
-)
+"""Policies of ``PPMO`` under the names that SB3's algorithms give them."""
 
-MlpPolicy = ActorCriticPolicy
-CnnPolicy = ActorCriticCnnPolicy
-MultiInputPolicy = MultiInputActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticCnnPolicy as CnnPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy as MlpPolicy
+from stable_baselines3.common.policies import MultiInputActorCriticPolicy as MultiInputPolicy
 
-POLICIES: dict[str, type[BasePolicy]] = {
-    "MlpPolicy": MlpPolicy,
-    "CnnPolicy": CnnPolicy,
-    "MultiInputPolicy": MultiInputPolicy,
-}
+__all__ = ["CnnPolicy", "MlpPolicy", "MultiInputPolicy"]

@@ -6,6 +6,8 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space, preprocess_obs
 
+from sb3_distill.errors import ArgumentError
+
 DTYPES = {"bfloat16": th.bfloat16}
 """What ``autocast_dtype`` may say: half precisions that need no scaling of gradients."""
 
@@ -19,7 +21,7 @@ class Precision:
 
     def __init__(self, name: str | None, device: th.device) -> None:
         if name is not None and name not in DTYPES:
-            raise ValueError(f"`autocast_dtype` must be None or one of {', '.join(DTYPES)}, got {name!r}")
+            raise ArgumentError(f"`autocast_dtype` must be None or one of {', '.join(DTYPES)}, got {name!r}")
         self._dtype = None if name is None else DTYPES[name]
         self._device_type = device.type
 

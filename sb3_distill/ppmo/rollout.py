@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.environments.finite import check_finite
 from sb3_distill.environments.vec_normalize import normalized_space
+from sb3_distill.errors import NotFiniteError
 from sb3_distill.networks.action_distribution import to_env
 from sb3_distill.ppmo.base import DistillationAlgorithm, Seen
 
@@ -73,7 +74,7 @@ class LearnerDrivenAlgorithm(DistillationAlgorithm):
         first_step = self.num_timesteps // env.num_envs - n_rollout_steps
         trouble = check_finite(rollout_buffer, first_step, new_obs, bootstraps)
         if trouble is not None:
-            raise FloatingPointError(f"{trouble}; `model.dataset` is as it was before this rollout{self._rescue()}")
+            raise NotFiniteError(f"{trouble}; `model.dataset` is as it was before this rollout{self._rescue()}")
         self._finish_rollout(rollout_buffer, Seen.join(seen), bootstraps, new_obs, dones)
         callback.update_locals(locals())
         callback.on_rollout_end()

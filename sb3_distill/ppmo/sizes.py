@@ -5,6 +5,7 @@ from typing import Any
 
 from gymnasium import spaces
 
+from sb3_distill.errors import ArgumentError
 from sb3_distill.spaces.sizes import min_instances, n_classes, n_outputs
 
 MAX_LEARNERS = 8
@@ -24,9 +25,9 @@ def resolve_n_learners(n_learners: int | None, n_envs: int | None) -> int:
     if n_learners is None:
         return 1 if n_envs is None else max(m for m in range(1, min(MAX_LEARNERS, n_envs) + 1) if n_envs % m == 0)
     if n_learners < 1:
-        raise ValueError(f"`n_learners` must be at least 1, got {n_learners}")
+        raise ArgumentError(f"`n_learners` must be at least 1, got {n_learners}")
     if n_envs is not None and n_envs % n_learners:
-        raise ValueError(
+        raise ArgumentError(
             f"`n_learners` must divide the number of environments, so that each learner drives as many: "
             f"{n_envs} environments, n_learners={n_learners}"
         )
@@ -52,7 +53,7 @@ def resolve_batch_size(batch_size: int | None, n_envs: int | None, n_steps: int,
         return max(min(64, buffer_size), buffer_size // 4, n_learners)
     assert batch_size > 1 or not normalize, "`batch_size` must be greater than 1, or its advantages cannot be normalised"
     if batch_size < n_learners:
-        raise ValueError(
+        raise ArgumentError(
             f"`batch_size` must be at least the number of learners, one transition each: "
             f"batch_size={batch_size}, {n_learners} learners"
         )
@@ -82,7 +83,7 @@ def resolve_n_instances(n_instances: int | None, action_space: spaces.Space[Any]
             return min_instances(action_space)
         return n_classes(action_space) if discrete else BOX_INSTANCES
     if isinstance(n_instances, bool) or not isinstance(n_instances, int) or n_instances < 1:
-        raise ValueError(f"`n_instances` must be at least 1 and whole, got {n_instances!r}")
+        raise ArgumentError(f"`n_instances` must be at least 1 and whole, got {n_instances!r}")
     if discrete and n_instances < (k_min := min_instances(action_space)):
         warnings.warn(
             f"n_instances={n_instances} is below the {k_min} that Eq. 3 of the paper, ceil(c / 2) + 1, expects to be needed "

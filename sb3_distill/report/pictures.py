@@ -11,6 +11,7 @@ from gymnasium import spaces
 
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.atari.games import game_buttons
+from sb3_distill.errors import MissingExtraError
 from sb3_distill.evaluation.result import Evaluation
 
 
@@ -75,7 +76,7 @@ def pyplot() -> Any:
     try:
         import matplotlib
     except ImportError as error:
-        raise ImportError('pictures need matplotlib: pip install "sb3-distill[plots]"') from error
+        raise MissingExtraError('pictures need matplotlib: pip install "sb3-distill[plots]"') from error
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 

@@ -17,6 +17,7 @@ from sb3_distill.environments.make import as_vec_env
 from sb3_distill.environments.plugins import import_plugin
 from sb3_distill.environments.wrappers import wrap_vec_env
 from sb3_distill.environments.wrappers import wrapper_class as make_wrapper
+from sb3_distill.errors import ArgumentError, MissingExtraError
 from sb3_distill.teaching.distilled_policy import DistilledPolicy
 
 FORMATS = (".gif", ".mp4")
@@ -48,12 +49,12 @@ def watch(
     try:
         import imageio.v2 as imageio
     except ImportError as error:
-        raise ImportError(f'videos need imageio: pip install "sb3-distill[video]" ({error})') from error
+        raise MissingExtraError(f'videos need imageio: pip install "sb3-distill[video]" ({error})') from error
     path = Path(path)
     if path.suffix not in FORMATS:
-        raise ValueError(f"a video must be called {' or '.join(f'*{ending}' for ending in FORMATS)}, got {path}")
+        raise ArgumentError(f"a video must be called {' or '.join(f'*{ending}' for ending in FORMATS)}, got {path}")
     if max_steps < 1:
-        raise ValueError(f"`max_steps` must be at least 1, got {max_steps}")
+        raise ArgumentError(f"`max_steps` must be at least 1, got {max_steps}")
     dataset = SyntheticDataset.of(dataset)
     learner = DistilledPolicy.from_dataset(dataset, policy, policy_kwargs, seed, device="cpu")
     env = make_visible(dataset)
@@ -94,7 +95,7 @@ def make_visible(dataset: SyntheticDataset) -> VecEnv:
     """
     info = dataset.info
     if info.env_id is None:
-        raise ValueError("the dataset does not say for which environment it was made: there is nothing to watch")
+        raise ArgumentError("the dataset does not say for which environment it was made: there is nothing to watch")
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         os.environ.setdefault("MUJOCO_GL", "egl")  # without a screen MuJoCo draws this way only
     import_plugin(info.env_id)
@@ -130,5 +131,5 @@ def _preprocessed(env: "gym.Env[Any, Any]", options: dict[str, Any]) -> "gym.Env
 def _frame(env: VecEnv) -> Any:
     frame = env.render()
     if frame is None:
-        raise ValueError("this environment does not draw pictures")
+        raise ArgumentError("this environment does not draw pictures")
     return frame

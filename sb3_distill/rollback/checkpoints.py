@@ -12,6 +12,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
+from sb3_distill.errors import ArgumentError
+
 MODEL, STATISTICS = "model.zip", "vecnormalize.pkl"
 
 
@@ -44,7 +46,7 @@ class Checkpoints(BaseCallback):
     def _on_training_start(self) -> None:
         known = next(filter(_is_whole, found(self.folder)), None) if self.model.num_timesteps == 0 else None
         if known is not None:
-            raise ValueError(
+            raise ArgumentError(
                 f"{self.folder} holds a run of {int(known.name):,} steps: `resume` it and go on with "
                 "learn(..., reset_num_timesteps=False), or take another folder"
             )
@@ -107,9 +109,9 @@ def resume(algorithm: type[BaseAlgorithm], folder: str | os.PathLike[str], env: 
                 setattr(normalizer, name, getattr(saved, name))
         return algorithm.load(path / MODEL, env, **kwargs)
     if paths and normalizer is not None and not any((path / STATISTICS).exists() for path in paths):
-        raise ValueError(f"what is in {folder} was saved without a VecNormalize: leave it out")
+        raise ArgumentError(f"what is in {folder} was saved without a VecNormalize: leave it out")
     if paths:
-        raise ValueError(f"none of the checkpoints in {folder} can be read: delete them to start anew")
+        raise ArgumentError(f"none of the checkpoints in {folder} can be read: delete them to start anew")
     return None
 
 

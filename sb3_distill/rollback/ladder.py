@@ -17,6 +17,7 @@ from sb3_distill.dataset.file import write_whole
 from sb3_distill.dataset.wrapper_records import described
 from sb3_distill.environments.origin import env_origin
 from sb3_distill.environments.wrappers import check_known, recorded_wrappers
+from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.protocol import evaluate_learners
 from sb3_distill.networks.anatomy import critic_of
 from sb3_distill.ppmo import PPMO
@@ -64,12 +65,12 @@ def rollback(
         ``eval_env`` the environments to be evaluated in are not known
     """
     if not levels or min(levels) < 0 or any(low >= high for high, low in itertools.pairwise(levels)):
-        raise ValueError(f"`levels` must fall, e.g. 4, 3, 2, 1, 0; got {', '.join(map(str, levels))}")
+        raise ArgumentError(f"`levels` must fall, e.g. 4, 3, 2, 1, 0; got {', '.join(map(str, levels))}")
     for name, number in (
         ("total_timesteps", total_timesteps), ("eval_learners", eval_learners), ("eval_episodes", eval_episodes),
     ):  # fmt: skip
         if number < 1:
-            raise ValueError(f"`{name}` must be at least 1, got {number}")
+            raise ArgumentError(f"`{name}` must be at least 1, got {number}")
     folder = Path(folder)
     results = read_results(folder)
     env = make_env()
@@ -84,7 +85,7 @@ def rollback(
     for level in levels:
         known = results.get(str(level))
         if known is not None and known["above"] != above:
-            raise ValueError(
+            raise ArgumentError(
                 f"{folder} holds a level {level} that came from level {known['above']}, not {above}: take another"
             )
         can_go_on = found(folder / f"l{level}") and all(int(other) >= level for other in results)
@@ -149,11 +150,11 @@ def score_level(
 def _check_known(env: VecEnv) -> None:
     """Before hours of learning rather than after."""
     if env_origin(env)[0] is None:
-        raise ValueError("it is not known by which id these environments are made: give `eval_env`")
+        raise ArgumentError("it is not known by which id these environments are made: give `eval_env`")
     try:
         check_known(recorded_wrappers(env))
     except ValueError as error:
-        raise ValueError(f"{error}, and give it as `eval_env`") from None
+        raise ArgumentError(f"{error}, and give it as `eval_env`") from None
 
 
 def _describe(policy: Any, env: VecEnv, kwargs: dict[str, Any]) -> dict[str, str]:
@@ -178,7 +179,7 @@ def _check_same(run: dict[str, str], folder: Path) -> None:
     known = _read(folder / RUN) or run
     for name in [*known, *run]:
         if known.get(name) != run.get(name):
-            raise ValueError(
+            raise ArgumentError(
                 f"{folder} holds a ladder with another {name}: {known.get(name, 'default')}, not {run.get(name, 'default')}; "
                 "take another"
             )
@@ -232,7 +233,7 @@ def carry_critic(model: PPMO, path: Path) -> None:
     try:
         known = load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} cannot be read ({error}): without it the critic is learned anew") from error
+        raise ArgumentError(f"{path} cannot be read ({error}): without it the critic is learned anew") from error
     trained = {id(value) for value in model._critic.parameters}
     for name, own in critic_of(model.policy).named_parameters():
         if id(own) in trained:  # else it is the encoder's
@@ -248,7 +249,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text()) if path.exists() else {}
     except ValueError as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        raise ArgumentError(f"{path} cannot be read: {error}") from error
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

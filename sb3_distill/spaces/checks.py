@@ -7,6 +7,8 @@ import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
 
+from sb3_distill.errors import ArgumentError
+
 SUPPORTED_ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
@@ -31,7 +33,7 @@ def check_observation_space(space: spaces.Space[Any]) -> None:
         nested = isinstance(part, (spaces.Dict, spaces.Tuple))  # SB3 has its own message for these
         known = isinstance(part, (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary))
         if not (nested or known) or _counts_oddly(part):
-            raise ValueError(f"observation space {' '.join(str(part).split())} is not supported{_advice(part)}")
+            raise ArgumentError(f"observation space {' '.join(str(part).split())} is not supported{_advice(part)}")
 
 
 def check_action_space(space: spaces.Space[Any]) -> None:
@@ -39,7 +41,7 @@ def check_action_space(space: spaces.Space[Any]) -> None:
     :raises ValueError: for a space that SB3's policies take silently wrong
     """
     if _counts_oddly(space):
-        raise ValueError(f"action space is not supported: {' '.join(str(space).split())}{_advice(space)}")
+        raise ArgumentError(f"action space is not supported: {' '.join(str(space).split())}{_advice(space)}")
 
 
 def _counts_oddly(space: spaces.Space[Any]) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from sb3_distill.errors import ArgumentError
 from sb3_distill.typing import Json
 
 
@@ -25,7 +26,7 @@ def space_to_json(space: spaces.Space[Any]) -> Json:
         return {"type": "MultiBinary", "n": space.n if isinstance(space.n, int) else [int(size) for size in space.n]}
     if isinstance(space, spaces.Dict):
         return {"type": "Dict", "spaces": {key: space_to_json(sub) for key, sub in space.spaces.items()}}
-    raise ValueError(f"a {type(space).__name__} space cannot be stored in a dataset file")
+    raise ArgumentError(f"a {type(space).__name__} space cannot be stored in a dataset file")
 
 
 def space_from_json(data: Json) -> spaces.Space[Any]:
@@ -46,7 +47,7 @@ def space_from_json(data: Json) -> spaces.Space[Any]:
         return spaces.MultiBinary(data["n"])
     if kind == "Dict":
         return spaces.Dict({key: space_from_json(sub) for key, sub in data["spaces"].items()})
-    raise ValueError(f"unknown kind of space {kind!r}")
+    raise ArgumentError(f"unknown kind of space {kind!r}")
 
 
 def is_json(value: Any) -> bool:

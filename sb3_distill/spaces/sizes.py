@@ -7,6 +7,9 @@ import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import get_flattened_obs_dim
 
+from sb3_distill.errors import ArgumentError
+from sb3_distill.typing import Shape
+
 
 def n_classes(action_space: spaces.Space[Any]) -> int:
     """
@@ -21,7 +24,7 @@ def n_classes(action_space: spaces.Space[Any]) -> int:
         return int(action_space.nvec.sum())
     if isinstance(action_space, spaces.MultiBinary):
         return 2 * int(np.prod(action_space.shape))
-    raise ValueError(f"Eq. 3 counts discrete actions; {action_space} has none, choose `n_instances` yourself")
+    raise ArgumentError(f"Eq. 3 counts discrete actions; {action_space} has none, choose `n_instances` yourself")
 
 
 def min_instances(action_space: spaces.Space[Any]) -> int:
@@ -49,9 +52,6 @@ def n_outputs(action_space: spaces.Space[Any]) -> int:
     return n_classes(action_space)
 
 
-Shape = tuple[int, ...]
-
-
 def preprocessed_shape(space: spaces.Space[Any]) -> Shape | dict[str, Shape]:
     """
     Shape of one observation as a network sees it, after SB3's ``preprocess_obs`` (one-hot for discrete spaces).
@@ -66,7 +66,7 @@ def preprocessed_shape(space: spaces.Space[Any]) -> Shape | dict[str, Shape]:
         return (get_flattened_obs_dim(space),)
     if isinstance(space, (spaces.Box, spaces.MultiBinary)):
         return space.shape
-    raise ValueError(f"SB3's policies take no {type(space).__name__} observations")
+    raise ArgumentError(f"SB3's policies take no {type(space).__name__} observations")
 
 
 def _is_one_hot(space: spaces.Space[Any]) -> bool:

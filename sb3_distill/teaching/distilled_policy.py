@@ -18,6 +18,7 @@ from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.dataset.wrapper_records import hint
 from sb3_distill.environments.vec_normalize import continue_statistics
+from sb3_distill.errors import ArgumentError, UnsupportedError
 from sb3_distill.spaces.checks import describe
 from sb3_distill.teaching.folding import fold
 from sb3_distill.teaching.resolve_policy import resolve_policy
@@ -69,7 +70,7 @@ class DistilledPolicy(BasePolicy):
         dataset.to(device)
         if isinstance(policy, BasePolicy):
             if policy_kwargs is not None:
-                raise ValueError("`policy_kwargs` must not be given together with a policy instance")
+                raise ArgumentError("`policy_kwargs` must not be given together with a policy instance")
             dataset.check_spaces(policy.observation_space, policy.action_space, "policy")
             if getattr(policy, "use_sde", False):
                 with th.no_grad():  # noise with a gradient cannot be copied
@@ -93,7 +94,7 @@ class DistilledPolicy(BasePolicy):
         """
         :raises TypeError: always
         """
-        raise TypeError(
+        raise UnsupportedError(
             "a saved policy is loaded by its SB3 class, without the normalisation of the dataset: save the dataset instead, "
             "and make the policy with DistilledPolicy.from_dataset(dataset, seed=...)"
         )
@@ -144,7 +145,7 @@ class DistilledPolicy(BasePolicy):
         policy_class, policy_kwargs = self.origin
         normalization = self.dataset.info.normalization
         if not any(issubclass(policy_class, known) for known in _bases(algorithm)):
-            raise ValueError(
+            raise ArgumentError(
                 f"{algorithm.__name__} does not use a {policy_class.__name__}: teach one of its own, "
                 f"from_dataset(..., policy={algorithm.__name__}.policy_aliases['MlpPolicy'])"
             )
@@ -168,14 +169,14 @@ class DistilledPolicy(BasePolicy):
         space, advice = self.observation_space, hint(self.dataset.info.wrappers)
         if isinstance(space, spaces.Dict) != isinstance(observation, Mapping):
             found = "a dict" if isinstance(observation, Mapping) else f"of shape {np.shape(observation)}"
-            raise ValueError(f"the observation is {found}, the dataset was made for {describe(space)}; {advice}")
+            raise ArgumentError(f"the observation is {found}, the dataset was made for {describe(space)}; {advice}")
         for key, sub in space.spaces.items() if isinstance(space, spaces.Dict) else [(None, space)]:
             if key is not None and key not in observation:
-                raise ValueError(f"the observation has no {key!r}, the dataset was made for {describe(space)}; {advice}")
+                raise ArgumentError(f"the observation has no {key!r}, the dataset was made for {describe(space)}; {advice}")
             shape, found = sub.shape or (), np.shape(observation if key is None else observation[key])
             if shape and found[-len(shape) :] != shape and found[-3:] != (*shape[1:], shape[0]):
                 name = "" if key is None else f" {key!r}"
-                raise ValueError(
+                raise ArgumentError(
                     f"the observation{name} has shape {found}, the dataset was made for {describe(sub)}; {advice}"
                 )
 

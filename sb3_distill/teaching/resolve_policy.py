@@ -5,10 +5,10 @@ from typing import Any
 
 from stable_baselines3.common.policies import BasePolicy
 
-from sb3_distill.dataset.file import DatasetError
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.errors import ArgumentError, DatasetError
 from sb3_distill.networks.policy_kwargs import policy_kwargs_from_json
-from sb3_distill.ppmo.policies import POLICIES
+from sb3_distill.networks.policy_aliases import POLICIES
 
 
 def resolve_policy(
@@ -22,7 +22,7 @@ def resolve_policy(
     :raises DatasetError: if the dataset was made with a custom policy, whose class a file does not carry
     """
     if isinstance(policy, str) and policy not in POLICIES:
-        raise ValueError(f"unknown `policy` {policy!r}; known are {', '.join(POLICIES)}, or pass a class")
+        raise ArgumentError(f"unknown `policy` {policy!r}; known are {', '.join(POLICIES)}, or pass a class")
     if policy is None and dataset.info.policy is None:
         raise DatasetError("the dataset was made with a custom policy: pass its class as `policy`")
     if policy is None and dataset.info.policy not in POLICIES:
@@ -32,7 +32,7 @@ def resolve_policy(
         and not isinstance(policy, str)
         and not (isinstance(policy, type) and issubclass(policy, BasePolicy))
     ):
-        raise ValueError(f"`policy` must be an alias, a policy class or a policy, got {policy!r}")
+        raise ArgumentError(f"`policy` must be an alias, a policy class or a policy, got {policy!r}")
     if policy_kwargs is None:
         policy_kwargs = policy_kwargs_from_json(dataset.info.policy_kwargs) if policy is None else {}
     if "normalize_images" in dataset.info.policy_kwargs:  # what enters a network is a matter of the set

@@ -9,8 +9,8 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import ConstantSchedule
 from torch import nn
 
-from sb3_distill.dataset.file import DatasetError
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.errors import DatasetError
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.action_distribution import ActionDistribution
 from sb3_distill.networks.anatomy import Network, actor_of, share_statistics, squashes
@@ -53,8 +53,8 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
                 head.bias.sub_(centre).div_(half_width)
         if rest is not None:
             own = {name: value.to(labels.device) for name, value in stack_parameters([rest]).items()}
-            taught = dataset.teach(Learners([(StackedNetwork(rest), own)], layers), labels)
-            write_parameters(rest, taught.groups[0][1])
+            taught = dataset.teach(Learners([(StackedNetwork(rest), own)], encoder_layers=layers), labels)
+            write_parameters(rest, taught.groups[0].params)
         _write_targets(policy)
         if dataset.log_std is not None:
             _write_log_std(policy, dataset.log_std - half_width.log())

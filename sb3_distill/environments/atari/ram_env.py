@@ -8,12 +8,13 @@ from gymnasium import spaces
 from gymnasium.utils import EzPickle
 
 from sb3_distill.environments.atari.games import rom_path
+from sb3_distill.errors import ArgumentError, MissingExtraError
 
 try:
     from ale_py import ALEInterface, LoggerMode
     from ale_py.env import AtariEnv, AtariEnvStepMetadata
 except ImportError as error:
-    raise ImportError(f'Atari games need ale-py: pip install "sb3-distill[atari]" ({error})') from error
+    raise MissingExtraError(f'Atari games need ale-py: pip install "sb3-distill[atari]" ({error})') from error
 
 ALEInterface.setLoggerMode(LoggerMode.Error)  # no banner per process
 
@@ -58,7 +59,7 @@ class AtariRAMEnv(AtariEnv):
         **kwargs: Any,
     ) -> None:
         if noop_max < 0:
-            raise ValueError(f"`noop_max` must not be negative, got {noop_max}")
+            raise ArgumentError(f"`noop_max` must not be negative, got {noop_max}")
         rom_path(game)
         self.noop_max = noop_max
         super().__init__(

@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode
 
 from sb3_distill.environments.atari.games import rom_path
 from sb3_distill.environments.gymnasium_vec_env import GymnasiumVecEnv, registered_name
+from sb3_distill.errors import ArgumentError, MissingExtraError
 
 ENTRY_POINT = "ale_py.env:AtariEnv"
 MADE_ANEW = ("game", "obs_type", "frameskip", "repeat_action_probability", "full_action_space", "max_num_frames_per_episode")
@@ -72,29 +73,31 @@ class AtariVecEnv(GymnasiumVecEnv):
             from ale_py import ALEInterface, LoggerMode
             from ale_py.vector_env import AtariVectorEnv
         except ImportError as error:
-            raise ImportError(f'AtariVecEnv needs ALE: pip install "sb3-distill[atari]" ({error})') from error
+            raise MissingExtraError(f'AtariVecEnv needs ALE: pip install "sb3-distill[atari]" ({error})') from error
         if not is_atari(env_id):
-            raise ValueError(
+            raise ArgumentError(
                 f"{env_id!r} is not an Atari game of ALE, such as 'CentipedeNoFrameskip-v4': leave out `vec_env_cls`"
             )
         registered = gym.spec(registered_name(env_id))
         kwargs = {**registered.kwargs, **(env_kwargs or {})}
         if unknown := set(kwargs) - {*MADE_ANEW, "render_mode"}:
-            raise ValueError(f"ALE's vector environment does not take {', '.join(sorted(unknown))}: leave out `vec_env_cls`")
+            raise ArgumentError(
+                f"ALE's vector environment does not take {', '.join(sorted(unknown))}: leave out `vec_env_cls`"
+            )
         for name, number, least in (
             ("n_envs", n_envs, 1), ("noop_max", noop_max, 0), ("frame_skip", frame_skip, 1), ("screen_size", screen_size, 1),
             ("n_stack", n_stack, 1),
         ):  # fmt: skip
             if number < least:  # ALE would wait for ever
-                raise ValueError(f"`{name}` must be at least {least}, got {number}")
+                raise ArgumentError(f"`{name}` must be at least {least}, got {number}")
         for name, option in (("frameskip", "frame_skip"), ("obs_type", None)):
             if env_kwargs and name in env_kwargs:
                 instead = f"use `vec_env_kwargs` with {option}" if option else "leave out `vec_env_cls`"
-                raise ValueError(f"AtariVecEnv does not take `{name}` of the environment: {instead}")
+                raise ArgumentError(f"AtariVecEnv does not take `{name}` of the environment: {instead}")
         if action_repeat_probability is None:
             action_repeat_probability = float(kwargs.get("repeat_action_probability", 0.25))
         if not 0 <= action_repeat_probability <= 1:
-            raise ValueError(f"`action_repeat_probability` must be from 0 to 1, got {action_repeat_probability}")
+            raise ArgumentError(f"`action_repeat_probability` must be from 0 to 1, got {action_repeat_probability}")
         rom_path(kwargs["game"])
         ALEInterface.setLoggerMode(LoggerMode.Error)
         env = AtariVectorEnv(
@@ -138,7 +141,7 @@ class AtariVecEnv(GymnasiumVecEnv):
         """
         n_actions = int(self.action_space.n)  # type: ignore[attr-defined]
         if np.min(actions) < 0 or np.max(actions) >= n_actions:
-            raise ValueError(f"the game has actions 0 to {n_actions - 1}, got {np.min(actions)} to {np.max(actions)}")
+            raise ArgumentError(f"the game has actions 0 to {n_actions - 1}, got {np.min(actions)} to {np.max(actions)}")
         super().step_async(actions)
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:

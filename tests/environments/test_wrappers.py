@@ -12,7 +12,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
 
 from sb3_distill import PPMO, DistilledPolicy, SyntheticDataset, evaluate_learners, make_vec_env
-from sb3_distill.dataset.file import DatasetError
+from sb3_distill.errors import DatasetError
 
 QUICK = dict(n_steps=8, n_learners=2, seed=0)
 

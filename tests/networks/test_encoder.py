@@ -227,7 +227,7 @@ def test_gradients_of_the_encoder_in_double_precision():
     from sb3_distill.learners.population import Learners
     from sb3_distill.networks.stacked import StackedNetwork, stack_parameters
 
-    initial = Learners([(StackedNetwork(rest), stack_parameters([rest, rest]))], layers)
+    initial = Learners([(StackedNetwork(rest), stack_parameters([rest, rest]))], encoder_layers=layers)
     x, target = th.randn(2, 5, 8).double(), th.randn(2, 5, 4).double()
 
     def loss():

@@ -1,0 +1,38 @@
+"""
+The errors of this package: each says what is wrong, what was found, and how to mend it.
+
+Every class is also the builtin error that fits best, so that ``except ValueError`` catches what it always did. The command
+line prints these errors in one line; any other error is a bug, and shows where it happened.
+"""
+
+
+class SB3DistillError(Exception):
+    """Base class of all errors that this package raises on purpose."""
+
+
+class ArgumentError(SB3DistillError, ValueError):
+    """An argument, an environment, an agent or a network that is not as it must be."""
+
+
+class ArgumentAssertionError(ArgumentError, AssertionError):
+    """An argument that SB3 refuses by an assertion."""
+
+
+class UnsupportedError(SB3DistillError, TypeError):
+    """A network or a policy of a kind that cannot be taught."""
+
+
+class DatasetError(SB3DistillError, ValueError):
+    """A dataset that cannot be used: its file is damaged, of a newer format, or not consistent."""
+
+
+class MisfitError(DatasetError):
+    """A sound dataset that does not fit this policy, or these spaces."""
+
+
+class MissingExtraError(SB3DistillError, ImportError):
+    """A package that is needed and not installed; the message has the command that installs it."""
+
+
+class NotFiniteError(SB3DistillError, FloatingPointError):
+    """A number that is NaN or infinite."""
