@@ -37,8 +37,8 @@ class Learners:
     M actors, stacked group by group: the learners of one group have one shape.
 
     :param groups: one ``Group`` (or pair of its parts) per shape; learner 0 is the first of group 0
-    :param encode: what the first layers, which all learners share, compute; ``None`` without an encoder, and before a dataset
-        has bound ``encoder_layers`` to its parameters
+    :param encode: what the first layers, which all learners share, compute; ``None``: ``encoder_layers`` with the values that
+        they have, until a dataset binds them to its parameters
     :param n_learners: M; needed only where ``groups`` is empty, because the encoder is all there is to a learner
     :param encoder_layers: the modules of the first layers, as learners of a dataset with an encoder bring them along
     """
@@ -51,7 +51,7 @@ class Learners:
         encoder_layers: nn.Module | None = None,
     ) -> None:
         self.groups = [Group(network, params) for network, params in groups]
-        self.encode = encode
+        self.encode = encoder_layers if encode is None else encode
         self.encoder_layers = encoder_layers
         self._sizes = [group.n_learners for group in self.groups]
         self.n_learners = sum(self._sizes) or n_learners

@@ -22,12 +22,12 @@ from sb3_distill.learners.population import Learners
 from sb3_distill.networks.action_distribution import ActionDistribution
 from sb3_distill.networks.anatomy import actor_of, parameters_in_use, statistics_of
 from sb3_distill.networks.encoder import BoundEncoder, Encoder, holds_features, kinds_of, split
+from sb3_distill.networks.policy_aliases import POLICIES
 from sb3_distill.networks.stacked import StackedNetwork, stack_parameters, write_parameters
 from sb3_distill.ppmo.arguments import check_arguments, schedule, takes_argument
 from sb3_distill.ppmo.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.ppmo.critic import Critic, evaluates_plainly
 from sb3_distill.ppmo.dataset_setup import DatasetOwner
-from sb3_distill.networks.policy_aliases import POLICIES
 from sb3_distill.ppmo.precision import Precision
 from sb3_distill.ppmo.sizes import resolve_batch_size, resolve_n_learners
 from sb3_distill.spaces.checks import check_action_space, check_observation_space

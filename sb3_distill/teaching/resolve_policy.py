@@ -7,8 +7,8 @@ from stable_baselines3.common.policies import BasePolicy
 
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError, DatasetError
-from sb3_distill.networks.policy_kwargs import policy_kwargs_from_json
 from sb3_distill.networks.policy_aliases import POLICIES
+from sb3_distill.networks.policy_kwargs import policy_kwargs_from_json
 
 
 def resolve_policy(
