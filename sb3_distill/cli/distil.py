@@ -146,7 +146,7 @@ def _rollback(options: argparse.Namespace) -> Any:
 def _clone(options: argparse.Namespace) -> Any:
     check_path(options.output)
     own = {"policy", "env", "expert", "seed", "learner_distribution", "inner_loop", "n_instances"}
-    hyperparams = _read_params(options, own, DAgger.arguments())
+    hyperparams = _read_params(options, own, DAgger.arguments_of_constructor())
     th.set_num_threads(options.num_threads)
     statistics = options.vecnormalize or statistics_beside(options.agent, options.env)
     if str(options.vecnormalize) == "none":

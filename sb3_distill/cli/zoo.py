@@ -21,9 +21,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 from sb3_distill.environments.make import fastest_class, has_native_vector_env, make_native
 from sb3_distill.environments.plugins import import_plugin
 from sb3_distill.errors import ArgumentError, MissingExtraError
+from sb3_distill.outer_loop.rates import FOLLOWING_RATES, schedule
 from sb3_distill.ppmo import PPMO
-from sb3_distill.ppmo.arguments import schedule
-from sb3_distill.ppmo.dataset_setup import FOLLOWING_RATES
 
 ALGORITHM = "ppmo"
 COMMANDS = {

@@ -14,6 +14,7 @@ from safetensors.torch import save
 
 from sb3_distill.dataset.normalization import Statistics
 from sb3_distill.errors import ArgumentError, DatasetError
+from sb3_distill.trees import named_leaves
 from sb3_distill.typing import Json
 
 FORMAT = "sb3-distill/dataset"
@@ -135,33 +136,31 @@ def _digest(tensors: Mapping[str, th.Tensor], info: str) -> str:
     return sha.hexdigest()
 
 
-def take(tensors: Mapping[str, th.Tensor], name: str, shape: tuple[int | None, ...]) -> th.Tensor:
+def checked_tensor(tensors: Mapping[str, th.Tensor], name: str, shape: tuple[int | None, ...]) -> th.Tensor:
     """
-    :param tensors: of a file
-    :param name: of one of them
-    :param shape: that it must have; ``None`` for any size
-    :return: that one
+    :param tensors: the tensors of a file
+    :param name: name of one tensor
+    :param shape: the shape that it must have; ``None`` for any size
+    :return: that tensor
     :raises DatasetError: if it is missing, or of another shape
     """
     if name not in tensors:
         raise DatasetError(f"`{name}` is missing")
-    found = tuple(tensors[name].shape)
-    if len(found) != len(shape) or any(want not in (None, got) for want, got in zip(shape, found, strict=True)):
+    stored = tuple(tensors[name].shape)
+    if len(stored) != len(shape) or any(want not in (None, got) for want, got in zip(shape, stored, strict=True)):
         wanted = tuple("k" if size is None else size for size in shape)
-        raise DatasetError(f"`{name}` has shape {found}, expected {wanted}")
+        raise DatasetError(f"`{name}` has shape {stored}, expected {wanted}")
     return tensors[name]
 
 
 def flatten(name: str, statistics: Statistics) -> dict[str, th.Tensor]:
     """Statistics of observations as tensors: one, or with a ``Dict`` space one for each key, ``<name>.<key>``."""
-    if isinstance(statistics, dict):
-        return {f"{name}.{key}": th.as_tensor(value) for key, value in statistics.items()}
-    return {name: th.as_tensor(statistics)}
+    return {name if key is None else f"{name}.{key}": th.as_tensor(value) for key, value in named_leaves(statistics)}
 
 
 def unflatten(name: str, tensors: Mapping[str, th.Tensor]) -> Statistics | None:
-    """What ``flatten`` made; ``None`` if it is not there."""
+    """The statistics that ``flatten`` made tensors of; ``None`` if there are none."""
     if name in tensors:
         return tensors[name].numpy()
-    found = {key.removeprefix(f"{name}."): value.numpy() for key, value in tensors.items() if key.startswith(f"{name}.")}
-    return found or None
+    parts = {key.removeprefix(f"{name}."): value.numpy() for key, value in tensors.items() if key.startswith(f"{name}.")}
+    return parts or None

@@ -4,41 +4,39 @@ import contextlib
 import importlib.metadata
 import platform
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium import spaces
 
 from sb3_distill.dataset.normalization import Normalization, Statistics
 from sb3_distill.spaces.serialization import space_from_json, space_to_json
-from sb3_distill.typing import Json
+from sb3_distill.typing import Json, Space
 
 
 @dataclass
 class DatasetInfo:
     """
-    :param observation_space: of the environment, as the policy sees it
-    :param action_space: of the environment
-    :param env_id: Gymnasium id, if known
+    :param observation_space: observation space of the environment, as the policy sees it
+    :param action_space: action space of the environment
+    :param env_id: Gymnasium id of the environment; ``None`` if it has none
     :param env_kwargs: keyword arguments of the environment
-    :param wrappers: what must be put around the environment, by name with arguments
+    :param wrappers: wrappers that must be put around the environment, by name with arguments
     :param policy: alias of the policy (``"MlpPolicy"``), or ``None`` if a custom class was used
     :param policy_kwargs: its keyword arguments in JSON form, see ``policy_kwargs_to_json``
     :param learner_distribution: the learners that the set was made to teach, in JSON form
     :param inner_loop: kind of inner learning and its settings
     :param encoder_layers: how many layers of a learner are the encoder's
     :param loss: outer loss
-    :param seed: of the distillation
+    :param seed: seed of the distillation
     :param timesteps: environment steps that the distillation took
     :param scores: results by name, e.g. ``{"sampled": {"mean": 500.0, ...}}``
-    :param normalization: of the observations, if they were normalised
-    :param return_variance: by which rewards were scaled, if they were; for learning that goes on
-    :param versions: of the libraries that made it
+    :param normalization: statistics of the observations; ``None`` if they were not normalised
+    :param return_variance: variance by which rewards were scaled, for learning that goes on; ``None`` if they were not
+    :param versions: versions of the libraries that made the dataset
     """
 
-    observation_space: spaces.Space[Any]
-    action_space: spaces.Space[Any]
+    observation_space: Space
+    action_space: Space
     env_id: str | None = None
     env_kwargs: Json = field(default_factory=dict)
     wrappers: list[Json] = field(default_factory=list)
@@ -55,9 +53,9 @@ class DatasetInfo:
     return_variance: float | None = None
     versions: dict[str, str] = field(default_factory=lambda: library_versions())
 
-    def go_on_from(self, before: "DatasetInfo") -> None:
+    def inherit_progress(self, before: "DatasetInfo") -> None:
         """
-        :param before: of a dataset from which this one goes on: its steps count, and its statistics are still true
+        :param before: description of the dataset that this one continues: its steps count, and its statistics are still true
         """
         self.timesteps, self.normalization = before.timesteps, before.normalization
         self.return_variance = before.return_variance

@@ -1,47 +1,78 @@
 """Statistics that normalise observations."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch as th
 
-Statistics = npt.NDArray[np.float64] | dict[str, npt.NDArray[np.float64]]
+from sb3_distill.typing import Array, Json, RawObservations
+
+Statistic: TypeAlias = npt.NDArray[np.float64]
+Statistics: TypeAlias = Statistic | dict[str, Statistic]
+"""A mean or a variance, or one for each key of a ``Dict`` observation."""
 
 
-@dataclass
 class Normalization:
     """
-    The frozen statistics of a ``VecNormalize``: observations are ``scale * clip((x - mean) / sqrt(var + epsilon))``.
+    The frozen statistics of a ``VecNormalize``: observations become ``scale * clip((x - mean) / sqrt(var + epsilon))``.
 
-    :param mean: of the observations, or one array per key
+    :param mean: mean of the observations, or one array per key
     :param var: variance, likewise
-    :param clip: bound of the result
-    :param epsilon: avoids division by zero
-    :param scale: learned weights of the observations, of the same shape; ``None`` for no weights, and always for a dict
+    :param clip: bound of the normalised observations
+    :param epsilon: added to the variance, so that no division is by zero
+    :param scale: learned weights of the observations, of the shape of ``mean``; ``None`` for no weights, and always for a dict
     """
 
-    mean: Statistics
-    var: Statistics
-    clip: float = 10.0
-    epsilon: float = 1e-8
-    scale: npt.NDArray[np.float32] | None = None
+    def __init__(
+        self,
+        mean: Statistics,
+        var: Statistics,
+        clip: float = 10.0,
+        epsilon: float = 1e-8,
+        scale: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        self.mean = mean
+        self.var = var
+        self.clip = clip
+        self.epsilon = epsilon
+        self.log_scale = None if scale is None else th.as_tensor(scale).log()
+        """Logarithm of ``scale``. A dataset puts its parameter here, so that there is one truth."""
 
-    def __call__(self, observations: Any) -> Any:
+    @property
+    def scale(self) -> npt.NDArray[np.float32] | None:
+        """Weights of the observations as they are now."""
+        if self.log_scale is None:
+            return None
+        scale: npt.NDArray[np.float32] = self.log_scale.detach().exp().cpu().numpy()
+        return scale
+
+    def __call__(self, observations: RawObservations) -> RawObservations:
         """Raw observations to normalised ones (float32), for an array or a dict of arrays."""
         if isinstance(self.mean, dict):
-            assert isinstance(self.var, dict)
+            assert isinstance(self.var, dict) and isinstance(observations, dict)
             normalized = {key: self._apply(observations[key], self.mean[key], self.var[key]) for key in self.mean}
             return {**observations, **normalized}
-        return self._apply(observations, self.mean, self.var)
+        assert not isinstance(self.var, dict) and not isinstance(observations, dict)
+        normalized_array = self._apply(observations, self.mean, self.var)  # type: ignore[arg-type]
+        scale = self.scale
+        return normalized_array if scale is None else normalized_array * scale
 
-    def folded(self) -> "Normalization":
+    def with_scale_in_variance(self) -> "Normalization":
         """The same with the scale put into the variance, as a ``VecNormalize`` needs it: clipping then comes after it."""
-        if self.scale is None:
+        scale = self.scale
+        if scale is None:
             return self
-        return Normalization(self.mean, (np.asarray(self.var) + self.epsilon) / self.scale**2, self.clip, 0.0)
+        return Normalization(self.mean, (np.asarray(self.var) + self.epsilon) / scale**2, self.clip, 0.0)
 
-    def _apply(self, x: Any, mean: Any, var: Any) -> npt.NDArray[np.float32]:
+    def _apply(self, x: Array, mean: Statistic, var: Statistic) -> npt.NDArray[np.float32]:
         scaled = (np.asarray(x) - mean) / np.sqrt(var + self.epsilon)
         normalized: npt.NDArray[np.float32] = np.clip(scaled, -self.clip, self.clip).astype(np.float32)
-        return normalized if self.scale is None else normalized * self.scale
+        return normalized
+
+    def __getstate__(self) -> Json:
+        """Arrays and numbers, so that a model that was saved on a GPU opens on a CPU."""
+        return {"mean": self.mean, "var": self.var, "clip": self.clip, "epsilon": self.epsilon, "scale": self.scale}
+
+    def __setstate__(self, state: Json) -> None:
+        self.__init__(**state)  # type: ignore[misc]

@@ -1,7 +1,8 @@
 """How a synthetic dataset starts."""
 
 import copy
-from typing import Any
+from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import torch as th
@@ -14,12 +15,14 @@ from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.learners.population import Learners
 from sb3_distill.spaces.sizes import n_outputs, preprocessed_shape
+from sb3_distill.trees import map_leaves, named_leaves, stack
+from sb3_distill.typing import DatasetInit, Observations, RawObservations
 
-DATASET_INITS = ("normal", "observations")
+DATASET_INITS: tuple[str, ...] = get_args(DatasetInit)
 INITIAL_MEANS = 0.1
 """Standard deviation of the first labels of continuous actions: larger means cost control and hold actions at their bounds."""
 LARGEST_START = 2.0
-"""The mean square of the first outputs is at most so many times that of the labels, or of labels that were just drawn."""
+"""Largest allowed ratio of mean-square output to mean-square label (at most 1) before training."""
 
 
 def draw_dataset(
@@ -29,22 +32,18 @@ def draw_dataset(
     A dataset of standard normal observations and labels, as in the paper (labels of continuous actions are smaller).
 
     :param n_instances: ``k``
-    :param inner_loop: how learners will be trained on it
-    :param info: names the spaces
+    :param inner_loop: how learners will be trained on the dataset
+    :param info: description of the dataset, which names the spaces
     :param generator: source of randomness (CPU)
     :param log_std: initial log-std of continuous actions
     """
 
-    def normal(*size: int) -> th.Tensor:
-        return th.randn(size, generator=generator)
+    def normal(shape: tuple[int, ...]) -> th.Tensor:
+        return th.randn((n_instances, *shape), generator=generator)
 
-    shape, width = preprocessed_shape(info.observation_space), n_outputs(info.action_space)
-    observations: Any = (
-        {key: normal(n_instances, *sub) for key, sub in shape.items()}
-        if isinstance(shape, dict)
-        else normal(n_instances, *shape)
-    )
-    labels, log_stds = normal(n_instances, width), None
+    observations = map_leaves(normal, preprocessed_shape(info.observation_space))
+    width = n_outputs(info.action_space)
+    labels, log_stds = normal((width,)), None
     if isinstance(info.action_space, spaces.Box):
         labels *= INITIAL_MEANS
         log_stds = th.full((width,), float(log_std))
@@ -52,17 +51,20 @@ def draw_dataset(
 
 
 @th.no_grad()
-def temper(
-    dataset: SyntheticDataset, learners: Learners, visited: list[Any] | None = None, normalize_images: bool = True
+def shrink_initial_rates(
+    dataset: SyntheticDataset,
+    learners: Learners,
+    visited: Sequence[RawObservations] | None = None,
+    normalize_images: bool = True,
 ) -> None:
     """
-    Let gradient steps start smaller where taught learners would answer observations with outputs far larger than the labels,
-    as untrained networks do that see images: exploration would be over before it began.
+    Shrink the initial rates of gradient steps where taught learners answer observations with outputs far larger than the
+    labels. Untrained networks that see images do so, and then exploration would be over before it began.
 
-    :param dataset: changed in place
-    :param learners: some initial ones
-    :param visited: see ``visit``; ``None``: any observations of the space
-    :param normalize_images: as the policy preprocesses images
+    :param dataset: is changed in place
+    :param learners: some initial learners
+    :param visited: observations of the environments, one by one; ``None`` for random observations of the space
+    :param normalize_images: whether the policy scales images to [0, 1]
     """
     rates = dataset.learned.get("log_inner_learning_rates")
     if rates is None or not learners.groups:
@@ -71,7 +73,7 @@ def temper(
     if visited is None:
         space = copy.deepcopy(dataset.info.observation_space)
         space.seed(0)
-        seen: list[Any] = [space.sample() for _ in range(n_seen)]
+        seen: list[RawObservations] = [space.sample() for _ in range(n_seen)]
     else:
         seen = [visited[int(i)] for i in np.linspace(0, len(visited) - 1, n_seen)]
     outputs, _ = dataset.teach(learners).outputs(_inputs(seen, dataset, normalize_images))
@@ -80,29 +82,24 @@ def temper(
 
 
 @th.no_grad()
-def start_from(dataset: SyntheticDataset, visited: list[Any], generator: th.Generator, normalize_images: bool = True) -> None:
+def initialise_from_observations(
+    dataset: SyntheticDataset, visited: Sequence[RawObservations], generator: th.Generator, normalize_images: bool = True
+) -> None:
     """
-    Replace the synthetic observations by some that were visited, each at most once.
+    Replace the synthetic observations by visited ones, each taken at most once.
 
-    :param dataset: changed in place
-    :param visited: see ``visit``; at least ``k``
+    :param dataset: is changed in place
+    :param visited: observations of the environments, one by one; at least ``k``
     :param generator: source of randomness (CPU)
-    :param normalize_images: as the policy preprocesses images
+    :param normalize_images: whether the policy scales images to [0, 1]
     """
     chosen = th.randperm(len(visited), generator=generator)[: dataset.n_instances].tolist()
-    inputs = _inputs([visited[i] for i in chosen], dataset, normalize_images)
-    if isinstance(inputs, dict):
-        for key, value in inputs.items():
-            dataset.observations[key].copy_(value)
-    else:
-        dataset.observations.copy_(inputs)
+    for key, value in named_leaves(_inputs([visited[i] for i in chosen], dataset, normalize_images)):
+        target = dataset.observations if key is None else dataset.observations[key]  # type: ignore[index]
+        target.copy_(value)  # type: ignore[operator]
 
 
-def _inputs(observations: list[Any], dataset: SyntheticDataset, normalize_images: bool) -> Any:
-    """Single observations, arrays or dicts of arrays, as a batch that the networks take."""
-    if isinstance(observations[0], dict):
-        batch: Any = {key: np.stack([observation[key] for observation in observations]) for key in observations[0]}
-    else:
-        batch = np.stack(observations)
-    tensors = obs_as_tensor(batch, dataset.labels.device)
+def _inputs(observations: Sequence[RawObservations], dataset: SyntheticDataset, normalize_images: bool) -> Observations:
+    """Single observations as a batch that the networks take."""
+    tensors = obs_as_tensor(stack(observations), dataset.labels.device)
     return preprocess_obs(tensors, dataset.info.observation_space, normalize_images)

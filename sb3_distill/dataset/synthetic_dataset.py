@@ -2,25 +2,27 @@
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Self, TypeAlias
 
 import gymnasium as gym
+import numpy as np
 import torch as th
 from gymnasium import spaces
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from sb3_distill.dataset.file import check_path, find, flatten, read, take, unflatten, write
+from sb3_distill.dataset.file import check_path, checked_tensor, find, flatten, read, unflatten, write
 from sb3_distill.dataset.info import DatasetInfo
-from sb3_distill.dataset.normalization import Normalization
+from sb3_distill.dataset.normalization import Normalization, Statistics
 from sb3_distill.dataset.wrapper_records import hint
-from sb3_distill.errors import DatasetError
+from sb3_distill.errors import DatasetError, MisfitError
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
-from sb3_distill.learners.population import Learners
+from sb3_distill.learners.population import Encode, Learners
 from sb3_distill.networks.encoder import Encoder
 from sb3_distill.spaces.checks import difference
 from sb3_distill.spaces.sizes import n_outputs, preprocessed_shape
-from sb3_distill.typing import Json
+from sb3_distill.trees import named_leaves
+from sb3_distill.typing import Json, Observations, Space
 
 LOG_STD_BOUNDS = (-3.0, 2.0)
 """Bounds of a learned log-std: unbounded, exploration collapses before the task is solved."""
@@ -45,11 +47,13 @@ class SyntheticDataset(nn.Module):
     :param encoder: the first layers of all learners, which are not taught
     """
 
+    observations: nn.Parameter | nn.ParameterDict
     labels: nn.Parameter
+    log_input_scale: nn.Parameter | None
 
     def __init__(
         self,
-        observations: th.Tensor | Mapping[str, th.Tensor],
+        observations: Observations,
         labels: th.Tensor,
         inner_loop: InnerLoop,
         info: DatasetInfo,
@@ -63,7 +67,7 @@ class SyntheticDataset(nn.Module):
         self.inner_loop = inner_loop
         self.info = info
         if isinstance(observations, Mapping):
-            self.observations: Any = nn.ParameterDict({key: nn.Parameter(value) for key, value in observations.items()})
+            self.observations = nn.ParameterDict({key: nn.Parameter(value) for key, value in observations.items()})
         else:
             self.observations = nn.Parameter(observations)
         self.labels = nn.Parameter(labels)
@@ -75,12 +79,35 @@ class SyntheticDataset(nn.Module):
         self.encoder = encoder
         scale = info.normalization.scale if isinstance(info.normalization, Normalization) else None
         self.log_input_scale = None if scale is None else nn.Parameter(th.as_tensor(scale).log())
+        self._share_scale()
 
-    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+    def _share_scale(self) -> None:
+        """The weights of observations have one truth, the parameter: ``info.normalization`` computes with it."""
+        if self.info.normalization is not None:
+            self.info.normalization.log_scale = self.log_input_scale
+
+    def learn_input_scale(self) -> None:
+        """Give every number of a flat observation a learned weight, 1 at first."""
+        self.log_input_scale = nn.Parameter(th.zeros(self.info.observation_space.shape or (), device=self.labels.device))
+        self._share_scale()
+
+    def set_normalization(self, normalization: Normalization | None) -> None:
+        """
+        :param normalization: statistics of the observations as they are now, without learned weights
+        """
+        self.info.normalization = normalization
+        self._share_scale()
+
+    def _apply(self, fn: Callable[[th.Tensor], th.Tensor], recurse: bool = True) -> Self:
         # Statistics are shared with networks, so they are no buffers; but they move to another device too.
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.statistics = {name: fn(value) for name, value in self.statistics.items()}
+        self._share_scale()
         return self
+
+    def __setstate__(self, state: Json) -> None:  # after a copy or a pickle
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._share_scale()
 
     @property
     def n_instances(self) -> int:
@@ -107,12 +134,12 @@ class SyntheticDataset(nn.Module):
         """How many layers of a learner are the encoder's, ``l`` of the paper (0: full distillation)."""
         return 0 if self.encoder is None else self.encoder.n_layers
 
-    def encode(self, encoder: Callable[[Any], th.Tensor] | None = None) -> Any:
+    def encode(self, encoder: Encode | None = None) -> Observations:
         """
         :param encoder: the function that ``Encoder.bind`` returns; ``None`` for no encoder
         :return: the synthetic observations, encoded (without an encoder a plain dict for ``Dict`` spaces)
         """
-        plain = dict(self.observations) if isinstance(self.observations, nn.ParameterDict) else self.observations
+        plain: Observations = dict(self.observations) if isinstance(self.observations, nn.ParameterDict) else self.observations
         return plain if encoder is None else encoder(plain)
 
     def teach(self, learners: Learners, labels: th.Tensor | None = None) -> Learners:
@@ -120,13 +147,13 @@ class SyntheticDataset(nn.Module):
         Lines 3 and 12 of Algorithm 1.
 
         :param learners: initial learners; they are not changed
-        :param labels: other ones than the dataset's own, of the same shape
+        :param labels: labels to teach instead of the dataset's, of the same shape
         :return: trained learners, differentiable with respect to this dataset unless gradients are switched off
         """
         if self.encoder is not None:
             assert learners.encoder_layers is not None, "learners of a dataset with an encoder bring its layers along"
             learners = Learners(learners.groups, self.encoder.bind(learners.encoder_layers), learners.n_learners)
-            if not learners.groups:  # the encoder is all, there is nothing to teach
+            if not learners.groups:  # the encoder is everything, nothing is left to teach
                 return learners
         labels = self.labels if labels is None else labels
         return train(self.inner_loop, learners, self.encode(learners.encode), labels, self.learned)
@@ -141,22 +168,20 @@ class SyntheticDataset(nn.Module):
         parts = [value.detach().clone() for value in self.observation_parameters()]
         return TensorDataset(*parts, self.labels.detach().clone())
 
-    def check_spaces(
-        self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], holder: str = "environment"
-    ) -> None:
+    def check_spaces(self, observation_space: Space, action_space: Space, holder: str = "environment") -> None:
         """
-        :param observation_space: of an environment or a policy
-        :param action_space: of an environment or a policy
-        :param holder: whose spaces they are, for the message
+        :param observation_space: observation space of an environment or a policy
+        :param action_space: its action space
+        :param holder: word for whose spaces these are, for the message
         :raises DatasetError: if the dataset was made for other spaces
         """
-        own = (self.info.observation_space, self.info.action_space)
-        if (found := difference(own, (observation_space, action_space))) is None:
+        expected = (self.info.observation_space, self.info.action_space)
+        if (mismatch := difference(expected, (observation_space, action_space))) is None:
             return
-        name, wanted, given = found
+        name, wanted, got = mismatch
         advice = f"; {hint(self.info.wrappers)}" if self.info.wrappers else _other_version(self.info.env_id)
-        raise DatasetError(
-            f"the dataset was made for {name} space {wanted}, the {holder} has {given}"
+        raise MisfitError(
+            f"the dataset was made for {name} space {wanted}, the {holder} has {got}"
             + (advice if name == "observation" else "")
         )
 
@@ -189,8 +214,8 @@ class SyntheticDataset(nn.Module):
             tensors |= flatten("obs_mean", self.info.normalization.mean) | flatten("obs_var", self.info.normalization.var)
         if tensors.pop("log_input_scale", None) is not None:
             tensors["obs_scale"] = self.input_scale.detach().cpu()
-        own = {} if self.encoder is None else {"encoder_kinds": self.encoder.kinds}
-        write(path, tensors, {**self.info.to_json(), **own})
+        kinds = {} if self.encoder is None else {"encoder_kinds": self.encoder.kinds}
+        write(path, tensors, {**self.info.to_json(), **kinds})
 
     @classmethod
     def load(cls, name_or_path: "str | os.PathLike[str]", device: th.device | str = "cpu") -> "SyntheticDataset":
@@ -211,12 +236,12 @@ class SyntheticDataset(nn.Module):
             raise DatasetError(f"{path} has malformed metadata: {error!r}") from error
 
     @classmethod
-    def of(cls, given: "SyntheticDataset | str | os.PathLike[str]") -> "SyntheticDataset":
+    def of(cls, dataset: "DatasetLike") -> "SyntheticDataset":
         """
-        :param given: a dataset, returned as it is, or what ``load`` takes
+        :param dataset: a dataset, returned as it is, or what ``load`` takes
         :raises FileNotFoundError, DatasetError: see ``load``
         """
-        return given if isinstance(given, SyntheticDataset) else cls.load(given)
+        return dataset if isinstance(dataset, SyntheticDataset) else cls.load(dataset)
 
     @classmethod
     def _from_file(cls, data: Json, tensors: dict[str, th.Tensor]) -> "SyntheticDataset":
@@ -230,19 +255,20 @@ class SyntheticDataset(nn.Module):
         inner_loop = make_inner_loop(**info.inner_loop)
         initial = inner_loop.initial_parameters()
         width, shape = n_outputs(info.action_space), preprocessed_shape(info.observation_space)
-        labels = take(tensors, "labels", (None, width))
+        labels = checked_tensor(tensors, "labels", (None, width))
         k = labels.shape[0]
         if k < 1:
             raise DatasetError("`labels` has no instances")
         if ("log_std" in tensors) != isinstance(info.action_space, spaces.Box):
             raise DatasetError("`log_std` must be there for a Box action space, and for no other")
         _check_normalization(info)
+        observations: Observations
         if isinstance(shape, dict):
-            observations: Any = {key: take(tensors, f"observations.{key}", (k, *shape[key])) for key in shape}
+            observations = {key: checked_tensor(tensors, f"observations.{key}", (k, *shape[key])) for key in shape}
         else:
-            observations = take(tensors, "observations", (k, *shape))
-        learned = {name: take(tensors, name, tuple(value.shape)) for name, value in initial.items()}
-        log_std = take(tensors, "log_std", (width,)) if "log_std" in tensors else None
+            observations = checked_tensor(tensors, "observations", (k, *shape))
+        learned = {name: checked_tensor(tensors, name, tuple(value.shape)) for name, value in initial.items()}
+        log_std = checked_tensor(tensors, "log_std", (width,)) if "log_std" in tensors else None
         prefix = "statistics."
         statistics = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         prefix = "encoder."
@@ -260,10 +286,14 @@ class SyntheticDataset(nn.Module):
         return dataset
 
 
+DatasetLike: TypeAlias = SyntheticDataset | str | os.PathLike[str]
+"""A dataset, the path of one (``*.safetensors``), or the name of a shipped set."""
+
+
 def _other_version(env_id: str | None) -> str:
     """Advice for an id of a task that Gymnasium has in several versions."""
     name = env_id and env_id.rpartition("-v")[0]
-    several = bool(name) and sum(known.rpartition("-v")[0] == name for known in gym.registry) > 1
+    several = bool(name) and sum(other.rpartition("-v")[0] == name for other in gym.registry) > 1
     return f"; it was made on {env_id}, and versions of a task may show different observations" if several else ""
 
 
@@ -275,10 +305,10 @@ def _check_normalization(info: DatasetInfo) -> None:
         raise DatasetError("the metadata speak of a normalisation, but `obs_mean` or `obs_var` is missing")
     if normalization.scale is not None and not (normalization.scale > 0).all():
         raise DatasetError("`obs_scale` has entries that are not positive")
-    arrays: list[tuple[str, Any]] = [("obs_mean", normalization.mean), ("obs_var", normalization.var)]
-    arrays += [] if normalization.scale is None else [("obs_scale", normalization.scale)]
+    arrays: list[tuple[str, Statistics]] = [("obs_mean", normalization.mean), ("obs_var", normalization.var)]
+    arrays += [] if normalization.scale is None else [("obs_scale", normalization.scale.astype(np.float64))]
     for name, values in arrays:
-        for key, array in values.items() if isinstance(values, dict) else [(None, values)]:
+        for key, array in named_leaves(values):
             shape = space.shape if key is None else space[key].shape  # type: ignore[index]
             if array.shape != shape:
                 raise DatasetError(f"`{name}` has shape {array.shape}, the observations have {shape}")

@@ -1,23 +1,24 @@
 """Proximal Policy Meta-Optimization: the outer loop."""
 
-from typing import Any, TypeVar
+from typing import Any, Self
 
-import numpy as np
 import torch as th
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import explained_variance
 
-from sb3_distill.ppmo.arguments import schedule
-from sb3_distill.ppmo.base import Seen
+from sb3_distill.dataset.synthetic_dataset import DatasetLike
+from sb3_distill.online.rollout import Bootstrap, RolloutOfLearners
+from sb3_distill.outer_loop.rates import schedule
+from sb3_distill.outer_loop.settings import InnerRate, LearnerDistributionLike, Settings
 from sb3_distill.ppmo.losses import normalize, policy_loss, value_loss
-from sb3_distill.ppmo.rollout import LearnerDrivenAlgorithm
+from sb3_distill.teaching.acting import LearnerOutputs
+from sb3_distill.trees import map_leaves, stack
+from sb3_distill.typing import Array, AutocastDtype, DatasetInit, InnerLoopName, Rate, RawObservations
 
-SelfPPMO = TypeVar("SelfPPMO", bound="PPMO")
 
-
-class PPMO(LearnerDrivenAlgorithm):
+class PPMO(RolloutOfLearners):
     """
     Proximal Policy Meta-Optimization (Algorithm 1 of Wilhelm & Ventura, "Distilling Reinforcement Learning into
     Single-Batch Datasets", 2025, https://arxiv.org/abs/2508.09283).
@@ -71,42 +72,24 @@ class PPMO(LearnerDrivenAlgorithm):
         is faster for images; losses, the dataset and inner learning stay in single precision
     """
 
+    outer_loss = "ppo"
+
     def __init__(
         self,
         policy: str | type[ActorCriticPolicy],
         env: GymEnv | str,
-        n_instances: int | None = None,
-        n_learners: int | None = None,
-        learner_distribution: Any = None,
-        inner_loop: str = "sgd",
-        inner_learning_rate: float | None = None,
-        inner_rate_per_role: bool = False,
-        inner_rate_relative: bool | None = None,
-        n_inner_steps: int = 1,
-        initial_dataset: Any = None,
-        dataset_init: str = "normal",
-        encoder_layers: int = 0,
-        encoder_from: Any = None,
-        learning_rate: float | Schedule = 0.005,
-        labels_learning_rate: float | Schedule | None = None,
-        rates_learning_rate: float | Schedule | None = None,
-        log_std_learning_rate: float | Schedule | None = None,
-        critic_learning_rate: float | Schedule | None = None,
-        encoder_learning_rate: float | Schedule | None = None,
-        input_scale_learning_rate: float | Schedule | None = None,
-        weight_decay: float = 0.1,
+        learning_rate: Rate = 0.005,
         n_steps: int = 128,
         batch_size: int | None = None,
         n_epochs: int = 4,
         gamma: float = 0.99,
         gae_lambda: float = 0.95,
-        clip_range: float | Schedule = 0.2,
-        clip_range_vf: float | Schedule | None = None,
+        clip_range: Rate = 0.2,
+        clip_range_vf: Rate | None = None,
         normalize_advantage: bool = True,
         ent_coef: float = 0.0,
         vf_coef: float = 0.5,
         max_grad_norm: float = 0.5,
-        autocast_dtype: str | None = None,
         use_sde: bool = False,
         sde_sample_freq: int = -1,
         rollout_buffer_class: type[RolloutBuffer] | None = None,
@@ -119,32 +102,53 @@ class PPMO(LearnerDrivenAlgorithm):
         seed: int | None = None,
         device: th.device | str = "auto",
         _init_setup_model: bool = True,
+        *,
+        n_instances: int | None = None,
+        n_learners: int | None = None,
+        learner_distribution: LearnerDistributionLike | None = None,
+        inner_loop: InnerLoopName = "sgd",
+        inner_learning_rate: InnerRate | None = None,
+        inner_rate_per_role: bool = False,
+        inner_rate_relative: bool | None = None,
+        n_inner_steps: int = 1,
+        initial_dataset: DatasetLike | None = None,
+        dataset_init: DatasetInit = "normal",
+        encoder_layers: int = 0,
+        encoder_from: DatasetLike | None = None,
+        autocast_dtype: AutocastDtype | None = None,
+        labels_learning_rate: Rate | None = None,
+        rates_learning_rate: Rate | None = None,
+        log_std_learning_rate: Rate | None = None,
+        critic_learning_rate: Rate | None = None,
+        encoder_learning_rate: Rate | None = None,
+        input_scale_learning_rate: Rate | None = None,
+        weight_decay: float = 0.1,
     ) -> None:
+        self.weight_decay, self.batch_size, self.n_epochs = weight_decay, batch_size, n_epochs
+        self.clip_range, self.clip_range_vf, self.target_kl = clip_range, clip_range_vf, target_kl
+        self.normalize_advantage = normalize_advantage
+        self.labels_learning_rate, self.rates_learning_rate = labels_learning_rate, rates_learning_rate
+        self.log_std_learning_rate, self.critic_learning_rate = log_std_learning_rate, critic_learning_rate
+        self.encoder_learning_rate = encoder_learning_rate
+        self.input_scale_learning_rate = input_scale_learning_rate
         super().__init__(
             policy,
             env,
-            n_instances=n_instances,
-            n_learners=n_learners,
-            learner_distribution=learner_distribution,
-            inner_loop=inner_loop,
-            inner_learning_rate=inner_learning_rate,
-            inner_rate_per_role=inner_rate_per_role,
-            inner_rate_relative=inner_rate_relative,
-            n_inner_steps=n_inner_steps,
-            initial_dataset=initial_dataset,
-            dataset_init=dataset_init,
-            encoder_layers=encoder_layers,
-            encoder_from=encoder_from,
-            labels_learning_rate=labels_learning_rate,
-            rates_learning_rate=rates_learning_rate,
-            log_std_learning_rate=log_std_learning_rate,
-            critic_learning_rate=critic_learning_rate,
-            encoder_learning_rate=encoder_learning_rate,
-            input_scale_learning_rate=input_scale_learning_rate,
-            autocast_dtype=autocast_dtype,
-            weight_decay=weight_decay,
-            batch_size=batch_size,
-            normalize_advantage=normalize_advantage,
+            arguments=Settings(
+                n_instances=n_instances,
+                n_learners=n_learners,
+                learner_distribution=learner_distribution,
+                inner_loop=inner_loop,
+                inner_learning_rate=inner_learning_rate,
+                inner_rate_per_role=inner_rate_per_role,
+                inner_rate_relative=inner_rate_relative,
+                n_inner_steps=n_inner_steps,
+                initial_dataset=initial_dataset,
+                dataset_init=dataset_init,
+                encoder_layers=encoder_layers,
+                encoder_from=encoder_from,
+                autocast_dtype=autocast_dtype,
+            ),
             learning_rate=learning_rate,
             n_steps=n_steps,
             gamma=gamma,
@@ -163,10 +167,6 @@ class PPMO(LearnerDrivenAlgorithm):
             seed=seed,
             device=device,
         )
-        self.n_epochs = n_epochs
-        self.clip_range: Any = clip_range
-        self.clip_range_vf: Any = clip_range_vf
-        self.target_kl = target_kl
         if _init_setup_model:
             self._setup_model()
 
@@ -178,63 +178,49 @@ class PPMO(LearnerDrivenAlgorithm):
 
     @th.no_grad()
     def _finish_rollout(
-        self,
-        buffer: RolloutBuffer,
-        seen: Seen,
-        bootstraps: list[tuple[int, int, Any]],
-        last_obs: Any,
-        dones: np.ndarray[Any, Any],
+        self, buffer: RolloutBuffer, seen: LearnerOutputs, bootstraps: list[Bootstrap], last_obs: RawObservations, dones: Array
     ) -> None:
         """Log-probabilities, values and advantages of a whole rollout at once."""
         shape = buffer.rewards.shape
         actions = th.as_tensor(buffer.actions.reshape(shape[0] * shape[1], -1), device=self.device)
-        log_probs = self._actions.log_prob(seen.outputs, actions, self.dataset.log_std, seen.latent)
+        log_probs = self.parts.actor.distribution.log_prob(seen.outputs, actions, self.dataset.log_std, seen.latent)
         buffer.log_probs[:] = log_probs.reshape(shape).cpu().numpy()
         if seen.features is not None:
-            values = self._critic.of_features(seen.features)
+            values = self.critic.values_from_features(seen.features)
         else:
-            flat: Any = (
-                {key: value.reshape(-1, *value.shape[2:]) for key, value in buffer.observations.items()}
-                if isinstance(buffer.observations, dict)
-                else buffer.observations.reshape(-1, *buffer.observations.shape[2:])
-            )
-            values = self._critic.of_arrays(flat, shape[0] * shape[1], rollout=True)
+            flat = map_leaves(lambda value: value.reshape(-1, *value.shape[2:]), buffer.observations)
+            values = self.critic.values_from_arrays(flat, rollout=True)
         buffer.values[:] = values.reshape(shape).cpu().numpy()
         if bootstraps:
             # An episode cut by its time limit would have gone on, see SB3's issue 633.
             steps, envs, final = zip(*bootstraps, strict=True)
-            stacked: Any = (
-                {key: np.stack([obs[key] for obs in final]) for key in final[0]}
-                if isinstance(final[0], dict)
-                else np.stack(final)
-            )
-            buffer.rewards[list(steps), list(envs)] += self.gamma * self._critic.of_arrays(stacked, len(final)).cpu().numpy()
-        buffer.compute_returns_and_advantage(self._critic.of_arrays(last_obs, shape[1]), dones)
+            buffer.rewards[list(steps), list(envs)] += self.gamma * self.critic.values_from_arrays(stack(final)).cpu().numpy()
+        buffer.compute_returns_and_advantage(self.critic.values_from_arrays(last_obs), dones)
 
     def train(self) -> None:
         """
         Lines 6 to 15 of Algorithm 1: update dataset and critic on the rollout. Before each minibatch all learners are taught
         anew, from the same initial parameters, so that the policies change through the dataset alone.
         """
-        self.policy.set_training_mode(True)
-        self._set_rates()
-        clip_range = self.clip_range(self._current_progress_remaining)
-        clip_range_vf = self.clip_range_vf and self.clip_range_vf(self._current_progress_remaining)
+        self._before_updates()
+        actor, distribution, progress = self.parts.actor, self.parts.actor.distribution, self._current_progress_remaining
+        clip_range = schedule(self.clip_range)(progress)
+        clip_range_vf = None if self.clip_range_vf is None else schedule(self.clip_range_vf)(progress)
         explained = explained_variance(self.rollout_buffer.values.flatten(), self.rollout_buffer.returns.flatten())
         log: dict[str, list[th.Tensor]] = {}
         continue_training = True
 
         for epoch in range(self.n_epochs):
-            for batch in self.rollout_buffer.get(self._batch_size):
-                learners = self.dataset.teach(self.learners)
-                seen = self._see(learners, batch.observations)
-                log_prob = self._actions.log_prob(seen.outputs, batch.actions, self.dataset.log_std, seen.latent)
+            for batch in self.rollout_buffer.get(self._minibatch_size(self.n_envs)):
+                learners = self.distiller.teach(self.parts.learners)
+                seen = actor.outputs(learners, batch.observations)
+                log_prob = distribution.log_prob(seen.outputs, batch.actions, self.dataset.log_std, seen.latent)
                 with th.set_grad_enabled(self.ent_coef != 0):
-                    entropy = self._actions.entropy(seen.outputs, self.dataset.log_std, seen.latent)
+                    entropy = distribution.entropy(seen.outputs, self.dataset.log_std, seen.latent)
                 advantages = normalize(batch.advantages) if self.normalize_advantage else batch.advantages
                 surrogate = policy_loss(log_prob, batch.old_log_prob, advantages, clip_range)
                 entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
-                values = self._critic(batch.observations, seen.features)
+                values = self.critic(batch.observations, seen.features)
                 critic_loss = value_loss(values, batch.returns, batch.old_values, clip_range_vf)
                 loss = surrogate.loss + self.ent_coef * entropy_loss + self.vf_coef * critic_loss
 
@@ -244,7 +230,7 @@ class PPMO(LearnerDrivenAlgorithm):
                         print(f"Early stopping at step {epoch} due to reaching max kl: {surrogate.approx_kl:.2f}")
                     break
 
-                grad_norm = self._descend(loss)
+                grad_norm = self.distiller.step(loss, self.max_grad_norm)
                 for name, value in (
                     ("policy_gradient_loss", surrogate.loss), ("value_loss", critic_loss), ("entropy_loss", entropy_loss),
                     ("approx_kl", surrogate.approx_kl), ("clip_fraction", surrogate.clip_fraction), ("loss", loss),
@@ -263,14 +249,14 @@ class PPMO(LearnerDrivenAlgorithm):
             self.logger.record("train/clip_range_vf", clip_range_vf)
 
     def learn(
-        self: SelfPPMO,
+        self,
         total_timesteps: int,
         callback: MaybeCallback = None,
         log_interval: int = 1,
         tb_log_name: str = "PPMO",
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
-    ) -> SelfPPMO:
+    ) -> Self:
         """
         :raises ValueError: if there is no environment
         """

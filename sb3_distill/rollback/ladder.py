@@ -125,7 +125,7 @@ def score_level(
     dataset.info.scores = {
         name: evaluate_learners(
             dataset, eval_learners, eval_episodes, name == "greedy", env=eval_env, seed=0,
-            progress_bar=progress_bar, policy=model.policy_class, policy_kwargs=model._learner_kwargs(), device=model.device,
+            progress_bar=progress_bar, policy=model.policy_class, policy_kwargs=model.learner_kwargs, device=model.device,
         ).summary()
         for name in ("sampled", "greedy")
     }  # fmt: skip
@@ -234,7 +234,7 @@ def carry_critic(model: PPMO, path: Path) -> None:
         known = load_file(path)
     except SafetensorError as error:
         raise ArgumentError(f"{path} cannot be read ({error}): without it the critic is learned anew") from error
-    trained = {id(value) for value in model._critic.parameters}
+    trained = {id(value) for value in model.critic.parameters}
     for name, own in critic_of(model.policy).named_parameters():
         if id(own) in trained:  # else it is the encoder's
             own.copy_(known[name])

@@ -150,7 +150,7 @@ class DistilledPolicy(BasePolicy):
                 f"from_dataset(..., policy={algorithm.__name__}.policy_aliases['MlpPolicy'])"
             )
         if normalization is not None and not fold_normalization:
-            env = _normalized(algorithm, env, normalization.folded())
+            env = _normalized(algorithm, env, normalization.with_scale_in_variance())
         # What the algorithm gives to its policy itself; and a copy, since some write into it.
         policy_kwargs = copy.deepcopy({key: value for key, value in policy_kwargs.items() if key not in GIVEN_BY_ALGORITHMS})
         if self.origin[1].get("use_sde"):

@@ -25,7 +25,7 @@ def fold(policy: Any, normalization: Normalization) -> None:
     :param policy: a policy that takes normalised observations, see ``can_fold``; changed in place
     :param normalization: of these observations
     """
-    normalization = normalization.folded()
+    normalization = normalization.with_scale_in_variance()
     scale = th.as_tensor(1 / np.sqrt(np.asarray(normalization.var) + normalization.epsilon)).float().flatten()
     mean = th.as_tensor(np.asarray(normalization.mean)).float().flatten()
     for network in _networks(policy):

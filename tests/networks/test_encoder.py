@@ -207,9 +207,9 @@ def test_half_precision_is_for_what_networks_see():
     outputs = []
     for dtype in (None, "bfloat16"):
         model = PPMO("CnnPolicy", ImageEnv(), n_steps=8, encoder_layers=1, autocast_dtype=dtype, seed=0)
-        learners = model.dataset.teach(model._sampler.sample(1, th.Generator().manual_seed(0)))
+        learners = model.dataset.teach(model.distiller.sampler.sample(1, th.Generator().manual_seed(0)))
         observations = th.as_tensor(ImageEnv().reset(seed=0)[0][None])
-        outputs.append(model._see(learners, observations).outputs)
+        outputs.append(model.parts.actor.outputs(learners, observations).outputs)
     assert outputs[1].dtype == th.float32 and not outputs[0].equal(outputs[1])
     th.testing.assert_close(outputs[0], outputs[1], atol=0.02, rtol=0.02)
     with pytest.raises(ValueError, match="`autocast_dtype` must be None or one of bfloat16, got 'float16'"):
@@ -390,9 +390,9 @@ def test_a_damaged_encoder_in_a_file(tmp_path):
 
 
 def largest_probability(model):
-    learners = model.dataset.teach(model._sampler.sample(4, th.Generator().manual_seed(0)))
+    learners = model.dataset.teach(model.distiller.sampler.sample(4, th.Generator().manual_seed(0)))
     observations = th.as_tensor(np.stack([ImageEnv().reset(seed=seed)[0] for seed in range(4)]))
-    return float(model._see(learners, observations).outputs.detach().softmax(1).max())
+    return float(model.parts.actor.outputs(learners, observations).outputs.detach().softmax(1).max())
 
 
 def test_an_encoder_that_was_all_there_was_starts_a_new_dataset():

@@ -22,7 +22,7 @@ import nd_cartpole
 from sb3_distill import PPMO, DatasetError, DistilledPolicy, SyntheticDataset, evaluate_learners, make_vec_env
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.stacked import stack_parameters
-from sb3_distill.ppmo.buffers import LearnerRolloutBuffer
+from sb3_distill.online.buffers import LearnerRolloutBuffer
 
 SMALL = dict(n_steps=32, batch_size=128, n_epochs=2, policy_kwargs=dict(net_arch=[16]), seed=0)
 
@@ -234,10 +234,10 @@ def test_rates_follow_learning_rate_unless_given():
     model = PPMO(
         "MlpPolicy", small_env(), learning_rate=1.0, labels_learning_rate=lambda p: 3 * p, critic_learning_rate=0.5, **SMALL
     )
-    rates = model._rates()
+    rates = model._step_sizes()
     assert rates["learning"] == 1.0 and rates["labels"] == 3.0 and rates["critic"] == 0.5
     model._current_progress_remaining = 0.5
-    assert model._rates()["labels"] == 1.5
+    assert model._step_sizes()["labels"] == 1.5
 
 
 def test_a_short_last_minibatch_is_announced_and_harmless():
@@ -562,8 +562,8 @@ def test_weights_of_observations_are_learned_and_travel(tmp_path):
     np.testing.assert_allclose(folded.predict(observations, deterministic=True)[0], expected, atol=1e-4)
     # The model's own policy takes what its environment shows.
     seen = th.as_tensor(model._last_obs[:3])
-    learners = model.dataset.teach(Learners([(model._policy_rest, stack_parameters([model.initial_actor]))]))
-    outputs = model._see(learners, seen).outputs
+    learners = model.dataset.teach(Learners([(model.parts.policy_actor.rest, stack_parameters([model.initial_actor]))]))
+    outputs = model.parts.actor.outputs(learners, seen).outputs
     np.testing.assert_allclose(model.policy.get_distribution(seen).distribution.mean.detach(), outputs.detach(), atol=1e-4)
     # A run that goes on from the file keeps them, and learns on where it is told to.
     kept = PPMO("MlpPolicy", VecNormalize(make(16)), initial_dataset=path, n_steps=8, seed=0).learn(200).dataset

@@ -138,7 +138,7 @@ def same(one, other):
 @pytest.mark.parametrize("observation_space", OBSERVATIONS.values(), ids=OBSERVATIONS)
 def test_spaces(observation_space, action_space, tmp_path):
     model = make(spaces_env(observation_space, action_space)).learn(2 * ROLLOUT)
-    assert model.learners.n_learners == N_LEARNERS and model.dataset.is_finite()
+    assert model.parts.learners.n_learners == N_LEARNERS and model.dataset.is_finite()
     policy = through_a_file(model, tmp_path)
     assert policy.observation_space == model.observation_space and policy.action_space == action_space
     raw = spaces_env(observation_space, action_space).reset()
@@ -458,7 +458,7 @@ def test_load_then_set_env_is_load_with_an_environment(n_learners, batch_size, t
     for loaded in (later, at_once):
         loaded.learn(4 * ROLLOUT)
         assert loaded.learners.n_learners == N_LEARNERS
-    assert later._batch_size == at_once._batch_size == model._batch_size
+    assert later.parts.batch_size == at_once.parts.batch_size == model.parts.batch_size
 
 
 def test_counters_and_the_log_folder_go_on(tmp_path):

@@ -68,7 +68,7 @@ def test_the_critic_goes_along(tmp_path):
 
     class Look(BaseCallback):
         def _on_step(self):
-            kept["critic"] = [value.clone() for value in self.model._critic.parameters]
+            kept["critic"] = [value.clone() for value in self.model.critic.parameters]
             raise Stop
 
     learn = PPMO.learn
@@ -82,7 +82,7 @@ def test_the_critic_goes_along(tmp_path):
     (elsewhere / "l2-critic.safetensors").write_bytes(b"cut off")
     with pytest.raises(ValueError, match="l2-critic.safetensors cannot be read .* the critic is learned anew"):
         rollback("MlpPolicy", environment, [2, 1], 1_000, elsewhere, 1, 1, **SMALL)
-    assert all(own.equal(known) for own, known in zip(kept["critic"], above._critic.parameters, strict=True))
+    assert all(own.equal(known) for own, known in zip(kept["critic"], above.critic.parameters, strict=True))
 
 
 def test_wrong_ladders(tmp_path):

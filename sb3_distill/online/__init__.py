@@ -1,0 +1,1 @@
+"""Distilling in environments: what reinforcement learning and imitation share."""

@@ -1,0 +1,142 @@
+"""What a dataset says of the run that makes it, and the statistics of environments that travel with it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
+
+from sb3_distill.dataset.info import DatasetInfo
+from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.environments.origin import env_origin
+from sb3_distill.environments.vec_normalize import (
+    continue_return_variance,
+    continue_statistics,
+    normalization_of,
+    return_variance_of,
+)
+from sb3_distill.environments.wrappers import recorded_wrappers
+from sb3_distill.errors import ArgumentError
+from sb3_distill.inner_loop.loop import InnerLoop
+from sb3_distill.learners.distribution import LearnerDistribution
+from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
+from sb3_distill.outer_loop.settings import LearnerDistributionLike, Settings
+from sb3_distill.typing import Space
+
+
+class Model(Protocol):
+    """What a description says of a model."""
+
+    observation_space: Space
+    action_space: Space
+    outer_loss: ClassVar[str]
+    seed: int | None
+
+    @property
+    def settings(self) -> Settings: ...
+
+
+def new_description(
+    model: Model,
+    inner_loop: InnerLoop,
+    policy: type[BasePolicy],
+    policy_kwargs: Mapping[str, Any],
+    aliases: Mapping[str, type[BasePolicy]],
+) -> DatasetInfo:
+    """
+    :param model: the model that learns the dataset
+    :param inner_loop: how its learners are trained
+    :param policy: policy of the learners, which the description names where it has an alias and arguments that JSON can hold
+    :param policy_kwargs: its arguments
+    :param aliases: policies by name
+    """
+    names = [name for name, alias in aliases.items() if alias is policy]
+    as_json = policy_kwargs_to_json(policy_kwargs)
+    return DatasetInfo(
+        model.observation_space,
+        model.action_space,
+        policy=names[0] if names and as_json is not None else None,
+        policy_kwargs=as_json or {},
+        inner_loop=inner_loop.settings(),
+        encoder_layers=model.settings.encoder_layers,
+        loss=model.outer_loss,
+        seed=model.seed,
+    )
+
+
+def record_origin(info: DatasetInfo, env: VecEnv | None, learners: LearnerDistributionLike | None) -> None:
+    """
+    :param info: is changed in place: it names the environment and the learners of this run
+    :param env: the environment; ``None`` to leave what is recorded
+    :param learners: the learner distribution
+    """
+    info.learner_distribution = LearnerDistribution.parse(learners).to_json()
+    if env is not None:
+        info.env_id, info.env_kwargs = env_origin(env)
+        info.wrappers = recorded_wrappers(env)
+
+
+def check_normalization(info: DatasetInfo, env: VecEnv | None, is_continued: bool) -> None:
+    """
+    :param info: description of a dataset
+    :param env: the environment that it is to be learned in
+    :param is_continued: whether it was learned before, so that the lack of statistics says something
+    :raises ValueError: if one of the two has normalised observations and the other has not
+    """
+    if env is None:
+        return
+    if is_continued and info.normalization is None and normalization_of(env) is not None:
+        raise ArgumentError(
+            "the dataset was made without normalised observations: leave out the VecNormalize, or give it norm_obs=False"
+        )
+    if info.normalization is not None and unwrap_vec_normalize(env) is None:
+        raise ArgumentError("the dataset was made with normalised observations: put the environment into a VecNormalize")
+
+
+def check_normalized(env: VecEnv | None) -> None:
+    """
+    :param env: the environment of a dataset with learned weights of observations, which travel with their statistics
+    :raises ValueError: if its observations are not normalised
+    """
+    if env is not None and normalization_of(env) is None:
+        raise ArgumentError(
+            "`input_scale_learning_rate` needs normalised observations: put the environment into a VecNormalize"
+        )
+
+
+def pass_statistics_on(info: DatasetInfo, env: VecEnv | None) -> None:
+    """
+    :param info: description of a dataset
+    :param env: its ``VecNormalize``, if it has not seen anything yet, goes on from the statistics of the dataset
+    :raises ValueError: if they do not fit
+    """
+    normalizer = None if env is None else unwrap_vec_normalize(env)
+    if normalizer is not None and info.normalization is not None:
+        continue_statistics(normalizer, info.normalization)
+    continue_return_variance(normalizer, info.return_variance)
+
+
+def update(dataset: SyntheticDataset, env: VecEnv | None, timesteps: int) -> None:
+    """
+    :param dataset: its description is brought up to date
+    :param env: the environment
+    :param timesteps: steps of all environments since then
+    """
+    dataset.info.timesteps += timesteps
+    if env is not None:
+        dataset.set_normalization(normalization_of(env))
+        dataset.info.return_variance = return_variance_of(unwrap_vec_normalize(env))
+
+
+def rescue(dataset: SyntheticDataset, folder: str | None) -> str:
+    """
+    :param dataset: is written into the folder
+    :param folder: folder of the logs; ``None`` if there is none
+    :return: where it is now, in words that end a message
+    """
+    if folder is None:
+        return ""
+    path = Path(folder) / "last_finite_dataset.safetensors"
+    dataset.save(path)
+    return f" and was written to {path}"

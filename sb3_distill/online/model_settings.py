@@ -1,0 +1,149 @@
+"""Settings as attributes of a model, and what becomes of them when a model is loaded."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Generic, Self, TypeVar, overload
+
+from stable_baselines3.common.type_aliases import GymEnv
+
+from sb3_distill.dataset.info import DatasetInfo
+from sb3_distill.dataset.synthetic_dataset import DatasetLike
+from sb3_distill.errors import ArgumentError
+from sb3_distill.networks.anatomy import Network
+from sb3_distill.outer_loop.settings import (
+    NAMES,
+    Fixed,
+    InnerRate,
+    LearnerDistributionLike,
+    Settings,
+    inner_loop_of,
+    resolve,
+    resolve_n_instances,
+)
+from sb3_distill.outer_loop.start import Start, find_start, warn_of_unused
+from sb3_distill.typing import AutocastDtype, DatasetInit, InnerLoopName, Space
+
+T = TypeVar("T")
+
+
+class Setting(Generic[T]):
+    """An attribute that reads the resolved setting of its name, and cannot be set."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, model: None, owner: type) -> "Setting[T]": ...
+
+    @overload
+    def __get__(self, model: "HasSettings", owner: type) -> T: ...
+
+    def __get__(self, model: "HasSettings | None", owner: type) -> "T | Setting[T]":
+        if model is None:
+            return self
+        value: T = getattr(model.settings, self._name)
+        return value
+
+    def __set__(self, model: "HasSettings", value: T) -> None:
+        raise AttributeError(f"`{self._name}` shapes the dataset or its learners and cannot change: start a new model")
+
+
+class HasSettings:
+    """
+    A model with ``arguments``, the settings as the user gave them, and ``settings``, the same as they are used. Both are saved
+    with the model.
+    """
+
+    arguments: Settings
+    settings: Settings
+    n_instances = Setting[int]()
+    n_learners = Setting[int]()
+    learner_distribution = Setting[LearnerDistributionLike | None]()
+    inner_loop = Setting[InnerLoopName]()
+    inner_learning_rate = Setting[InnerRate]()
+    inner_rate_per_role = Setting[bool]()
+    inner_rate_relative = Setting[bool]()
+    n_inner_steps = Setting[int]()
+    initial_dataset = Setting[DatasetLike | None]()
+    dataset_init = Setting[DatasetInit]()
+    encoder_layers = Setting[int]()
+    encoder_from = Setting[DatasetLike | None]()
+    autocast_dtype = Setting[AutocastDtype | None]()
+
+    observation_space: Space
+    action_space: Space
+    _is_continued: bool
+
+    @classmethod
+    def load(cls, path: Any, env: GymEnv | None = None, *args: Any, **kwargs: Any) -> Self:
+        """
+        As SB3's.
+
+        :raises ValueError: if the environment has other spaces than the one that the model was saved with
+        """
+        try:
+            return super().load(path, env, *args, **with_custom_settings(kwargs))  # type: ignore[misc, no-any-return]
+        except ValueError as error:
+            if "spaces do not match" not in str(error):
+                raise
+            raise ArgumentError(
+                f"{path} was saved with another environment ({error}): load it with its own, or distil this one anew"
+            ) from error
+
+    def _resolve_new(self, actor: Network, n_envs: int | None) -> Start:
+        """
+        Set ``settings`` of a new model.
+
+        :param actor: the actor of a learner
+        :param n_envs: number of environments; ``None`` without an environment
+        :return: what the run goes on from
+        :raises ValueError: if settings are out of range, or do not fit
+        """
+        start, fixed = find_start(self.arguments, actor), None
+        if (continued := start.continued) is not None:
+            fixed = Fixed(continued.n_instances, continued.info.inner_loop, continued.encoder_layers)
+            warn_of_unused(self.arguments, continued)
+        self.settings = resolve(self.arguments, self.observation_space, self.action_space, n_envs, fixed)
+        self._is_continued = continued is not None
+        return start
+
+    def _resolve_loaded(self, info: DatasetInfo, n_envs: int | None) -> None:
+        """
+        Set ``arguments`` and ``settings`` of a model whose attributes were just loaded. SB3's ``load`` leaves its keyword
+        arguments among them, and version 0.1.0 saved settings as attributes, with numbers already resolved.
+
+        :param info: description of the dataset that was saved
+        :param n_envs: number of environments
+        :raises ValueError: if an argument of ``load`` would change what the dataset is
+        """
+        changed = {name: self.__dict__.pop(name) for name in NAMES if name in self.__dict__}
+        n_saved: int = self.__dict__.pop("_n_saved") if "_n_saved" in self.__dict__ else self.n_instances
+        self.__dict__.pop("_shares_features", None)
+        if "_goes_on" in self.__dict__:  # its name in version 0.1.0
+            self._is_continued = self.__dict__.pop("_goes_on")
+        saved, self.arguments = self.arguments, replace(self.arguments, **changed)
+        now = self.arguments
+        if now.n_instances != saved.n_instances and now.n_instances != n_saved:
+            if now.n_instances is not None or resolve_n_instances(None, self.action_space) != n_saved:
+                raise ArgumentError(
+                    f"`n_instances` cannot change from {n_saved} to {now.n_instances} when a model is loaded: start a new one"
+                )
+        if now.encoder_layers not in (saved.encoder_layers, info.encoder_layers):
+            raise ArgumentError(
+                f"`encoder_layers` cannot change from {info.encoder_layers} to {now.encoder_layers} when a model is loaded: "
+                "start a new one with `encoder_from`"
+            )
+        fixed = Fixed(n_saved, info.inner_loop, info.encoder_layers)
+        self.settings = resolve(now, self.observation_space, self.action_space, n_envs, fixed)
+        is_new = now.initial_dataset is None and now.encoder_from is None
+        if is_new and inner_loop_of(self.settings).settings() != info.inner_loop:
+            raise ArgumentError("the inner loop cannot change when a model is loaded: start a new one")
+
+
+def with_custom_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    :param arguments: keyword arguments of SB3's ``load``
+    :return: the same, with the settings among ``custom_objects`` as keyword arguments of their own
+    """
+    custom = arguments.get("custom_objects") or {}
+    return {**{name: value for name, value in custom.items() if name in NAMES}, **arguments}

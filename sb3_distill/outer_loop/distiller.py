@@ -1,0 +1,135 @@
+"""The core: a synthetic dataset follows the gradient of an outer loss through inner learning."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch as th
+
+from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.learners.distribution import LearnerSampler
+from sb3_distill.learners.population import Learners
+
+
+class Companion(NamedTuple):
+    """
+    Parameters outside the dataset that the same loss trains, such as those of a critic.
+
+    :param parameters: all parameters that ``optimizer`` steps
+    :param optimizer: their optimizer
+    """
+
+    parameters: Sequence[th.Tensor]
+    optimizer: th.optim.Optimizer
+
+
+class Distiller:
+    """
+    Draws learners, teaches them, and steps the dataset down an outer loss (Algorithm 1 of Wilhelm & Ventura 2025 without the
+    reinforcement learning). A task is a short loop on these three methods::
+
+        learners = distiller.teach(distiller.draw())
+        distiller.step(loss_of(learners))
+
+    The loss may come from an environment, an agent or a labelled data set; nothing here knows of any of them.
+
+    :param dataset: the dataset that is learned
+    :param sampler: source of initial learners
+    :param n_learners: M, the learners of one draw
+    :param generator: source of all randomness (CPU)
+    :param sizes: step sizes by group of parameters, see ``outer_loop.rates.step_sizes``
+    :param weight_decay: decoupled weight decay of the synthetic observations
+    :param companions: what else the loss trains
+    """
+
+    def __init__(
+        self,
+        dataset: SyntheticDataset,
+        sampler: LearnerSampler,
+        n_learners: int,
+        generator: th.Generator,
+        sizes: Mapping[str, float],
+        weight_decay: float = 0.0,
+        companions: Sequence[Companion] = (),
+    ) -> None:
+        self.dataset, self.sampler, self.n_learners, self.generator = dataset, sampler, n_learners, generator
+        self.companions = list(companions)
+        self._groups = _parameter_groups(dataset)
+        # A gradient is clipped apart from the others where its size says nothing about theirs.
+        self._clipped_apart: list[Sequence[th.Tensor]] = [
+            [parameter for name, group in self._groups.items() if name != "encoder" for parameter in group],
+            self._groups["encoder"],
+            *(companion.parameters for companion in self.companions),
+        ]
+        self.optimizer = th.optim.AdamW(
+            [
+                {"params": group, "lr": sizes[name], "name": name, "weight_decay": _decay(name, weight_decay)}
+                for name, group in self._groups.items()
+                if group
+            ],
+            eps=1e-5,
+            fused=True,
+        )
+
+    def draw(self) -> Learners:
+        """M initial learners (line 2 of Algorithm 1)."""
+        return self.sampler.sample(self.n_learners, self.generator)
+
+    def teach(self, learners: Learners) -> Learners:
+        """
+        :param learners: initial learners; they are not changed
+        :return: what the dataset makes of them (lines 3 and 12), differentiable with respect to the dataset unless gradients
+            are switched off
+        """
+        return self.dataset.teach(learners)
+
+    def step(self, loss: th.Tensor, max_grad_norm: float) -> th.Tensor:
+        """
+        One step of the dataset and its companions (lines 13 and 14). A step whose gradient is not finite is left out.
+
+        :param loss: the outer loss, a scalar
+        :param max_grad_norm: bound of the gradient norm of the dataset, the encoder and each companion apart
+        :return: the norm of the dataset's gradient
+        """
+        optimizers = [self.optimizer, *(companion.optimizer for companion in self.companions)]
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss.backward()
+        grad_norm, encoder_norm, *companion_norms = [
+            th.nn.utils.clip_grad_norm_(parameters, max_grad_norm) for parameters in self._clipped_apart
+        ]
+        if grad_norm.isfinite() and encoder_norm.isfinite():
+            self.optimizer.step()
+            self.dataset.clamp_()
+        for companion, norm in zip(self.companions, companion_norms, strict=True):
+            if norm.isfinite():
+                companion.optimizer.step()
+        return grad_norm
+
+    def take_discarded_count(self) -> int:
+        """How many gradients of single learners were left out since the last call, because they were not finite."""
+        return self.dataset.inner_loop.caught()
+
+    def set_step_sizes(self, sizes: Mapping[str, float], weight_decay: float) -> None:
+        """
+        :param sizes: step sizes by group of parameters, see ``outer_loop.rates.step_sizes``
+        :param weight_decay: decoupled weight decay of the synthetic observations
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = sizes[group["name"]]
+            group["weight_decay"] = _decay(group["name"], weight_decay)
+
+
+def _decay(group: str, weight_decay: float) -> float:
+    return weight_decay if group == "learning" else 0.0
+
+
+def _parameter_groups(dataset: SyntheticDataset) -> dict[str, list[th.Tensor]]:
+    """All parameters of a dataset, by the name of their step size."""
+    return {
+        "learning": [*dataset.observation_parameters()],
+        "labels": [dataset.labels],
+        "rates": list(dataset.learned.values()),
+        "log_std": [] if dataset.log_std is None else [dataset.log_std],
+        "input_scale": [] if dataset.log_input_scale is None else [dataset.log_input_scale],
+        "encoder": [] if dataset.encoder is None else list(dataset.encoder.parameters()),
+    }

@@ -1,0 +1,261 @@
+"""What shapes the learners and the dataset: arguments that are fixed once a model is set up."""
+
+import numbers
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeAlias
+
+from gymnasium import spaces
+
+from sb3_distill.dataset.info import DatasetInfo
+from sb3_distill.dataset.start import DATASET_INITS
+from sb3_distill.dataset.synthetic_dataset import DatasetLike
+from sb3_distill.errors import ArgumentError
+from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop
+from sb3_distill.learners.component import LearnerComponent
+from sb3_distill.learners.distribution import LearnerDistribution
+from sb3_distill.spaces.checks import sees_images
+from sb3_distill.spaces.sizes import min_instances, n_classes, n_outputs
+from sb3_distill.typing import AutocastDtype, DatasetInit, InnerLoopName, Json, Space
+
+MAX_LEARNERS = 8
+BOX_RATE = 0.6
+"""Initial inner rate per dimension of continuous actions: the loss of a learner is a mean over all of them."""
+BOX_INSTANCES = 64
+"""Instances for continuous actions, as in the paper."""
+
+InnerRate: TypeAlias = float | Sequence[float] | Sequence[Sequence[float]]
+LearnerDistributionLike: TypeAlias = (
+    LearnerDistribution | LearnerComponent | str | Mapping[str, object] | Sequence[Mapping[str, object] | LearnerComponent]
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    Arguments of ``PPMO`` and ``DAgger`` that shape the learners and the dataset; the metadata of each field say what it does
+    and which values it takes. The same class holds them as the user gave them and, after ``resolve``, as they are used.
+    """
+
+    n_instances: int | None = field(
+        default=None,
+        metadata={
+            "text": "number of synthetic instances, `k`. `None`: Eq. 3, `min_instances(action_space)`, for `Discrete` "
+            "actions; one per class for `MultiDiscrete` and `MultiBinary`; 64 for a `Box`",
+            "values": "whole, from 1",
+        },
+    )
+    n_learners: int | None = field(
+        default=None,
+        metadata={
+            "text": "fresh networks drawn and taught in each iteration. `None`: the largest divisor of the number of "
+            "environments up to 8",
+            "values": "a divisor of the number of environments",
+        },
+    )
+    learner_distribution: LearnerDistributionLike | None = field(
+        default=None,
+        metadata={
+            "text": "which networks the dataset shall teach, see [Learners](algorithm.md#learners). `None`: `policy` as SB3 "
+            "initialises it",
+            "values": "a name, a dict, a list of dicts or a `LearnerDistribution`",
+        },
+    )
+    inner_loop: InnerLoopName = field(
+        default="sgd",
+        metadata={
+            "text": 'how networks are taught: `"sgd"`, gradient steps, or `"ridge"`, closed-form last layer, see '
+            "[Inner loops](algorithm.md#inner-loops)",
+            "values": '`"sgd"`, `"ridge"`',
+        },
+    )
+    inner_learning_rate: InnerRate | None = field(
+        default=None,
+        metadata={
+            "text": "start of the learned rate of the gradient steps. `None`: 1, for a `Box` 0.6 per action dimension, 0.5 "
+            "per output for relative rates, and less where first outputs would be large, as for images",
+            "values": "positive; with `inner_rate_per_role` also a list of six; with several steps a list of these for each",
+        },
+    )
+    inner_rate_per_role: bool = field(
+        default=False,
+        metadata={
+            "text": "learn a rate for each role of a parameter: weights and biases, of the first layer, of other hidden "
+            "layers and of the last one",
+            "values": "`True`, `False`",
+        },
+    )
+    inner_rate_relative: bool | None = field(
+        default=None,
+        metadata={
+            "text": "measure the rates of a network relative to the size of its features, so that several steps converge for "
+            "networks of any scale, and one step still does when an encoder makes features larger. `None`: for images",
+            "values": "`True`, `False`",
+        },
+    )
+    n_inner_steps: int = field(default=1, metadata={"text": "number of gradient steps", "values": "whole, from 1"})
+    initial_dataset: DatasetLike | None = field(
+        default=None,
+        metadata={
+            "text": "a dataset to continue from; its inner loop and size are kept",
+            "values": "a dataset, a file or the name of a shipped set",
+        },
+    )
+    dataset_init: DatasetInit = field(
+        default="normal",
+        metadata={
+            "text": 'how the synthetic observations start: `"normal"`, drawn from a standard normal distribution, or '
+            '`"observations"`, states that a rollout of random actions visits before learning',
+            "values": '`"normal"`, `"observations"`',
+        },
+    )
+    encoder_layers: int = field(
+        default=0,
+        metadata={
+            "text": "so many first layers of the learners are an encoder, which all of them share and which is trained with "
+            "the dataset, see [Encoders](algorithm.md#encoders). 0: full distillation; all layers: PPO",
+            "values": "whole, from 0 to the number of layers",
+        },
+    )
+    encoder_from: DatasetLike | None = field(
+        default=None,
+        metadata={
+            "text": "a dataset with more layers in its encoder to continue from; the last ones are given back to the learners",
+            "values": "a dataset, a file or the name of a shipped set",
+        },
+    )
+    autocast_dtype: AutocastDtype | None = field(
+        default=None,
+        metadata={
+            "text": '`"bfloat16"`: networks see real observations in that precision, images with channels last, which is '
+            "faster; losses, the dataset and inner learning stay in single precision",
+            "values": '`"bfloat16"`',
+        },
+    )
+
+
+NAMES = tuple(Settings.__dataclass_fields__)
+"""Names of all settings, as arguments of ``PPMO``."""
+
+
+class Fixed(NamedTuple):
+    """What a dataset that exists decides, whatever the arguments say: its size, its inner loop and its encoder."""
+
+    n_instances: int
+    inner_loop: Json
+    encoder_layers: int
+
+    @classmethod
+    def by(cls, n_instances: int, info: DatasetInfo) -> "Fixed":
+        """
+        :param n_instances: ``k`` of the dataset
+        :param info: its description
+        """
+        return cls(n_instances, info.inner_loop, info.encoder_layers)
+
+
+def resolve(
+    given: Settings, observation_space: Space, action_space: Space, n_envs: int | None, fixed: Fixed | None = None
+) -> Settings:
+    """
+    Fill in what the user left open, and check the rest.
+
+    :param given: the arguments as the user gave them
+    :param observation_space: observation space of the environment
+    :param action_space: action space of the environment
+    :param n_envs: number of environments; ``None`` without an environment
+    :param fixed: what the dataset decides that the run goes on from; ``None`` for a new one
+    :return: settings without open ones
+    :raises ValueError: if a setting is of the wrong kind or out of range
+    """
+    for name in ("n_learners", "n_inner_steps"):
+        value = getattr(given, name)
+        if value is not None and (not isinstance(value, numbers.Integral) or isinstance(value, bool)):
+            raise ArgumentError(
+                f"`{name}` must be a whole number, got {value!r}; schedules are for learning rates and clip ranges"
+            )
+    if given.dataset_init not in DATASET_INITS:
+        raise ArgumentError(f"`dataset_init` must be one of {', '.join(DATASET_INITS)}, got {given.dataset_init!r}")
+    relative = sees_images(observation_space) if given.inner_rate_relative is None else given.inner_rate_relative
+    rate = default_inner_rate(action_space, relative) if given.inner_learning_rate is None else given.inner_learning_rate
+    settings = replace(
+        given,
+        n_learners=resolve_n_learners(given.n_learners, n_envs),
+        inner_rate_relative=relative,
+        inner_learning_rate=rate,
+    )
+    if fixed is None:
+        return replace(settings, n_instances=resolve_n_instances(given.n_instances, action_space))
+    return replace(settings, n_instances=fixed.n_instances, encoder_layers=fixed.encoder_layers)
+
+
+def inner_loop_of(settings: Settings) -> InnerLoop:
+    """
+    :param settings: see ``resolve``
+    :return: the inner loop that they describe
+    :raises ValueError: for an unknown loop, or settings that it does not have
+    """
+    kind = INNER_LOOPS.get(settings.inner_loop)
+    names = {} if kind is None else kind.arguments
+    loop = make_inner_loop(settings.inner_loop, **{of_loop: getattr(settings, ours) for ours, of_loop in names.items()})
+    if settings.n_inner_steps != 1 and "n_inner_steps" not in loop.arguments:
+        raise ArgumentError(
+            f"`n_inner_steps` must be 1 for the inner loop {settings.inner_loop!r}, got {settings.n_inner_steps}"
+        )
+    return loop
+
+
+def resolve_n_learners(n_learners: int | None, n_envs: int | None) -> int:
+    """
+    :param n_learners: the argument; ``None`` for the largest divisor of ``n_envs`` up to 8
+    :param n_envs: number of environments; ``None`` without an environment
+    :return: number of learners
+    :raises ValueError: if the environments cannot be shared out evenly
+    """
+    if n_learners is None:
+        return 1 if n_envs is None else max(m for m in range(1, min(MAX_LEARNERS, n_envs) + 1) if n_envs % m == 0)
+    if n_learners < 1:
+        raise ArgumentError(f"`n_learners` must be at least 1, got {n_learners}")
+    if n_envs is not None and n_envs % n_learners:
+        raise ArgumentError(
+            f"`n_learners` must divide the number of environments, so that each learner drives as many: "
+            f"{n_envs} environments, n_learners={n_learners}"
+        )
+    return n_learners
+
+
+def resolve_n_instances(n_instances: int | None, action_space: Space) -> int:
+    """
+    :param n_instances: the argument; ``None`` for ``min_instances`` where an action is one choice, for one instance per class
+        where it is several at once (the minimum of Eq. 3 is then learned, but slowly), and for 64 for a ``Box``
+    :param action_space: action space of the environment
+    :return: number of synthetic instances, ``k``
+    :raises ValueError: if there are none
+    """
+    discrete = not isinstance(action_space, spaces.Box)
+    if n_instances is None:
+        if isinstance(action_space, spaces.Discrete):
+            return min_instances(action_space)
+        return n_classes(action_space) if discrete else BOX_INSTANCES
+    if isinstance(n_instances, bool) or not isinstance(n_instances, int) or n_instances < 1:
+        raise ArgumentError(f"`n_instances` must be at least 1 and whole, got {n_instances!r}")
+    if discrete and n_instances < (k_min := min_instances(action_space)):
+        warnings.warn(
+            f"n_instances={n_instances} is below the {k_min} that Eq. 3 of the paper, ceil(c / 2) + 1, expects to be needed "
+            f"for {action_space}",
+            stacklevel=4,
+        )
+    return n_instances
+
+
+def default_inner_rate(action_space: Space, relative: bool) -> float:
+    """
+    :param action_space: action space of the environment
+    :param relative: whether the rate is relative to the size of the features
+    :return: where the learned rate of the gradient steps starts: 1, or ``BOX_RATE`` per action dimension; relative rates start
+        where one step makes up for most of a common error of all instances
+    """
+    if relative:
+        return 0.5 * n_outputs(action_space)
+    return BOX_RATE * n_outputs(action_space) if isinstance(action_space, spaces.Box) else 1.0

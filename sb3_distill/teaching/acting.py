@@ -1,0 +1,128 @@
+"""How taught learners act: normalise, preprocess, outputs, action. Rollouts, evaluations and policies do it here."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.utils import obs_as_tensor
+
+from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.learners.population import Learners
+from sb3_distill.networks.action_distribution import ActionDistribution, to_env
+from sb3_distill.networks.encoder import BoundEncoder
+from sb3_distill.networks.precision import Precision
+from sb3_distill.typing import Array, Observations, RawObservations
+
+
+class LearnerOutputs(NamedTuple):
+    """
+    What learners make of a batch of observations.
+
+    :param outputs: outputs of their last layers ``(b, n_outputs)``
+    :param latent: inputs of their last layers ``(b, h)``, as gSDE needs them, else ``None``
+    :param features: outputs of the features extractor ``(b, n)`` that a critic shares, else ``None``
+    """
+
+    outputs: th.Tensor
+    latent: th.Tensor | None
+    features: th.Tensor | None
+
+    @classmethod
+    def join(cls, parts: "Sequence[LearnerOutputs]") -> "LearnerOutputs":
+        """Several batches as one."""
+
+        def column(values: Sequence[th.Tensor | None]) -> th.Tensor | None:
+            present = [value for value in values if value is not None]
+            return th.cat(present) if present else None
+
+        return cls(
+            th.cat([part.outputs for part in parts]),
+            column([part.latent for part in parts]),
+            column([part.features for part in parts]),
+        )
+
+
+def normalize(dataset: SyntheticDataset, observations: RawObservations) -> RawObservations:
+    """
+    :param dataset: holds the statistics of observations
+    :param observations: as an environment gives them ``(b, *obs)``
+    :return: observations as networks were taught to see them
+    """
+    normalization = dataset.info.normalization
+    return observations if normalization is None else normalization(observations)
+
+
+class Actor:
+    """
+    :param dataset: the dataset that the learners were taught
+    :param distribution: how actions follow from outputs
+    :param normalize_images: whether pixels are scaled to [0, 1]
+    :param precision: precision of forward passes on observations; ``None`` for single precision
+    :param is_normalized: whether observations come from a ``VecNormalize``, so that only learned weights are to be applied
+    :param shares_features: whether a critic shares the features extractor, which is then part of the encoder
+    """
+
+    def __init__(
+        self,
+        dataset: SyntheticDataset,
+        distribution: ActionDistribution,
+        normalize_images: bool = True,
+        precision: Precision | None = None,
+        is_normalized: bool = False,
+        shares_features: bool = False,
+    ) -> None:
+        self.dataset, self.distribution = dataset, distribution
+        self.normalize_images = normalize_images
+        self.precision = Precision(None, dataset.labels.device) if precision is None else precision
+        self.is_normalized, self.shares_features = is_normalized, shares_features
+
+    def preprocess(self, observations: Observations) -> Observations:
+        """Observations ``(b, *obs)`` as the first layer of a network takes them, but for learned weights."""
+        return self.precision.preprocess(observations, self.dataset.info.observation_space, self.normalize_images)
+
+    def outputs(self, learners: Learners, observations: Observations) -> LearnerOutputs:
+        """
+        :param learners: taught learners
+        :param observations: ``(M * b, *obs)``, those of learner 0 first, not yet preprocessed
+        """
+        inputs = self.preprocess(observations)
+        if self.is_normalized and self.dataset.log_input_scale is not None:
+            assert isinstance(inputs, th.Tensor)
+            inputs = inputs * self.dataset.input_scale
+        features = None
+        with self.precision():
+            if self.shares_features:
+                assert isinstance(learners.encode, BoundEncoder)
+                extract, behind = learners.encode.parts
+                inputs = features = extract(inputs)
+                learners = Learners(learners.groups, behind, learners.n_learners)
+            outputs, latent = learners.outputs(inputs, self.distribution.state_dependent)
+        return LearnerOutputs(outputs.float(), None if latent is None else latent.float(), features)
+
+    def see(self, learners: Learners, observations: RawObservations) -> LearnerOutputs:
+        """
+        :param learners: taught learners
+        :param observations: as an environment gives them ``(M * b, *obs)``, those of learner 0 first
+        """
+        if not self.is_normalized:
+            observations = normalize(self.dataset, observations)
+        return self.outputs(learners, obs_as_tensor(observations, self.dataset.labels.device))  # type: ignore[arg-type]
+
+    def sample(self, seen: LearnerOutputs, noise: th.Tensor | None) -> Array:
+        """
+        :param seen: outputs of learners
+        :param noise: see ``ActionDistribution.noise``; ``None`` for the most likely actions
+        :return: actions as a policy gives them ``(b, dimensions)``, or ``(b,)``
+        """
+        device = self.dataset.labels.device
+        noise = None if noise is None else noise.to(device)
+        actions = self.distribution.act(seen.outputs, noise, self.dataset.log_std, seen.latent)
+        return np.asarray(actions.cpu().numpy())
+
+    def to_env(self, actions: Array) -> Array:
+        """
+        :param actions: actions as a policy gives them
+        :return: the same as an environment takes them: in the shape of its space, clipped or scaled back
+        """
+        return to_env(actions, self.dataset.info.action_space, self.distribution.squashes)
