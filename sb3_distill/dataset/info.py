@@ -5,11 +5,14 @@ import importlib.metadata
 import platform
 from dataclasses import dataclass, field
 
+import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
 from sb3_distill.dataset.normalization import Normalization, Statistics
+from sb3_distill.errors import DatasetError
 from sb3_distill.spaces.serialization import space_from_json, space_to_json
+from sb3_distill.trees import named_leaves
 from sb3_distill.typing import Json, Space
 
 
@@ -60,6 +63,28 @@ class DatasetInfo:
         self.timesteps, self.normalization = before.timesteps, before.normalization
         self.return_variance = before.return_variance
 
+    def check_normalization(self) -> None:
+        """
+        :raises DatasetError: if the statistics of observations are not those of the observation space
+        """
+        normalization = self.normalization
+        if normalization is None:
+            return
+        if not isinstance(normalization, Normalization):
+            raise DatasetError("the metadata speak of a normalisation, but `obs_mean` or `obs_var` is missing")
+        scale = normalization.stored_scale
+        if scale is not None and not (scale > 0).all():
+            raise DatasetError("`obs_scale` has entries that are not positive")
+        statistics: list[tuple[str, Statistics]] = [("obs_mean", normalization.mean), ("obs_var", normalization.var)]
+        statistics += [] if scale is None else [("obs_scale", scale)]
+        for name, values in statistics:
+            for key, array in named_leaves(values):
+                shape = self.observation_space.shape if key is None else self.observation_space[key].shape  # type: ignore[index]
+                if array.shape != shape:
+                    raise DatasetError(f"`{name}` has shape {array.shape}, the observations have {shape}")
+                if name == "obs_var" and (array < 0).any():
+                    raise DatasetError("`obs_var` has negative entries")
+
     def to_json(self) -> Json:
         """All fields but the arrays of ``normalization``, which are tensors of the file."""
         data = {key: value for key, value in vars(self).items() if key not in ("observation_space", "action_space")}
@@ -85,6 +110,13 @@ class DatasetInfo:
         if statistics is not None:
             data["normalization"] = Normalization(*statistics, **data["normalization"], scale=scale)
         return cls(**data)
+
+
+def other_version(env_id: str | None) -> str:
+    """Advice for an id of a task that Gymnasium has in several versions; empty for any other."""
+    name = env_id and env_id.rpartition("-v")[0]
+    several = bool(name) and sum(other.rpartition("-v")[0] == name for other in gym.registry) > 1
+    return f"; it was made on {env_id}, and versions of a task may show different observations" if several else ""
 
 
 def library_versions() -> dict[str, str]:

@@ -30,13 +30,13 @@ class Normalization:
         var: Statistics,
         clip: float = 10.0,
         epsilon: float = 1e-8,
-        scale: npt.NDArray[np.float32] | None = None,
+        scale: Array | None = None,
     ) -> None:
         self.mean = mean
         self.var = var
         self.clip = clip
         self.epsilon = epsilon
-        self.log_scale = None if scale is None else th.as_tensor(scale).log()
+        self.log_scale = None if scale is None else th.as_tensor(scale).double().log().float()
         """Logarithm of ``scale``. A dataset puts its parameter here, so that there is one truth."""
 
     @property
@@ -70,9 +70,14 @@ class Normalization:
         normalized: npt.NDArray[np.float32] = np.clip(scaled, -self.clip, self.clip).astype(np.float32)
         return normalized
 
+    @property
+    def stored_scale(self) -> npt.NDArray[np.float64] | None:
+        """``scale`` in double precision: from it the parameter comes back to the last bit."""
+        return None if self.log_scale is None else self.log_scale.detach().cpu().double().exp().numpy()
+
     def __getstate__(self) -> Json:
         """Arrays and numbers, so that a model that was saved on a GPU opens on a CPU."""
-        return {"mean": self.mean, "var": self.var, "clip": self.clip, "epsilon": self.epsilon, "scale": self.scale}
+        return {"mean": self.mean, "var": self.var, "clip": self.clip, "epsilon": self.epsilon, "scale": self.stored_scale}
 
     def __setstate__(self, state: Json) -> None:
         self.__init__(**state)  # type: ignore[misc]

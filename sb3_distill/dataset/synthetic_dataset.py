@@ -4,16 +4,14 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Self, TypeAlias
 
-import gymnasium as gym
-import numpy as np
 import torch as th
 from gymnasium import spaces
 from torch import nn
 from torch.utils.data import TensorDataset
 
 from sb3_distill.dataset.file import check_path, checked_tensor, find, flatten, read, unflatten, write
-from sb3_distill.dataset.info import DatasetInfo
-from sb3_distill.dataset.normalization import Normalization, Statistics
+from sb3_distill.dataset.info import DatasetInfo, other_version
+from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.dataset.wrapper_records import hint
 from sb3_distill.errors import DatasetError, MisfitError
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
@@ -21,7 +19,6 @@ from sb3_distill.learners.population import Encode, Learners
 from sb3_distill.networks.encoder import Encoder
 from sb3_distill.spaces.checks import difference
 from sb3_distill.spaces.sizes import n_outputs, preprocessed_shape
-from sb3_distill.trees import named_leaves
 from sb3_distill.typing import Json, Observations, Space
 
 LOG_STD_BOUNDS = (-3.0, 2.0)
@@ -77,8 +74,8 @@ class SyntheticDataset(nn.Module):
             self.register_parameter(name, nn.Parameter(value))
         self.log_std = None if log_std is None else nn.Parameter(log_std)
         self.encoder = encoder
-        scale = info.normalization.scale if isinstance(info.normalization, Normalization) else None
-        self.log_input_scale = None if scale is None else nn.Parameter(th.as_tensor(scale).log())
+        scale = None if info.normalization is None else info.normalization.log_scale
+        self.log_input_scale = None if scale is None else nn.Parameter(scale.detach().clone())
         self._share_scale()
 
     def _share_scale(self) -> None:
@@ -179,7 +176,7 @@ class SyntheticDataset(nn.Module):
         if (mismatch := difference(expected, (observation_space, action_space))) is None:
             return
         name, wanted, got = mismatch
-        advice = f"; {hint(self.info.wrappers)}" if self.info.wrappers else _other_version(self.info.env_id)
+        advice = f"; {hint(self.info.wrappers)}" if self.info.wrappers else other_version(self.info.env_id)
         raise MisfitError(
             f"the dataset was made for {name} space {wanted}, the {holder} has {got}"
             + (advice if name == "observation" else "")
@@ -212,8 +209,8 @@ class SyntheticDataset(nn.Module):
         tensors |= {f"statistics.{name}": value.detach().cpu().contiguous() for name, value in self.statistics.items()}
         if self.info.normalization is not None:
             tensors |= flatten("obs_mean", self.info.normalization.mean) | flatten("obs_var", self.info.normalization.var)
-        if tensors.pop("log_input_scale", None) is not None:
-            tensors["obs_scale"] = self.input_scale.detach().cpu()
+        if (log_scale := tensors.pop("log_input_scale", None)) is not None:
+            tensors["obs_scale"] = log_scale.double().exp()  # from which the parameter comes back to the last bit
         kinds = {} if self.encoder is None else {"encoder_kinds": self.encoder.kinds}
         write(path, tensors, {**self.info.to_json(), **kinds})
 
@@ -261,7 +258,7 @@ class SyntheticDataset(nn.Module):
             raise DatasetError("`labels` has no instances")
         if ("log_std" in tensors) != isinstance(info.action_space, spaces.Box):
             raise DatasetError("`log_std` must be there for a Box action space, and for no other")
-        _check_normalization(info)
+        info.check_normalization()
         observations: Observations
         if isinstance(shape, dict):
             observations = {key: checked_tensor(tensors, f"observations.{key}", (k, *shape[key])) for key in shape}
@@ -288,29 +285,3 @@ class SyntheticDataset(nn.Module):
 
 DatasetLike: TypeAlias = SyntheticDataset | str | os.PathLike[str]
 """A dataset, the path of one (``*.safetensors``), or the name of a shipped set."""
-
-
-def _other_version(env_id: str | None) -> str:
-    """Advice for an id of a task that Gymnasium has in several versions."""
-    name = env_id and env_id.rpartition("-v")[0]
-    several = bool(name) and sum(other.rpartition("-v")[0] == name for other in gym.registry) > 1
-    return f"; it was made on {env_id}, and versions of a task may show different observations" if several else ""
-
-
-def _check_normalization(info: DatasetInfo) -> None:
-    normalization, space = info.normalization, info.observation_space
-    if normalization is None:
-        return
-    if not isinstance(normalization, Normalization):
-        raise DatasetError("the metadata speak of a normalisation, but `obs_mean` or `obs_var` is missing")
-    if normalization.scale is not None and not (normalization.scale > 0).all():
-        raise DatasetError("`obs_scale` has entries that are not positive")
-    arrays: list[tuple[str, Statistics]] = [("obs_mean", normalization.mean), ("obs_var", normalization.var)]
-    arrays += [] if normalization.scale is None else [("obs_scale", normalization.scale.astype(np.float64))]
-    for name, values in arrays:
-        for key, array in named_leaves(values):
-            shape = space.shape if key is None else space[key].shape  # type: ignore[index]
-            if array.shape != shape:
-                raise DatasetError(f"`{name}` has shape {array.shape}, the observations have {shape}")
-            if name == "obs_var" and (array < 0).any():
-                raise DatasetError("`obs_var` has negative entries")

@@ -117,11 +117,14 @@ class HasSettings:
         :raises ValueError: if an argument of ``load`` would change what the dataset is
         """
         changed = {name: self.__dict__.pop(name) for name in NAMES if name in self.__dict__}
-        n_saved: int = self.__dict__.pop("_n_saved") if "_n_saved" in self.__dict__ else self.n_instances
+        is_old = "_n_saved" in self.__dict__
+        n_saved: int = self.__dict__.pop("_n_saved") if is_old else self.n_instances
         self.__dict__.pop("_shares_features", None)
         if "_goes_on" in self.__dict__:  # its name in version 0.1.0
             self._is_continued = self.__dict__.pop("_goes_on")
         saved, self.arguments = self.arguments, replace(self.arguments, **changed)
+        if is_old:
+            saved = replace(self.arguments, n_instances=n_saved, encoder_layers=info.encoder_layers)
         now = self.arguments
         if now.n_instances != saved.n_instances and now.n_instances != n_saved:
             if now.n_instances is not None or resolve_n_instances(None, self.action_space) != n_saved:

@@ -88,6 +88,11 @@ class HasParts:
         return self.parts.policy_actor.initial
 
     @property
+    def learners(self) -> Learners:
+        """The initial learners of the current iteration."""
+        return self.parts.learners
+
+    @property
     def critic(self) -> Critic:
         """The persistent critic."""
         return self.parts.critic

@@ -452,7 +452,7 @@ def test_batch_norm_statistics_go_along():
         model = PPMO("MlpPolicy", env, **given, **kwargs)
         for name, value in above.dataset.statistics.items():
             assert value.abs().sum() > 0 and model.dataset.statistics[name].equal(value)
-            assert model._actor.get_buffer(name) is model.dataset.statistics[name]
+            assert model.parts.policy_actor.network.get_buffer(name) is model.dataset.statistics[name]
 
 
 def test_untaught_learners_have_the_encoder_too():

@@ -138,7 +138,7 @@ def same(one, other):
 @pytest.mark.parametrize("observation_space", OBSERVATIONS.values(), ids=OBSERVATIONS)
 def test_spaces(observation_space, action_space, tmp_path):
     model = make(spaces_env(observation_space, action_space)).learn(2 * ROLLOUT)
-    assert model.parts.learners.n_learners == N_LEARNERS and model.dataset.is_finite()
+    assert model.learners.n_learners == N_LEARNERS and model.dataset.is_finite()
     policy = through_a_file(model, tmp_path)
     assert policy.observation_space == model.observation_space and policy.action_space == action_space
     raw = spaces_env(observation_space, action_space).reset()
