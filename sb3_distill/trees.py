@@ -50,6 +50,17 @@ def stack(trees: Sequence[Tree[Array]]) -> Array | dict[str, Array]:
     return np.stack([tree for tree in trees if not isinstance(tree, Mapping)])
 
 
+def concatenate(trees: Sequence[Tree[Array]]) -> Array | dict[str, Array]:
+    """
+    :param trees: at least one, all of the same shape but for the first axis
+    :return: their arrays, one after the other along the first axis
+    """
+    first = trees[0]
+    if isinstance(first, Mapping):
+        return {key: np.concatenate([tree[key] for tree in trees]) for key in first}
+    return np.concatenate([tree for tree in trees if not isinstance(tree, Mapping)])
+
+
 def length(tree: Observations | RawObservations) -> int:
     """Size of the first axis, which is the same for all leaves."""
     sizes = [len(leaf) for leaf in tree.values()] if isinstance(tree, Mapping) else [len(tree)]

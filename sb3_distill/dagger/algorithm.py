@@ -169,6 +169,7 @@ class DAgger(LearnerDrivenAlgorithm):
         """
         venv = self._vec_normalize_env
         observations = self._last_obs if venv is None else venv.get_original_obs()
+        assert observations is not None
         check_observations(observations, self.num_timesteps // self.n_envs)
         return observations
 

@@ -61,7 +61,7 @@ def temper(
 
     :param dataset: changed in place
     :param learners: some initial ones
-    :param visited: see ``visit``; ``None``: any observations of the space
+    :param visited: see ``random_rollout``; ``None``: any observations of the space
     :param normalize_images: as the policy preprocesses images
     """
     rates = dataset.learned.get("log_inner_learning_rates")
@@ -85,7 +85,7 @@ def start_from(dataset: SyntheticDataset, visited: list[Any], generator: th.Gene
     Replace the synthetic observations by some that were visited, each at most once.
 
     :param dataset: changed in place
-    :param visited: see ``visit``; at least ``k``
+    :param visited: see ``random_rollout``; at least ``k``
     :param generator: source of randomness (CPU)
     :param normalize_images: as the policy preprocesses images
     """

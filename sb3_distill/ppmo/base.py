@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.dataset.start import start_from
 from sb3_distill.environments.make import as_vec_env
-from sb3_distill.environments.random_rollout import visit
+from sb3_distill.environments.random_rollout import random_rollout
 from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.distribution import LearnerDistribution
 from sb3_distill.learners.population import Learners
@@ -136,7 +136,7 @@ class DistillationAlgorithm(DatasetOwner):
         # With the layers that an encoder gave back, outputs may be of any size: true observations tell.
         if is_fresh and (draws or (self._tempers and self.encoder_from is not None)):
             n_steps = max(self.n_steps, -(-self.dataset.n_instances // self.n_envs))
-            visited = visit(self.env, n_steps)
+            visited = random_rollout(self.env, n_steps)
             if draws:
                 start_from(self.dataset, visited, self._generator, self.policy.normalize_images)
             self._update_info(n_steps)
