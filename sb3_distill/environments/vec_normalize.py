@@ -15,8 +15,9 @@ from sb3_distill.trees import named_leaves
 from sb3_distill.typing import Array, Space
 
 FrameStack: TypeAlias = StackedObservations[Array] | StackedObservations[dict[str, Array]]
+"""What SB3's ``VecFrameStack`` stacks with."""
 
-MUCH = 1e6
+STORED_COUNT = 1e6
 """Number of observations that stored statistics count for: new ones hardly change them."""
 
 
@@ -59,7 +60,7 @@ def continue_statistics(env: VecNormalize, normalization: Normalization) -> None
         if key not in mean or rms.mean.shape[:-1] != mean[key].shape[:-1] or mean[key].shape[-1] % rms.mean.shape[-1]:
             raise ArgumentError("the statistics of the dataset are not of the observations that enter this VecNormalize")
         last_frame = (..., slice(mean[key].shape[-1] - rms.mean.shape[-1], None))  # where frames are stacked afterwards
-        rms.mean, rms.var, rms.count = mean[key][last_frame].copy(), var[key][last_frame].copy(), MUCH
+        rms.mean, rms.var, rms.count = mean[key][last_frame].copy(), var[key][last_frame].copy(), STORED_COUNT
         env.clip_obs, env.epsilon = normalization.clip, normalization.epsilon
 
 
@@ -76,7 +77,7 @@ def continue_return_variance(env: VecNormalize | None, variance: float | None) -
     :param variance: of discounted returns; ``None`` if unknown: nothing changes
     """
     if env is not None and env.norm_reward and variance is not None and env.ret_rms.count < 1:
-        env.ret_rms.var, env.ret_rms.count = np.array(variance), MUCH
+        env.ret_rms.var, env.ret_rms.count = np.array(variance), STORED_COUNT
 
 
 def normalized_space(space: Space, normalizer: VecNormalize | None) -> Space:

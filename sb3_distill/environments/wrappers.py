@@ -12,17 +12,16 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from stable_baselines3.common import vec_env as sb3
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
-from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
 from sb3_distill.environments.atari.vec_env import AtariVecEnv
+from sb3_distill.environments.vec_normalize import FrameStack
 from sb3_distill.environments.worker_vec_env import WorkerVecEnv
 from sb3_distill.errors import ArgumentError
 from sb3_distill.spaces.serialization import is_json
-from sb3_distill.typing import Array, Env, Json
+from sb3_distill.typing import Env, Json
 
 WrapperClass: TypeAlias = Callable[..., Env]
 VecWrapperClass: TypeAlias = Callable[..., VecEnv]
-FrameStack: TypeAlias = StackedObservations[Array] | StackedObservations[dict[str, Array]]
 
 TRUSTED = ("gymnasium.", "stable_baselines3.", "sb3_contrib.", "rl_zoo3.", "shimmy.")
 """Packages whose wrappers are made from a file. A file must not be able to run code of its choice."""

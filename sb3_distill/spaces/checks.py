@@ -71,7 +71,7 @@ def same_kind(one: Space, other: Space) -> bool:
         return set(one) == set(other) and all(same_kind(one[key], other[key]) for key in one)
     if isinstance(one, spaces.Box) and isinstance(other, spaces.Box):
         return one.shape == other.shape and is_image_space(one) == is_image_space(other)  # else pixels go up to 1
-    return one == other
+    return bool(one == other)
 
 
 def difference(first: SpacePair, second: SpacePair) -> tuple[str, str, str] | None:
