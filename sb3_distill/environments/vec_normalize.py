@@ -48,7 +48,7 @@ def continue_statistics(env: VecNormalize, normalization: Normalization) -> None
     Let a ``VecNormalize`` that has not seen anything yet go on from stored statistics.
 
     :param env: changed in place, unless it has seen observations already
-    :param normalization: of observations as they enter ``env``
+    :param normalization: statistics of observations as they enter ``env``
     :raises ValueError: if they are of another shape, or ``env`` does not normalise observations
     """
     if not env.norm_obs:
@@ -74,7 +74,7 @@ def continue_return_variance(env: VecNormalize | None, variance: float | None) -
     Let a ``VecNormalize`` that has not seen any rewards yet scale them by a stored variance.
 
     :param env: changed in place, unless it has seen rewards already
-    :param variance: of discounted returns; ``None`` if unknown: nothing changes
+    :param variance: variance of discounted returns; ``None`` if unknown, then nothing changes
     """
     if env is not None and env.norm_reward and variance is not None and env.ret_rms.count < 1:
         env.ret_rms.var, env.ret_rms.count = np.array(variance), STORED_COUNT
@@ -85,8 +85,8 @@ def normalized_space(space: Space, normalizer: VecNormalize | None) -> Space:
     The space of normalised observations. A ``VecNormalize`` does not tell it: its own space keeps whole numbers whole, and a
     buffer of that type would cut normalised values.
 
-    :param space: of the observations
-    :param normalizer: that of the environments, if any
+    :param space: observation space of the environments
+    :param normalizer: their ``VecNormalize``, if any
     """
     if normalizer is None or not normalizer.norm_obs:
         return space

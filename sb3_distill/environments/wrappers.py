@@ -122,7 +122,7 @@ def wrapper_class(records: Sequence[Json]) -> Callable[[Env], Env] | None:
 
 def wrap_vec_env(env: VecEnv, records: Sequence[Json]) -> VecEnv:
     """
-    :param env: a vector environment without wrappers of its own
+    :param env: a vector environment without these wrappers
     :param records: wrappers of a dataset
     :return: ``env`` in the wrappers of the whole vector environment
     :raises ValueError: for a wrapper that a file cannot say how to make

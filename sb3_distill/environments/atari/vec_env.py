@@ -93,19 +93,8 @@ class AtariVecEnv(GymnasiumVecEnv):
             num_threads=n_threads or 0,
             autoreset_mode=AutoresetMode.SAME_STEP,
             max_num_frames_per_episode=kwargs.get("max_num_frames_per_episode", 108_000),
-            repeat_action_probability=action_repeat_probability,
             full_action_space=kwargs.get("full_action_space", False),
-            img_height=screen_size,
-            img_width=screen_size,
-            grayscale=True,
-            maxpool=True,
-            stack_num=n_stack,
-            frameskip=frame_skip,
-            noop_max=noop_max,
-            episodic_life=terminal_on_life_loss,
-            life_loss_info=False,
-            reward_clipping=clip_reward,
-            use_fire_reset=fire_reset,
+            **_native_arguments(self.options),
         )
         env.spec = copy.copy(gym.spec(registered_name(env_id)))
         env.spec.kwargs = kwargs
@@ -147,6 +136,24 @@ def _game_arguments(env_id: str, env_kwargs: Kwargs) -> Kwargs:
         if name in env_kwargs:
             raise ArgumentError(f"AtariVecEnv does not take `{name}` of the environment: {advice}")
     return kwargs
+
+
+def _native_arguments(options: Json) -> Kwargs:
+    """Options of an ``AtariVecEnv`` by the names that ALE's vector environment has for them."""
+    return dict(
+        img_height=options["screen_size"],
+        img_width=options["screen_size"],
+        grayscale=True,
+        maxpool=True,
+        stack_num=options["n_stack"],
+        frameskip=options["frame_skip"],
+        noop_max=options["noop_max"],
+        episodic_life=options["terminal_on_life_loss"],
+        life_loss_info=False,
+        reward_clipping=options["clip_reward"],
+        use_fire_reset=options["fire_reset"],
+        repeat_action_probability=options["action_repeat_probability"],
+    )
 
 
 def _check_ranges(options: Json) -> None:
