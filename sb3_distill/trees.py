@@ -1,7 +1,7 @@
 """Functions of "a thing, or a dict of things", as observations of a ``Dict`` space are."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch as th
@@ -48,6 +48,17 @@ def stack(trees: Sequence[Tree[Array]]) -> Array | dict[str, Array]:
     if isinstance(first, Mapping):
         return {key: np.stack([tree[key] for tree in trees]) for key in first}
     return np.stack([tree for tree in trees if not isinstance(tree, Mapping)])
+
+
+def concatenate(trees: Sequence[Tree[Array]]) -> Array | dict[str, Array]:
+    """
+    :param trees: at least one, all of the same shape but for the first axis
+    :return: their arrays, one after the other along the first axis
+    """
+    first = trees[0]
+    if isinstance(first, Mapping):
+        return {key: np.concatenate([tree[key] for tree in trees]) for key in first}
+    return np.concatenate(cast("Sequence[Array]", trees))
 
 
 def length(tree: Observations | RawObservations) -> int:

@@ -17,6 +17,12 @@ Space: TypeAlias = spaces.Space[Any]
 """A space of Gymnasium."""
 Env: TypeAlias = gym.Env[Any, Any]
 """A single environment of Gymnasium."""
+VectorEnv: TypeAlias = gym.vector.VectorEnv[Any, Any, Any]
+"""A vector environment of Gymnasium."""
+Info: TypeAlias = dict[str, Any]
+"""What an environment says besides observations and rewards."""
+Kwargs: TypeAlias = dict[str, Any]
+"""Keyword arguments of a function whose signature is not known here."""
 
 Shape: TypeAlias = tuple[int, ...]
 Leaf = TypeVar("Leaf", th.Tensor, Array, Shape)

@@ -46,8 +46,8 @@ def step(state: FloatArray, force: FloatArray) -> FloatArray:
     :param force: force on the cart in newton, shape ``(..., N)``
     :return: the next state, shape ``(..., N, 4)``
     """
-    # In place: for a few dozen systems the time goes into allocations and calls. The order of the operations is that of
-    # Gymnasium's cart-pole, so that one axis equals it to the last bit; the pole would amplify any difference.
+    # In place: for a few dozen systems, most of the time goes into allocations and calls. The order of the operations is that
+    # of Gymnasium's cart-pole, since the pole amplifies any difference of rounding.
     x_dot, theta, theta_dot = state[..., 1], state[..., 2], state[..., 3]
     cos, sin = np.cos(theta), np.sin(theta)
     push = theta_dot * theta_dot

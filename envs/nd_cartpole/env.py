@@ -1,6 +1,6 @@
-"""The scalar environment."""
+"""N-dimensional cart-pole as a Gymnasium environment: one system."""
 
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import gymnasium as gym
 import numpy as np
@@ -11,7 +11,8 @@ from gymnasium.envs.classic_control.utils import maybe_parse_reset_bounds
 from nd_cartpole import dynamics
 from nd_cartpole.rendering import Renderer
 
-Observation = npt.NDArray[np.float32]
+Observation: TypeAlias = npt.NDArray[np.float32]
+Info: TypeAlias = dict[str, Any]
 
 
 def check_n_dims(n_dims: int) -> int:
@@ -81,13 +82,13 @@ class NDCartPoleEnv(gym.Env[Observation, np.int64]):
         self.n_dims = check_n_dims(n_dims)
         self.render_mode = render_mode
         self.action_space = spaces.Discrete(2 * self.n_dims)
-        self.observation_space = observation_space(self.n_dims)  # type: ignore[assignment]
+        self.observation_space = cast("spaces.Space[Observation]", observation_space(self.n_dims))
         self.state: dynamics.FloatArray | None = None
         self._forces = dynamics.forces(self.n_dims)
         self._terminated = False
         self._renderer: Renderer | None = None
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Observation, Info]:
         """Draw a starting state. Options: `low` and `high`, the bounds of each entry."""
         super().reset(seed=seed)
         low, high = maybe_parse_reset_bounds(options, -dynamics.RESET_BOUND, dynamics.RESET_BOUND)
@@ -97,7 +98,7 @@ class NDCartPoleEnv(gym.Env[Observation, np.int64]):
             self.render()
         return self._observation(), {}
 
-    def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, Info]:
         """Push the cart once; see the class for the meaning of `action`."""
         if not self.action_space.contains(action):
             raise ValueError(f"action {action!r} is not in {self.action_space}")

@@ -2,13 +2,16 @@
 
 import math
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium.error import DependencyNotInstalled
 
 from nd_cartpole import dynamics
+
+if TYPE_CHECKING:
+    from pygame import Surface
 
 PANEL_WIDTH, PANEL_HEIGHT = 360, 240
 PANELS_PER_ROW = 3
@@ -34,14 +37,14 @@ class Renderer:
             import pygame
         except ImportError as error:
             raise DependencyNotInstalled('pygame is not installed, run `pip install "sb3-distill[render]"`') from error
-        self._pygame: Any = pygame
+        self._pygame = pygame
         self.n_dims = n_dims
         self.fps = fps
         n_panels = n_dims + (n_dims == 2)
         self._columns = min(n_panels, PANELS_PER_ROW)
         size = (self._columns * PANEL_WIDTH, math.ceil(n_panels / PANELS_PER_ROW) * PANEL_HEIGHT)
         self._canvas = pygame.Surface(size)
-        self._window: Any = None
+        self._window: Surface | None = None
         if render_mode == "human":
             os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
             pygame.display.init()
@@ -72,14 +75,14 @@ class Renderer:
             self._pygame.display.quit()
             self._window = None
 
-    def _panel(self, index: int) -> Any:
+    def _panel(self, index: int) -> "Surface":
         row, column = divmod(index, PANELS_PER_ROW)
         corner = (column * PANEL_WIDTH, row * PANEL_HEIGHT)
         panel = self._canvas.subsurface(self._pygame.Rect(corner, (PANEL_WIDTH, PANEL_HEIGHT)))
         self._pygame.draw.rect(panel, GREY, panel.get_rect(), 1)
         return panel
 
-    def _draw_side(self, panel: Any, axis: int, position: float, angle: float) -> None:
+    def _draw_side(self, panel: "Surface", axis: int, position: float, angle: float) -> None:
         draw, colour = self._pygame.draw, AXIS_COLOURS[axis % len(AXIS_COLOURS)]
         x, y = PANEL_WIDTH / 2 + position * SCALE, 0.75 * PANEL_HEIGHT
         draw.line(panel, BLACK, (0, y), (PANEL_WIDTH, y), 1)
@@ -88,7 +91,7 @@ class Renderer:
         draw.line(panel, colour, (x, y), tip, POLE_WIDTH)
         draw.circle(panel, colour, (x, y), POLE_WIDTH / 2)
 
-    def _draw_top(self, panel: Any, position: dynamics.FloatArray, angle: dynamics.FloatArray) -> None:
+    def _draw_top(self, panel: "Surface", position: dynamics.FloatArray, angle: dynamics.FloatArray) -> None:
         # The pole seen from above is short, so its lean is drawn three times as long as it is.
         draw, scale = self._pygame.draw, SCALE * PANEL_HEIGHT / PANEL_WIDTH
         middle = np.array([PANEL_WIDTH, PANEL_HEIGHT]) / 2

@@ -1,6 +1,6 @@
-"""The native vector environment: many systems, one call of the physics."""
+"""N-dimensional cart-pole as a Gymnasium vector environment: many systems, one call of the physics."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import gymnasium as gym
 import numpy as np
@@ -11,20 +11,23 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from nd_cartpole import dynamics
-from nd_cartpole.env import check_n_dims, observation_space
+from nd_cartpole.env import Info, check_n_dims, observation_space
 from nd_cartpole.rendering import Renderer
 
-Observations = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
+Observations: TypeAlias = npt.NDArray[np.float32]
+Actions: TypeAlias = npt.NDArray[np.integer]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+RewardsOrFlags: TypeAlias = npt.NDArray[Any]
+"""Gymnasium has one type for both."""
 
 
-class NDCartPoleVectorEnv(VectorEnv[Observations, npt.NDArray[np.integer], npt.NDArray[np.uint8]]):
+class NDCartPoleVectorEnv(VectorEnv[Observations, Actions, RewardsOrFlags]):
     """
     ``num_envs`` N-dimensional cart-poles stepped together; see ``NDCartPoleEnv`` for the task.
 
     :param num_envs: number of systems
     :param n_dims: number of axes ``N`` of each
-    :param max_episode_steps: an episode is truncated after so many steps
+    :param max_episode_steps: number of steps after which an episode is truncated
     :param render_mode: ``"rgb_array"`` or ``None``; ``render`` returns one frame per system
     :param autoreset_mode: ``NEXT_STEP`` (Gymnasium's default: the step after an end resets, ignores the action and
         gives no reward) or ``SAME_STEP`` (the observation returned at an end is the next episode's first, the last one
@@ -32,7 +35,7 @@ class NDCartPoleVectorEnv(VectorEnv[Observations, npt.NDArray[np.integer], npt.N
     :raises ValueError: for another autoreset mode, or an ``n_dims`` that is not a positive integer
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 50, "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: Info = {"render_modes": ["rgb_array"], "render_fps": 50, "autoreset_mode": AutoresetMode.NEXT_STEP}
 
     def __init__(
         self,
@@ -63,8 +66,8 @@ class NDCartPoleVectorEnv(VectorEnv[Observations, npt.NDArray[np.integer], npt.N
         self,
         *,
         seed: int | None = None,
-        options: dict[str, Any] | None = None,
-    ) -> tuple[Observations, dict[str, Any]]:
+        options: Info | None = None,
+    ) -> tuple[Observations, Info]:
         """Start a new episode in every system. Options: `low` and `high`, the bounds of each entry of the state."""
         super().reset(seed=seed)
         self._bounds = maybe_parse_reset_bounds(options, -dynamics.RESET_BOUND, dynamics.RESET_BOUND)
@@ -73,9 +76,7 @@ class NDCartPoleVectorEnv(VectorEnv[Observations, npt.NDArray[np.integer], npt.N
         self._ended: Flags = np.zeros(self.num_envs, dtype=np.bool_)
         return self._observations(self.state), {}
 
-    def step(  # type: ignore[override]  # Gymnasium types the flags as it types rewards
-        self, actions: npt.NDArray[np.integer]
-    ) -> tuple[Observations, npt.NDArray[np.float32], Flags, Flags, dict[str, Any]]:
+    def step(self, actions: Actions) -> tuple[Observations, npt.NDArray[np.float32], Flags, Flags, Info]:
         """Push every cart once. `actions` has shape `(num_envs,)`."""
         if self.state is None:
             raise RuntimeError("call `reset` before `step`")
@@ -88,7 +89,7 @@ class NDCartPoleVectorEnv(VectorEnv[Observations, npt.NDArray[np.integer], npt.N
         terminated = dynamics.out_of_bounds(self.state)
         truncated: Flags = self._steps >= self.max_episode_steps
         rewards = np.ones(self.num_envs, dtype=np.float32)
-        info: dict[str, Any] = {}
+        info: Info = {}
         if self.autoreset_mode is AutoresetMode.NEXT_STEP:
             if self._ended.any():
                 self._restart(self._ended)
@@ -115,7 +116,7 @@ class NDCartPoleVectorEnv(VectorEnv[Observations, npt.NDArray[np.integer], npt.N
         frames = [self._renderer.draw(state) for state in self.state]
         return tuple(frame for frame in frames if frame is not None)
 
-    def close_extras(self, **kwargs: Any) -> None:
+    def close_extras(self, **kwargs: object) -> None:
         """Release the drawing surface, if there is one."""
         if self._renderer is not None:
             self._renderer.close()

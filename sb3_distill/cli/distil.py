@@ -16,9 +16,9 @@ from sb3_distill.dagger.cloning import clone
 from sb3_distill.dagger.expert import Expert, statistics_beside
 from sb3_distill.dataset.file import check_path
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
-from sb3_distill.environments.atari.vec_env import AtariVecEnv, is_atari
+from sb3_distill.environments.atari.vec_env import AtariVecEnv
 from sb3_distill.environments.make import make_vec_env
-from sb3_distill.environments.plugins import import_plugin
+from sb3_distill.environments.plugins import import_plugin, is_atari
 from sb3_distill.errors import ArgumentError
 from sb3_distill.report import pictures as plotting
 from sb3_distill.rollback.ladder import rollback

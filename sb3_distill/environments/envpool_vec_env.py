@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -11,17 +10,18 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 from sb3_distill.errors import ArgumentError, MissingExtraError
+from sb3_distill.typing import Array, Info, Kwargs
 
 
 class EnvPoolVecEnv(VecEnv):
     """
-    Environments of EnvPool (``pip install "sb3-distill[envpool]"``). They are EnvPool's own programs of the tasks, with a
-    physics engine of its own version: fine to learn in, to be checked in Gymnasium's.
+    Environments of EnvPool (``pip install "sb3-distill[envpool]"``). EnvPool has its own programs of the tasks and its own
+    version of the physics engine: learn in them, but check the result in Gymnasium's.
 
     :param env_id: a Gymnasium id that EnvPool knows too
     :param n_envs: number of environments
-    :param seed: of the environments; after ``seed()`` they are made anew at the next reset
-    :param n_threads: that step them; ``None`` for one per core
+    :param seed: seed of the environments; after ``seed()``, the next reset makes them anew
+    :param n_threads: number of threads that step the environments; ``None`` for one per core
     :param env_kwargs: keyword arguments of EnvPool's environment
     :raises ImportError: if EnvPool is not installed
     :raises ValueError: for a task that EnvPool does not have
@@ -33,7 +33,7 @@ class EnvPoolVecEnv(VecEnv):
         n_envs: int,
         seed: int | None = None,
         n_threads: int | None = None,
-        env_kwargs: dict[str, Any] | None = None,
+        env_kwargs: Kwargs | None = None,
     ) -> None:
         try:
             import envpool
@@ -54,13 +54,14 @@ class EnvPoolVecEnv(VecEnv):
         self.env = self._make(seed=int(np.random.default_rng().integers(2**30)) if seed is None else seed)
         self.env_id, self.spec = env_id, copy.copy(gym.spec(env_id))
         self.spec.kwargs = {**self.spec.kwargs, **(env_kwargs or {})}
-        self._actions: Any = None
-        spaces = self.env.observation_space, self.env.action_space
-        registered = gym.make(env_id)  # the same bounds and types as Gymnasium's, so that a dataset fits both
+        self._actions: Array | None = None
+        # Bounds and types are those of Gymnasium's spaces, so that a dataset fits both.
+        registered = gym.make(env_id)
         super().__init__(n_envs, registered.observation_space, registered.action_space)
         registered.close()
-        if [space.shape for space in spaces] != [self.observation_space.shape, self.action_space.shape]:
-            raise ArgumentError(f"EnvPool's {env_id} has other spaces than Gymnasium's: {spaces}")
+        pool_spaces = self.env.observation_space, self.env.action_space
+        if [space.shape for space in pool_spaces] != [self.observation_space.shape, self.action_space.shape]:
+            raise ArgumentError(f"EnvPool's {env_id} has other spaces than Gymnasium's: {pool_spaces}")
 
     def reset(self) -> VecEnvObs:
         if self._seeds[0] is not None:
@@ -71,15 +72,15 @@ class EnvPoolVecEnv(VecEnv):
         observations: VecEnvObs = self.env.reset()[0]
         return observations
 
-    def step_async(self, actions: np.ndarray[Any, Any]) -> None:
+    def step_async(self, actions: Array) -> None:
         self._actions = np.asarray(actions, dtype=self.env.action_space.dtype)
 
     def step_wait(self) -> VecEnvStepReturn:
         observations, rewards, terminated, truncated, _ = self.env.step(self._actions)
         dones = terminated | truncated
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        infos: list[Info] = [{} for _ in range(self.num_envs)]
         if dones.any():
-            # EnvPool would reset in the next step; asked to, it does so in this one.
+            # By itself, EnvPool would reset these in the next step, but SB3 needs the reset in this one.
             ended = np.flatnonzero(dones)
             observations = observations.copy()
             for i in ended.tolist():
@@ -91,18 +92,18 @@ class EnvPoolVecEnv(VecEnv):
     def close(self) -> None:
         self.env.close()
 
-    def get_images(self) -> Sequence[np.ndarray[Any, Any] | None]:
+    def get_images(self) -> Sequence[Array | None]:
         return [None] * self.num_envs
 
-    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[object]:
         if attr_name == "spec":
             return [self.spec for _ in self._get_indices(indices)]
         return [getattr(self.env, attr_name) for _ in self._get_indices(indices)]
 
-    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+    def set_attr(self, attr_name: str, value: object, indices: VecEnvIndices = None) -> None:
         raise NotImplementedError(f"EnvPool's environments have no attributes of their own ({attr_name})")
 
-    def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
+    def env_method(self, method_name: str, *args: object, indices: VecEnvIndices = None, **kwargs: object) -> list[object]:
         raise NotImplementedError(f"EnvPool's environments have no methods of their own ({method_name})")
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:

@@ -1,4 +1,4 @@
-"""Which environment it is: the Gymnasium id and the arguments that a dataset file records."""
+"""The origin of an environment: the Gymnasium id and the arguments that a dataset file records."""
 
 import gymnasium as gym
 from stable_baselines3.common.vec_env import VecEnv
@@ -14,7 +14,8 @@ NOT_THE_TASK = ("render_mode", "autoreset_mode", "num_envs", "max_episode_steps"
 def env_origin(env: VecEnv) -> tuple[str | None, Json]:
     """
     :param env: any ``VecEnv``
-    :return: the Gymnasium id and the keyword arguments (those that JSON can hold) it was made with, as far as known
+    :return: the Gymnasium id, ``None`` if unknown, and those keyword arguments that JSON can hold and that are not the
+        defaults of the id
     """
     spec = spec_of(env)
     if spec is None:

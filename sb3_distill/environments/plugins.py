@@ -1,12 +1,10 @@
-"""Packages that register environments, and which environments are simulators."""
+"""What a Gymnasium id tells: the package that registers it, and whether it is a simulator."""
 
 import contextlib
 import importlib
 
 import gymnasium as gym
 
-from sb3_distill.environments.atari.vec_env import is_atari
-from sb3_distill.environments.gymnasium_vec_env import registered_name
 from sb3_distill.errors import MissingExtraError
 
 EXTRAS = {
@@ -14,10 +12,18 @@ EXTRAS = {
     "gymnasium.envs.box2d": ("Box2D", "box2d"),
     "sb3_distill.environments.atari": ("ale_py", "atari"),
 }
-"""Modules of environments, what they import, and our extra that installs it."""
+"""Modules of environments: the package that each imports, and our extra that installs it."""
 
 SIMULATORS = ("gymnasium.envs.mujoco", "gymnasium.envs.box2d", "shimmy.dm_control", "sb3_distill.environments.atari")
 """Modules of environments whose step takes longer than a message to another process."""
+
+ALE = "ale_py.env:AtariEnv"
+"""Entry point of the games that ALE registers."""
+
+
+def registered_name(env_id: str) -> str:
+    """An id as it is registered: Gymnasium's ``"module:id"`` without the module, which must have been imported."""
+    return env_id.rpartition(":")[2]
 
 
 def import_plugin(env_id: str) -> None:
@@ -39,24 +45,32 @@ def import_plugin(env_id: str) -> None:
     if registered is None:  # maybe an old one of Atari's ("Pong-v4")
         with contextlib.suppress(ImportError):
             importlib.import_module("ale_py")
-    for module, (simulator, extra) in EXTRAS.items():
-        if registered is not None and str(registered.entry_point).startswith(module):
-            _import_for(env_id, simulator, extra)
+        return
+    for module, (package, extra) in EXTRAS.items():
+        if str(registered.entry_point).startswith(module):
+            _import_for(env_id, package, extra)
 
 
-def _import_for(env_id: str, module: str, extra: str) -> None:
-    try:
-        importlib.import_module(module)
-    except ImportError as error:
-        raise MissingExtraError(f'{env_id} needs {module}: pip install "sb3-distill[{extra}]" ({error})') from error
+def is_atari(env_id: str) -> bool:
+    """Whether an id is that of a game of ALE, seen as pictures."""
+    registered = gym.registry.get(registered_name(env_id))
+    return registered is not None and registered.entry_point == ALE
+
+
+def is_simulator(env_id: str) -> bool:
+    """Whether a step of an environment is dear enough to be taken in another process, see ``SIMULATORS``."""
+    entry_point = gym.spec(registered_name(env_id)).entry_point
+    return isinstance(entry_point, str) and entry_point.startswith(SIMULATORS)
 
 
 def is_cheap(env_id: str) -> bool:
-    """Whether an environment is no simulator, so that thousands of it may be made."""
+    """Whether thousands of an environment may be made: it is neither a simulator nor a game."""
     import_plugin(env_id)
-    return not (is_atari(env_id) or _is_simulator(env_id))
+    return not (is_atari(env_id) or is_simulator(env_id))
 
 
-def _is_simulator(env_id: str) -> bool:
-    entry_point = gym.spec(registered_name(env_id)).entry_point
-    return isinstance(entry_point, str) and entry_point.startswith(SIMULATORS)
+def _import_for(env_id: str, package: str, extra: str) -> None:
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
+        raise MissingExtraError(f'{env_id} needs {package}: pip install "sb3-distill[{extra}]" ({error})') from error

@@ -1,29 +1,30 @@
-"""Observations that random actions visit."""
+"""A rollout of random actions, for observations that a task really shows."""
 
-from typing import Any
+from typing import cast
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.environments.finite import check_observations
+from sb3_distill.trees import index
+from sb3_distill.typing import RawObservations
 
 
-def visit(env: VecEnv, n_steps: int) -> list[Any]:
+def random_rollout(env: VecEnv, n_steps: int) -> list[RawObservations]:
     """
-    Let random actions drive an environment, from its start. Statistics of a ``VecNormalize`` follow.
+    Reset an environment and let random actions drive it. Statistics of a ``VecNormalize`` are updated on the way.
 
     :param env: its action space is the source of randomness
     :param n_steps: number of steps of each environment
-    :return: the observations after each step, as they leave ``env``, one by one, all environments of a step in a row
-    :raises FloatingPointError: if one is not finite
+    :return: single observations after each step, as they leave ``env``: a flat list of ``n_steps * n_envs``, step-major
+        (environments 0 to n - 1 of the first step, then those of the second)
+    :raises FloatingPointError: if an observation is not finite
     """
     env.reset()
-    visited: list[Any] = []
+    visited: list[RawObservations] = []
     for step in range(n_steps):
-        observations: Any = env.step(np.stack([env.action_space.sample() for _ in range(env.num_envs)]))[0]
+        actions = np.stack([env.action_space.sample() for _ in range(env.num_envs)])
+        observations = cast("RawObservations", env.step(actions)[0])
         check_observations(observations, step + 1)
-        if isinstance(observations, dict):
-            visited += [{key: value[i] for key, value in observations.items()} for i in range(env.num_envs)]
-        else:
-            visited += list(observations)
+        visited += [index(observations, i) for i in range(env.num_envs)]
     return visited

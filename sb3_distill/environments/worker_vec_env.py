@@ -1,10 +1,12 @@
-"""Several environments in each of a few processes: the fast way to step simulators that run one at a time."""
+"""Several environments in each of a few processes: the fast way to step simulators that cannot be batched."""
 
 import multiprocessing as mp
 import os
 import pickle
 from collections.abc import Callable, Sequence
-from typing import Any
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeAlias, cast
 
 import cloudpickle
 import gymnasium as gym
@@ -13,17 +15,19 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 from sb3_distill.errors import ArgumentError
+from sb3_distill.trees import concatenate
+from sb3_distill.typing import Array, Env, Info, Kwargs, RawObservations
 
-EnvFn = Callable[[], "gym.Env[Any, Any]"]
+EnvFn: TypeAlias = Callable[[], Env]
 
 
 def can_fork() -> bool:
-    """Whether processes can be started without importing the main script anew, which not every script survives."""
+    """Whether processes start without importing the main script again, for which not every script is written."""
     return "fork" in mp.get_all_start_methods()
 
 
 def n_cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -32,11 +36,11 @@ class WorkerVecEnv(VecEnv):
     Environments shared out among a few processes, each of which steps its share in a loop.
 
     SB3's ``SubprocVecEnv`` has a process for each environment, so that on a few cores much of its time goes into switching
-    between them. Results are those of a ``DummyVecEnv``, but for ``infos``, which are only passed on where an episode ends.
+    between them. Results equal those of a ``DummyVecEnv``, except that ``infos`` are empty unless an episode ends.
 
     :param env_fns: functions that make the environments
     :param n_workers: number of processes; ``None`` for the number of cores
-    :param start_method: of ``multiprocessing``; ``None`` for ``fork`` where there is one
+    :param start_method: start method of ``multiprocessing``; ``None`` for ``fork`` where it exists
     :raises ValueError: if there is no environment, or ``n_workers`` is below 1
     """
 
@@ -47,8 +51,8 @@ class WorkerVecEnv(VecEnv):
         context: Any = mp.get_context(start_method or ("fork" if can_fork() else None))
         n, n_shares = len(env_fns), min(len(env_fns), n_workers or n_cores())
         self._shares = [(i * n // n_shares, (i + 1) * n // n_shares) for i in range(n_shares)]
-        self._workers: list[Any] = []
-        self._processes: list[Any] = []
+        self._workers: list[Connection] = []
+        self._processes: list[BaseProcess] = []
         for low, high in self._shares:
             here, there = context.Pipe()
             process = context.Process(target=_work, args=(cloudpickle.dumps(list(env_fns[low:high])), there), daemon=True)
@@ -63,7 +67,7 @@ class WorkerVecEnv(VecEnv):
             self.close()
             raise
 
-    def step_async(self, actions: np.ndarray[Any, Any]) -> None:
+    def step_async(self, actions: Array) -> None:
         for worker, (low, high) in enumerate(self._shares):
             self._send(worker, "step", actions[low:high])
 
@@ -82,8 +86,7 @@ class WorkerVecEnv(VecEnv):
         self.reset_infos = [info for part in infos for info in part]
         self._reset_seeds()
         self._reset_options()
-        joined: VecEnvObs = _join(observations)
-        return joined
+        return _join(observations)
 
     def close(self) -> None:
         if self._closed:
@@ -92,7 +95,7 @@ class WorkerVecEnv(VecEnv):
         for worker in self._workers:
             try:
                 worker.send(("close",))
-            except OSError:  # it is gone already
+            except OSError:  # the process has ended already
                 continue
         for worker, process in zip(self._workers, self._processes, strict=True):
             process.join(timeout=5)
@@ -100,47 +103,48 @@ class WorkerVecEnv(VecEnv):
                 process.terminate()
             worker.close()
 
-    def get_images(self) -> Sequence[np.ndarray[Any, Any] | None]:
+    def get_images(self) -> Sequence[Array | None]:
         return [image for i in range(len(self._workers)) for image in self._ask(i, "get_images")]
 
     def has_attr(self, attr_name: str) -> bool:
         return all(self._ask(i, "has_attr", attr_name) for i in range(len(self._workers)))
 
-    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[object]:
         return self._each("get_attr", indices, attr_name)
 
-    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+    def set_attr(self, attr_name: str, value: object, indices: VecEnvIndices = None) -> None:
         self._each("set_attr", indices, attr_name, value)
 
     def env_method(
-        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
-    ) -> list[Any]:
+        self, method_name: str, *method_args: object, indices: VecEnvIndices = None, **method_kwargs: object
+    ) -> list[object]:
         return self._each("env_method", indices, method_name, *method_args, **method_kwargs)
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
-        return self._each("env_is_wrapped", indices, wrapper_class)
+        return [bool(answer) for answer in self._each("env_is_wrapped", indices, wrapper_class)]
 
-    def _each(self, method: str, indices: VecEnvIndices, *args: Any, **kwargs: Any) -> list[Any]:
-        """A method of the ``DummyVecEnv`` that holds each environment."""
+    def _each(self, method: str, indices: VecEnvIndices, *args: object, **kwargs: object) -> list[object]:
+        """Answers of single environments, each from a method of the ``DummyVecEnv`` that holds it."""
         results = []
-        for index in (range(self.num_envs)[given] for given in self._get_indices(indices)):
+        for index in (range(self.num_envs)[i] for i in self._get_indices(indices)):  # -1 is the last
             worker, low = next((i, low) for i, (low, high) in enumerate(self._shares) if index < high)
             result = self._ask(worker, method, *args, indices=[index - low], **kwargs)
             results.append(result[0] if result is not None else None)
         return results
 
-    def _ask(self, worker: int, name: str, *args: Any, **kwargs: Any) -> Any:
+    def _ask(self, worker: int, name: str, *args: object, **kwargs: object) -> Any:
+        """Value of an attribute, or result of a method, of the ``DummyVecEnv`` of a worker."""
         self._send(worker, "ask", name, args, kwargs)
         result, error = self._receive(worker)
         if error is not None:
             raise error
         return result
 
-    def _send(self, worker: int, *message: Any) -> None:
+    def _send(self, worker: int, *message: object) -> None:
         try:
             self._workers[worker].send(message)
         except ConnectionError:
-            _, error = self._receive(worker)  # it may have said why, before it ended
+            _, error = self._receive(worker)  # a last message may say why it ended
             raise error or self._ended(worker) from None
 
     def _receive(self, worker: int) -> tuple[Any, Exception | None]:
@@ -151,7 +155,7 @@ class WorkerVecEnv(VecEnv):
         return result, error
 
     def _receive_all(self) -> list[Any]:
-        """One answer of each worker. All are taken before an error is raised, so that no stale one is left in a pipe."""
+        """One answer of each worker. An error is raised only after all have answered: no answer may be left in a pipe."""
         answers = [self._receive(worker) for worker in range(len(self._workers))]
         for _, error in answers:
             if error is not None:
@@ -164,15 +168,15 @@ class WorkerVecEnv(VecEnv):
 
 
 class _Share(DummyVecEnv):
-    """The environments of one worker; most infos never leave it, and are not copied."""
+    """The environments of one worker. Infos of steps within an episode stay here, and are not copied."""
 
-    def advance(self, actions: np.ndarray[Any, Any]) -> tuple[Any, ...]:
-        """A step, and the infos of the resets in it, if there were any."""
-        *result, dones, infos = self.step(actions)
-        return *result, dones, infos, self.reset_infos if dones.any() else None
+    def advance(self, actions: Array) -> tuple[VecEnvObs, Array, Array, list[Info], list[Info] | None]:
+        """What a step returns, and the infos of resets if there was a reset."""
+        observations, rewards, dones, infos = self.step(actions)
+        return observations, rewards, dones, infos, self.reset_infos if dones.any() else None
 
     def step_wait(self) -> VecEnvStepReturn:
-        infos: list[dict[str, Any]] = [{} for _ in self.envs]
+        infos: list[Info] = [{} for _ in self.envs]
         for i, env in enumerate(self.envs):
             observation, self.buf_rews[i], terminated, truncated, info = env.step(self.actions[i])
             self.buf_dones[i] = terminated or truncated
@@ -183,13 +187,19 @@ class _Share(DummyVecEnv):
             self._save_obs(i, observation)
         return self._obs_from_buf(), self.buf_rews, self.buf_dones, infos
 
-    def restart(self, seeds: list[int | None], options: list[dict[str, Any]]) -> tuple[VecEnvObs, list[dict[str, Any]]]:
+    def restart(self, seeds: list[int | None], options: list[Kwargs]) -> tuple[VecEnvObs, list[Info]]:
+        """First observations, and the infos of the resets."""
         self._seeds, self._options = seeds, options
         return self.reset(), self.reset_infos
 
 
-def _work(env_fns: bytes, parent: Any) -> None:
-    share: Any = None
+def _work(env_fns: bytes, parent: Connection) -> None:
+    """
+    The program of a worker: obey commands until ``close``.
+
+    :param env_fns: functions that make its environments, as cloudpickle writes them
+    :param parent: where commands come from and answers go to
+    """
     try:
         share = _Share(cloudpickle.loads(env_fns))
     except Exception as error:
@@ -204,31 +214,31 @@ def _work(env_fns: bytes, parent: Any) -> None:
             share.close()
             return
         try:
+            result: object
             if command == "step":
                 result = share.advance(data[0])
             elif command == "reset":
                 result = share.restart(*data)
             else:
                 name, args, kwargs = data
-                found = getattr(share, name)
-                result = found(*args, **kwargs) if callable(found) else found
+                attribute = getattr(share, name)
+                result = attribute(*args, **kwargs) if callable(attribute) else attribute
             _answer(parent, result, None)
         except Exception as error:
             _answer(parent, None, error)
 
 
-def _answer(parent: Any, result: Any, error: Exception | None) -> None:
+def _answer(parent: Connection, result: object, error: Exception | None) -> None:
     try:
         if error is not None:
-            pickle.loads(pickle.dumps(error))  # some can be sent, but not read
+            pickle.loads(pickle.dumps(error))  # some exceptions can be pickled, but not read back
         parent.send((result, error))
-    except Exception as trouble:
-        parent.send((None, RuntimeError(f"{error or trouble!r} in a worker")))
+    except Exception as pickle_error:
+        parent.send((None, RuntimeError(f"{error or pickle_error!r} in a worker")))
 
 
-def _join(parts: Sequence[Any]) -> Any:
-    if isinstance(parts[0], dict):
-        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+def _join(parts: Sequence[VecEnvObs]) -> VecEnvObs:
+    """Observations of all environments from those of each worker's."""
     if isinstance(parts[0], tuple):
         return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
-    return np.concatenate(parts)
+    return concatenate(cast("Sequence[RawObservations]", parts))

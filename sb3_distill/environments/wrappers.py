@@ -1,21 +1,27 @@
-"""Which wrappers an environment wears, as a dataset file records them, and putting them on again."""
+"""The wrappers of an environment: recording them for a dataset file, and making them from its records."""
 
 import copy
 import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeAlias, cast
 
 import gymnasium as gym
+from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from stable_baselines3.common import vec_env as sb3
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from sb3_distill.environments.atari.vec_env import AtariVecEnv
+from sb3_distill.environments.vec_normalize import FrameStack
 from sb3_distill.environments.worker_vec_env import WorkerVecEnv
 from sb3_distill.errors import ArgumentError
 from sb3_distill.spaces.serialization import is_json
-from sb3_distill.typing import Json
+from sb3_distill.typing import Env, Json
+
+WrapperClass: TypeAlias = Callable[..., Env]
+VecWrapperClass: TypeAlias = Callable[..., VecEnv]
 
 TRUSTED = ("gymnasium.", "stable_baselines3.", "sb3_contrib.", "rl_zoo3.", "shimmy.")
 """Packages whose wrappers are made from a file. A file must not be able to run code of its choice."""
@@ -24,7 +30,8 @@ TRANSPARENT = (
     "TimeLimit", "PatchedTimeLimit", "AtariWrapper",
     "VecMonitor", "VecNormalize", "VecTransposeImage", "VecCheckNan", "VecVideoRecorder",
 )  # fmt: skip
-"""These change nothing that a policy sees, are recorded otherwise, or are the sum of others that are recorded."""
+"""Wrappers without a record: they change nothing that a policy sees, or are recorded otherwise, or are composites of wrappers
+that are recorded one by one."""
 ATTRIBUTES = {
     "NoopResetEnv": {"noop_max": "noop_max"},
     "MaxAndSkipEnv": {"skip": "_skip"},
@@ -34,23 +41,27 @@ ATTRIBUTES = {
     "EpisodicLifeEnv": {},
     "ClipRewardEnv": {},
 }
-"""SB3's wrappers do not record their arguments: which attribute holds each."""
+"""SB3's wrappers do not record their arguments. For each: its arguments, and the attributes that hold them."""
 
 
-def spec_of(env: VecEnv) -> Any:
-    """What Gymnasium knows of an environment; ``None`` where a vector environment does not tell."""
+def spec_of(env: VecEnv) -> EnvSpec | None:
+    """Gymnasium's specification of the first environment; ``None`` where a vector environment does not give it."""
     try:
         if isinstance(env.unwrapped, (sb3.SubprocVecEnv, WorkerVecEnv)):
             return _spec_by_name(env.env_method("__str__", indices=[0])[0], env)
-        return env.get_attr("spec", [0])[0]
+        return _asked_spec(env)
     except (AttributeError, NotImplementedError):
         return None
 
 
-def _spec_by_name(description: str, env: VecEnv) -> Any:
+def _asked_spec(env: VecEnv) -> EnvSpec | None:
+    return cast("EnvSpec | None", env.get_attr("spec", [0])[0])
+
+
+def _spec_by_name(description: str, env: VecEnv) -> EnvSpec | None:
     """
-    The spec of an environment in another process. A spec that cannot be pickled would end that process, so it is asked for
-    only where all its parts are known to be harmless; else its wrappers are told by name.
+    The spec of an environment in another process. A spec that cannot be pickled would end that process, so the process is
+    asked only if all names are of harmless wrappers; else the result has the names of wrappers without their arguments.
 
     :param description: nested names, ``<Outer<Inner<id>>>``
     """
@@ -59,63 +70,49 @@ def _spec_by_name(description: str, env: VecEnv) -> Any:
     if registered is None or not isinstance(registered.entry_point, str):
         return None
     if set(names[:-1]) <= {*TRANSPARENT, *ATTRIBUTES}:
-        return env.get_attr("spec", [0])[0]
+        return _asked_spec(env)
     wrappers = [name for name in reversed(names[:-1]) if name not in TRANSPARENT]
     spec = copy.copy(registered)
-    spec.additional_wrappers = tuple(gym.envs.registration.WrapperSpec(name, "", None) for name in wrappers)
+    spec.additional_wrappers = tuple(WrapperSpec(name, "", None) for name in wrappers)
     return spec
 
 
 def recorded_wrappers(env: VecEnv) -> list[Json]:
     """
     :param env: any ``VecEnv``
-    :return: its wrappers from the inside out, those around each environment first: ``name``, ``entry_point`` and ``kwargs``,
-        which are ``None`` where a wrapper does not say what it was made with
+    :return: records of its wrappers from the inside out, those of each environment first; see ``wrapper_records``
     """
     records: list[Json] = []
     spec = spec_of(env)
-    for wrapper in getattr(spec, "additional_wrappers", ()):
-        if wrapper.name in TRANSPARENT:
-            continue
-        kwargs = wrapper.kwargs
-        if wrapper.name in ATTRIBUTES and wrapper.entry_point.startswith("stable_baselines3."):
-            kwargs = {key: env.get_attr(attribute, [0])[0] for key, attribute in ATTRIBUTES[wrapper.name].items()}
-        if kwargs is not None and not is_json(kwargs):
-            kwargs = None
-        if wrapper.name in ("NormalizeObservation", "NormalizeReward"):
-            kwargs = None
-            warnings.warn(f"statistics of {wrapper.name} do not travel in the dataset: use a VecNormalize", stacklevel=3)
-        records.append({"name": wrapper.name, "entry_point": wrapper.entry_point, "kwargs": kwargs})
-    around: list[Json] = []
+    for wrapper in () if spec is None else spec.additional_wrappers:
+        if wrapper.name not in TRANSPARENT:
+            records.append(_record(wrapper, env))
     if isinstance(env.unwrapped, AtariVecEnv):
         records.append({"name": "AtariVecEnv", "entry_point": "atari", "kwargs": dict(env.unwrapped.options)})
-    while isinstance(env, VecEnvWrapper):
-        name = type(env).__name__
-        if name not in TRANSPARENT:
-            around.append({"name": name, "entry_point": "vec_env", "kwargs": _vec_arguments(env)})
-        env = env.venv
-    return records + around[::-1]
+    return records + _vec_records(env)
 
 
 def check_known(records: Sequence[Json]) -> None:
     """
-    :param records: of environments
+    :param records: wrappers of environments
     :raises ValueError: for a wrapper that a file cannot say how to make
     """
     for record in records:
-        if record["entry_point"] != "atari":
-            _resolve(record)
+        if record["entry_point"] == "vec_env":
+            _vec_wrapper(record)
+        elif record["entry_point"] != "atari":
+            _wrapper(record)
 
 
-def wrapper_class(records: Sequence[Json]) -> Callable[["gym.Env[Any, Any]"], "gym.Env[Any, Any]"] | None:
+def wrapper_class(records: Sequence[Json]) -> Callable[[Env], Env] | None:
     """
-    :param records: of a dataset
-    :return: what puts on the wrappers of each environment, if there are any
+    :param records: wrappers of a dataset
+    :return: a function that puts one environment into its wrappers; ``None`` if there are none
     :raises ValueError: for a wrapper that a file cannot say how to make
     """
-    inner = [(_resolve(record), record["kwargs"]) for record in records if record["entry_point"] not in ("vec_env", "atari")]
+    inner = [(_wrapper(record), record["kwargs"]) for record in records if record["entry_point"] not in ("vec_env", "atari")]
 
-    def wrap(env: "gym.Env[Any, Any]") -> "gym.Env[Any, Any]":
+    def wrap(env: Env) -> Env:
         for cls, kwargs in inner:
             env = cls(env, **{key: tuple(value) if isinstance(value, list) else value for key, value in kwargs.items()})
         return env
@@ -125,49 +122,84 @@ def wrapper_class(records: Sequence[Json]) -> Callable[["gym.Env[Any, Any]"], "g
 
 def wrap_vec_env(env: VecEnv, records: Sequence[Json]) -> VecEnv:
     """
-    :param env: without the wrappers
-    :param records: of a dataset
+    :param env: a vector environment without these wrappers
+    :param records: wrappers of a dataset
     :return: ``env`` in the wrappers of the whole vector environment
     :raises ValueError: for a wrapper that a file cannot say how to make
     """
     for record in records:
         if record["entry_point"] == "vec_env":
-            env = _resolve(record)(env, **record["kwargs"])
+            env = _vec_wrapper(record)(env, **record["kwargs"])
     return env
 
 
-def _vec_arguments(env: Any) -> Json | None:
+def _record(wrapper: WrapperSpec, env: VecEnv) -> Json:
+    """The record of a wrapper of single environments."""
+    kwargs = wrapper.kwargs
+    if wrapper.name in ATTRIBUTES and wrapper.entry_point.startswith("stable_baselines3."):
+        kwargs = {key: env.get_attr(attribute, [0])[0] for key, attribute in ATTRIBUTES[wrapper.name].items()}
+    if kwargs is not None and not is_json(kwargs):
+        kwargs = None
+    if wrapper.name in ("NormalizeObservation", "NormalizeReward"):
+        kwargs = None
+        warnings.warn(f"statistics of {wrapper.name} do not travel in the dataset: use a VecNormalize", stacklevel=4)
+    return {"name": wrapper.name, "entry_point": wrapper.entry_point, "kwargs": kwargs}
+
+
+def _vec_records(env: VecEnv) -> list[Json]:
+    """Records of the wrappers around the whole vector environment, from the inside out."""
+    records: list[Json] = []
+    while isinstance(env, VecEnvWrapper):
+        name = type(env).__name__
+        if name not in TRANSPARENT:
+            records.insert(0, {"name": name, "entry_point": "vec_env", "kwargs": _vec_arguments(env)})
+        env = env.venv
+    return records
+
+
+def _vec_arguments(env: VecEnvWrapper) -> Json | None:
     if isinstance(env, sb3.VecFrameStack):
-        stacked: Any = env.stacked_obs
-        parts = getattr(stacked, "sub_stacked_observations", None)
-        if parts is None:
-            return {"n_stack": stacked.n_stack, "channels_order": _channels_order(stacked)}
-        return {"n_stack": stacked.n_stack, "channels_order": {key: _channels_order(part) for key, part in parts.items()}}
+        return {"n_stack": env.stacked_obs.n_stack, "channels_order": _channels_order(env.stacked_obs)}
     if isinstance(env, sb3.VecExtractDictObs):
         return {"key": env.key}
     return None
 
 
-def _channels_order(stacked: Any) -> str | None:
-    return None if stacked.channels_first is None else ("first" if stacked.channels_first else "last")
+def _channels_order(stack: FrameStack) -> str | Json:
+    if isinstance(stack.observation_space, spaces.Dict):
+        return {key: _channels_order(part) for key, part in stack.sub_stacked_observations.items()}
+    return "first" if stack.channels_first else "last"
 
 
-def _resolve(record: Json) -> Any:
-    name, entry_point = record["name"], record["entry_point"]
+def _vec_wrapper(record: Json) -> VecWrapperClass:
+    """The class of a wrapper of whole vector environments; SB3's only."""
+    _check_arguments_recorded(record)
+    attribute = getattr(sb3, record["name"], None)
+    if inspect.isclass(attribute) and issubclass(attribute, VecEnvWrapper):
+        return attribute
+    raise _not_from_a_file(record["name"], "the vector environment")
+
+
+def _wrapper(record: Json) -> WrapperClass:
+    """The class of a wrapper of single environments, of a package in ``TRUSTED``."""
+    _check_arguments_recorded(record)
+    module, _, name = record["entry_point"].partition(":")
+    attribute = getattr(importlib.import_module(module), name, None) if module.startswith(TRUSTED) else None
+    if inspect.isclass(attribute) and issubclass(attribute, gym.Wrapper):
+        return attribute
+    raise _not_from_a_file(record["name"], module)
+
+
+def _check_arguments_recorded(record: Json) -> None:
     if record["kwargs"] is None:
         raise ArgumentError(
-            f"the dataset was made with the wrapper {name}, which does not record its arguments: "
+            f"the dataset was made with the wrapper {record['name']}, which does not record its arguments: "
             "build the environment yourself"
         )
-    if entry_point == "vec_env":
-        return getattr(sb3, name)
-    module, _, attribute = entry_point.partition(":")
-    found = None
-    if module.startswith(TRUSTED):
-        found = getattr(importlib.import_module(module), attribute, None)
-    if not (inspect.isclass(found) and issubclass(found, gym.Wrapper)):
-        raise ArgumentError(
-            f"the dataset was made with the wrapper {name} of {module}, which is not made from a file: "
-            "build the environment yourself"
-        )
-    return found
+
+
+def _not_from_a_file(name: str, owner: str) -> ArgumentError:
+    return ArgumentError(
+        f"the dataset was made with the wrapper {name} of {owner}, which is not made from a file: "
+        "build the environment yourself"
+    )

@@ -17,7 +17,7 @@ from sb3_distill.dataset.start import initialise_from_observations, shrink_initi
 from sb3_distill.environments.finite import check_finite
 from sb3_distill.environments.make import as_vec_env
 from sb3_distill.environments.plugins import import_plugin
-from sb3_distill.environments.random_rollout import visit
+from sb3_distill.environments.random_rollout import random_rollout
 from sb3_distill.environments.vec_normalize import normalized_space
 from sb3_distill.errors import ArgumentError, NotFiniteError
 from sb3_distill.inner_loop.loop import make_inner_loop
@@ -165,7 +165,7 @@ class RolloutOfLearners(HasParts, HasSettings, HasRates, OnPolicyAlgorithm):
         # Layers returned by the encoder are fresh, so output scale is unknown; measure it on real observations.
         if is_fresh and (draws or (self._shrinks_initial_rates and self.encoder_from is not None)):
             n_steps = max(self.n_steps, -(-self.dataset.n_instances // self.n_envs))
-            visited = visit(self.env, n_steps)
+            visited = random_rollout(self.env, n_steps)
             if draws:
                 initialise_from_observations(self.dataset, visited, self._generator, self.policy.normalize_images)
             description.update(self.dataset, self.env, n_steps * self.n_envs)

@@ -1,15 +1,13 @@
-"""Spaces in JSON form (no pickle)."""
-
-from typing import Any
+"""Spaces as JSON objects, so that a dataset file needs no pickle."""
 
 import numpy as np
 from gymnasium import spaces
 
 from sb3_distill.errors import ArgumentError
-from sb3_distill.typing import Json
+from sb3_distill.typing import Array, Json, Space
 
 
-def space_to_json(space: spaces.Space[Any]) -> Json:
+def space_to_json(space: Space) -> Json:
     """
     :param space: ``Box``, ``Discrete``, ``MultiDiscrete``, ``MultiBinary``, or a ``Dict`` of these
     :return: a JSON object that ``space_from_json`` reads back
@@ -25,11 +23,11 @@ def space_to_json(space: spaces.Space[Any]) -> Json:
     if isinstance(space, spaces.MultiBinary):
         return {"type": "MultiBinary", "n": space.n if isinstance(space.n, int) else [int(size) for size in space.n]}
     if isinstance(space, spaces.Dict):
-        return {"type": "Dict", "spaces": {key: space_to_json(sub) for key, sub in space.spaces.items()}}
+        return {"type": "Dict", "spaces": {key: space_to_json(part) for key, part in space.spaces.items()}}
     raise ArgumentError(f"a {type(space).__name__} space cannot be stored in a dataset file")
 
 
-def space_from_json(data: Json) -> spaces.Space[Any]:
+def space_from_json(data: Json) -> Space:
     """
     :param data: what ``space_to_json`` returned
     :raises ValueError: for an unknown kind of space
@@ -46,12 +44,12 @@ def space_from_json(data: Json) -> spaces.Space[Any]:
     if kind == "MultiBinary":
         return spaces.MultiBinary(data["n"])
     if kind == "Dict":
-        return spaces.Dict({key: space_from_json(sub) for key, sub in data["spaces"].items()})
+        return spaces.Dict({key: space_from_json(part) for key, part in data["spaces"].items()})
     raise ArgumentError(f"unknown kind of space {kind!r}")
 
 
-def is_json(value: Any) -> bool:
-    """Whether JSON can say a value (tuples become lists)."""
+def is_json(value: object) -> bool:
+    """Whether JSON can express a value (tuples become lists)."""
     if isinstance(value, dict):
         return all(isinstance(key, str) and is_json(entry) for key, entry in value.items())
     if isinstance(value, (list, tuple)):
@@ -59,9 +57,9 @@ def is_json(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
 
 
-def _bound_to_json(bound: np.ndarray[Any, Any]) -> Any:
-    # Images have one bound for all pixels; floats are written so that "inf" survives strict JSON readers.
+def _bound_to_json(bound: Array) -> object:
+    """A bound of a ``Box`` as one string where all entries are equal, as for images, else as nested lists of strings."""
     values = np.unique(bound)
     if len(values) == 1:
-        return str(values[0])
+        return str(values[0])  # strings, since strict JSON has no infinity
     return bound.astype(str).tolist()

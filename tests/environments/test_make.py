@@ -10,7 +10,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMonitor, VecNormalize
 
-from sb3_distill import PPMO, make_vec_env
+from sb3_distill import PPMO, SyntheticDataset, make_vec_env
 from sb3_distill.environments.gymnasium_vec_env import GymnasiumVecEnv
 from sb3_distill.environments.origin import env_origin
 
@@ -101,3 +101,20 @@ def test_what_to_install_for_a_simulator(monkeypatch, env_id, simulator, extra):
         make_vec_env(env_id, 2)
     with pytest.raises(ImportError, match=f"{env_id} needs {simulator}"):
         PPMO("MlpPolicy", env_id)
+
+
+def test_what_a_caller_asks_for_precedes_what_a_dataset_records():
+    dataset = SyntheticDataset.load("NDCartPole1D-v0")
+    dataset.info.env_id, dataset.info.env_kwargs = "NDCartPole-v0", {"n_dims": 3}
+    assert make_vec_env(dataset, 2).observation_space.shape == (12,)
+    assert make_vec_env(dataset, 2, env_kwargs=dict(n_dims=4)).observation_space.shape == (16,)
+    assert isinstance(make_vec_env(dataset, 2).unwrapped, GymnasiumVecEnv)
+    assert isinstance(make_vec_env(dataset, 2, vec_env_cls=DummyVecEnv).unwrapped, DummyVecEnv)
+    dataset.info.env_id = None
+    with pytest.raises(ValueError, match="does not say for which environment it was made"):
+        make_vec_env(dataset, 2)
+
+
+def test_at_least_one_environment():
+    with pytest.raises(ValueError, match="`n_envs` must be at least 1, got 0"):
+        make_vec_env("CartPole-v1", 0)

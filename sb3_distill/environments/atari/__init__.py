@@ -1,4 +1,7 @@
-"""Atari: tasks on the 128 bytes of the console's memory, and ALE's native vector environment behind SB3's interface."""
+"""
+Atari games in two forms: tasks on the 128 bytes of the console's memory (``ram_env``), and pictures by ALE's native vector
+environment behind SB3's interface (``vec_env``). Importing this package registers ids such as ``"PongRAM-v0"``.
+"""
 
 from gymnasium.envs.registration import register, registry
 

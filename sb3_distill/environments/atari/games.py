@@ -1,9 +1,12 @@
-"""The games of the Arcade Learning Environment by name."""
+"""The games of the Arcade Learning Environment (ALE): names, ROMs and buttons."""
 
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sb3_distill.dataset.info import DatasetInfo
 
 GAMES = (
     "Alien", "Amidar", "Assault", "Asterix", "Asteroids", "Atlantis", "BankHeist", "BattleZone", "BeamRider", "Berzerk",
@@ -22,12 +25,24 @@ def rom_of(game: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", game).lower()
 
 
+def silence_ale() -> None:
+    """
+    Let ALE print errors only: by default, each process prints a banner. The level is a global of the process, so whoever makes
+    emulators calls this first, in workers too.
+
+    :raises ImportError: without ale-py
+    """
+    from ale_py import ALEInterface, LoggerMode
+
+    ALEInterface.setLoggerMode(LoggerMode.Error)
+
+
 def rom_path(rom: str) -> Path:
     """
-    :param rom: name of a ROM
-    :return: where it is
+    :param rom: name of a ROM, e.g. ``"ms_pacman"``
+    :return: the path of its file
     :raises ImportError: without ale-py
-    :raises FileNotFoundError: if ale-py does not bring it
+    :raises FileNotFoundError: if ale-py has no such ROM
     """
     from ale_py import roms
 
@@ -42,24 +57,25 @@ def rom_path(rom: str) -> Path:
     return path
 
 
-def game_buttons(info: Any) -> list[str] | None:
+def game_buttons(info: "DatasetInfo") -> list[str] | None:
     """
-    :param info: a ``DatasetInfo``
-    :return: the names of its actions, e.g. ``["NOOP", "FIRE", "UP"]``; ``None`` for another task, or without ale-py
+    :param info: description of a dataset
+    :return: names of its actions, e.g. ``["NOOP", "FIRE", "UP"]``; ``None`` for another task, or without ale-py
     """
     name = re.match(r"(?:ALE/)?([A-Za-z]+?)(?:NoFrameskip|RAM)?-v\d+$", info.env_id or "")
     if name is None or name[1] not in GAMES:
         return None
     try:
-        from ale_py import ALEInterface, LoggerMode
+        from ale_py import ALEInterface
 
         path = rom_path(rom_of(name[1]))
     except (ImportError, FileNotFoundError):
         return None
-    ALEInterface.setLoggerMode(LoggerMode.Error)
+    silence_ale()
     ale = ALEInterface()
     ale.loadROM(path)
-    buttons = ale.getMinimalActionSet()
-    if len(buttons) != getattr(info.action_space, "n", None):
-        buttons = ale.getLegalActionSet()
-    return [button.name for button in buttons] if len(buttons) == getattr(info.action_space, "n", None) else None
+    n_actions = getattr(info.action_space, "n", None)
+    for buttons in (ale.getMinimalActionSet(), ale.getLegalActionSet()):
+        if len(buttons) == n_actions:
+            return [button.name for button in buttons]
+    return None

@@ -3,20 +3,19 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.utils import EzPickle
 
-from sb3_distill.environments.atari.games import rom_path
+from sb3_distill.environments.atari.games import rom_path, silence_ale
 from sb3_distill.errors import ArgumentError, MissingExtraError
+from sb3_distill.typing import Array, Kwargs
 
 try:
-    from ale_py import ALEInterface, LoggerMode
     from ale_py.env import AtariEnv, AtariEnvStepMetadata
 except ImportError as error:
     raise MissingExtraError(f'Atari games need ale-py: pip install "sb3-distill[atari]" ({error})') from error
 
-ALEInterface.setLoggerMode(LoggerMode.Error)  # no banner per process
+silence_ale()
 
 
 class AtariRAMEnv(AtariEnv):
@@ -28,8 +27,8 @@ class AtariRAMEnv(AtariEnv):
 
     ## Observation Space
     ``Box(0, 255, (128,), float32)``: the memory after the last frame. Bytes mean different things; normalise them
-    (``VecNormalize``). They are given as floats since the buffers of SB3's own algorithms keep observations in the type of
-    the space: normalised ones would be cut to whole numbers from 0 to 255.
+    (``VecNormalize``). The space is one of floats since the buffers of SB3's own algorithms keep observations in its type,
+    and would cut normalised bytes to whole numbers from 0 to 255.
 
     ## Rewards
     The points of the game, not clipped.
@@ -43,8 +42,9 @@ class AtariRAMEnv(AtariEnv):
     ## Arguments
     :param game: name of the ROM, e.g. ``"ms_pacman"``
     :param frameskip: frames for which each action is held
-    :param noop_max: at most so many frames pass before the first action
+    :param noop_max: largest number of frames before the first action
     :param repeat_action_probability: chance that the last action is repeated instead ("sticky actions")
+    :param max_num_frames_per_episode: number of frames after which an episode is truncated
     :param kwargs: further arguments of ``ale_py.env.AtariEnv``
     :raises FileNotFoundError: if ale-py does not have the game
     """
@@ -76,8 +76,8 @@ class AtariRAMEnv(AtariEnv):
         EzPickle.__init__(self, game, frameskip, noop_max, repeat_action_probability, max_num_frames_per_episode, **kwargs)
 
     def reset(  # type: ignore[override]
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[npt.NDArray[Any], AtariEnvStepMetadata]:
+        self, *, seed: int | None = None, options: Kwargs | None = None
+    ) -> tuple[Array, AtariEnvStepMetadata]:
         """Start the game, and let some frames pass so that games differ."""
         _, info = super().reset(seed=seed, options=options)
         for _ in range(int(self.np_random.integers(0, self.noop_max + 1))):
@@ -86,5 +86,5 @@ class AtariRAMEnv(AtariEnv):
             _, info = super().reset(options=options)
         return self._get_obs(), info
 
-    def _get_obs(self) -> npt.NDArray[Any]:
+    def _get_obs(self) -> Array:
         return self.ale.getRAM().astype(np.float32)

@@ -1,0 +1,47 @@
+"""What an id tells before anything is made."""
+
+import gymnasium as gym
+import pytest
+
+from sb3_distill.environments.make import fastest_class, has_native_vector_env
+from sb3_distill.environments.plugins import import_plugin, is_atari, is_cheap, is_simulator, registered_name
+from sb3_distill.environments.worker_vec_env import WorkerVecEnv
+
+
+def test_an_id_loses_its_module():
+    assert registered_name("nd_cartpole:NDCartPole2D-v0") == "NDCartPole2D-v0"
+    assert registered_name("ALE/Pong-v5") == "ALE/Pong-v5"
+
+
+def test_the_module_of_an_id_is_imported():
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        import_plugin("no_such_module:CartPole-v1")
+    import_plugin("nd_cartpole:NDCartPole2D-v0")
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1", "nd_cartpole:NDCartPole2D-v0"])
+def test_small_programs_are_cheap(env_id):
+    assert is_cheap(env_id)
+    assert not is_simulator(env_id)
+    assert not is_atari(env_id)
+
+
+@pytest.mark.parametrize("env_id", ["Ant-v5", "LunarLander-v3", "PongRAM-v0"])
+def test_simulators_are_known_without_being_installed(env_id):
+    assert is_simulator(env_id)
+
+
+def test_only_several_simulators_on_several_cores_are_stepped_by_workers(monkeypatch):
+    monkeypatch.setattr("sb3_distill.environments.make.n_cores", lambda: 4)
+    monkeypatch.setattr("sb3_distill.environments.make.can_fork", lambda: True)
+    assert fastest_class("Ant-v5", 2) is WorkerVecEnv
+    for env_id, n_envs in (("Ant-v5", 1), ("CartPole-v1", 2), (lambda: gym.make("Ant-v5"), 2)):
+        assert fastest_class(env_id, n_envs) is None
+    monkeypatch.setattr("sb3_distill.environments.make.n_cores", lambda: 1)
+    assert fastest_class("Ant-v5", 2) is None
+
+
+def test_a_native_vector_environment_must_reset_in_the_same_step():
+    assert has_native_vector_env("NDCartPole2D-v0")
+    assert not has_native_vector_env("CartPole-v1")  # has one that resets in the next step
+    assert not has_native_vector_env("Pendulum-v1")
