@@ -21,14 +21,13 @@ from sb3_distill.environments.random_rollout import random_rollout
 from sb3_distill.environments.vec_normalize import normalized_space
 from sb3_distill.errors import ArgumentError, NotFiniteError
 from sb3_distill.inner_loop.loop import make_inner_loop
-from sb3_distill.networks.anatomy import actor_of
 from sb3_distill.networks.policy_aliases import POLICIES
 from sb3_distill.online import description
 from sb3_distill.online.arguments import check_buffer, check_live_arguments, check_policy, resolve_batch_size, takes_argument
 from sb3_distill.online.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.online.live_rates import HasRates
 from sb3_distill.online.model_settings import HasSettings
-from sb3_distill.online.setup import HasParts, Recipe, build_parts, remember_sharing
+from sb3_distill.online.setup import HasParts, Recipe, actor_to_teach, build_parts, remember_sharing
 from sb3_distill.outer_loop.figures import figures
 from sb3_distill.outer_loop.settings import Settings, inner_loop_of
 from sb3_distill.outer_loop.start import Start
@@ -96,11 +95,7 @@ class RolloutOfLearners(HasParts, HasSettings, HasRates, OnPolicyAlgorithm):
         can_share = self._build_policy()
         if not is_loaded:
             self._generator = th.Generator().manual_seed(int(th.randint(2**62, ())) if self.seed is None else self.seed)
-        if hasattr(self.policy, "lstm_actor"):
-            raise ArgumentError(
-                "recurrent policies are not supported: an action must follow from one observation; stack frames"
-            )
-        actor, start = actor_of(self.policy), Start()
+        actor, start = actor_to_teach(self.policy), Start()
         n_envs = None if self.env is None and not is_loaded else self.n_envs
         if is_loaded:
             self._resolve_loaded(self.dataset_info, n_envs)

@@ -15,7 +15,7 @@ from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.learners.distribution import LearnerDistribution
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.action_distribution import ActionDistribution
-from sb3_distill.networks.anatomy import Network
+from sb3_distill.networks.anatomy import Network, actor_of
 from sb3_distill.networks.encoder import Encoder, holds_features, kinds_of
 from sb3_distill.networks.precision import Precision
 from sb3_distill.online.critic import Critic, evaluates_plainly
@@ -128,6 +128,17 @@ class Recipe:
     weight_decay: float
     learns_input_scale: bool
     shares_features: bool
+
+
+def actor_to_teach(policy: ActorCriticPolicy) -> Network:
+    """
+    :param policy: the policy of the learners
+    :return: its actor
+    :raises ValueError: for a recurrent policy
+    """
+    if hasattr(policy, "lstm_actor"):
+        raise ArgumentError("recurrent policies are not supported: an action must follow from one observation; stack frames")
+    return actor_of(policy)
 
 
 def build_parts(policy: ActorCriticPolicy, actor: Network, recipe: Recipe, generator: th.Generator) -> Parts:

@@ -66,7 +66,7 @@ def watch(
         env.action_space.seed(seed)
         observation, frames, total = env.reset(), [_frame(env)], 0.0
         for _ in range(max_steps):
-            action, _ = learner.predict(observation, deterministic=deterministic)
+            action, _ = learner.predict(observation, deterministic=deterministic)  # type: ignore[arg-type]
             observation, reward, dones, infos = env.step(action)
             total += float(reward[0])
             if "episode" in infos[0]:  # of the task; a lost life may only look like the end

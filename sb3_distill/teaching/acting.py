@@ -1,10 +1,11 @@
 """How taught learners act: normalise, preprocess, outputs, action. Rollouts, evaluations and policies do it here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch as th
+from gymnasium import spaces
 from stable_baselines3.common.utils import obs_as_tensor
 
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
@@ -12,7 +13,7 @@ from sb3_distill.learners.population import Learners
 from sb3_distill.networks.action_distribution import ActionDistribution, to_env
 from sb3_distill.networks.encoder import BoundEncoder
 from sb3_distill.networks.precision import Precision
-from sb3_distill.typing import Array, Observations, RawObservations
+from sb3_distill.typing import Array, Observations, RawObservations, Shape, Space
 
 
 class LearnerOutputs(NamedTuple):
@@ -51,6 +52,25 @@ def normalize(dataset: SyntheticDataset, observations: RawObservations) -> RawOb
     """
     normalization = dataset.info.normalization
     return observations if normalization is None else normalization(observations)
+
+
+def channels_first(observations: RawObservations, space: Space) -> RawObservations:
+    """
+    :param observations: as an environment gives them ``(*obs)`` or ``(b, *obs)``, images in either order
+    :param space: their space, with channels first
+    :return: images turned as SB3's ``predict`` turns them
+    """
+
+    def turn(image: Array, shape: Shape) -> Array:
+        image = np.asarray(image)
+        is_last = len(shape) == 3 and image.shape[-3:] != shape and image.shape[-3:] == (*shape[1:], shape[0])
+        return np.moveaxis(image, -1, -3) if is_last else image
+
+    if isinstance(space, spaces.Dict):
+        assert isinstance(observations, Mapping)
+        return {key: turn(observations[key], part.shape or ()) for key, part in space.spaces.items()}
+    assert not isinstance(observations, Mapping)
+    return turn(observations, space.shape or ())
 
 
 class Actor:

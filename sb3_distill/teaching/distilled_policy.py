@@ -1,9 +1,8 @@
 """From a dataset to an SB3 policy that acts: one inner loop, no environment."""
 
 import copy
-import os
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, Self, SupportsIndex, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -11,21 +10,25 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from sb3_distill.dataset.normalization import Normalization
-from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.dataset.wrapper_records import hint
 from sb3_distill.environments.vec_normalize import continue_statistics
 from sb3_distill.errors import ArgumentError, UnsupportedError
 from sb3_distill.spaces.checks import describe
-from sb3_distill.teaching.folding import fold
+from sb3_distill.teaching.acting import channels_first, normalize
+from sb3_distill.teaching.folding import fold_into_first_layer
 from sb3_distill.teaching.resolve_policy import resolve_policy
-from sb3_distill.teaching.teach import _build, _write_targets, teach
+from sb3_distill.teaching.teach import build_policy, teach, write_targets
+from sb3_distill.typing import Array, RawObservations
 
 GIVEN_BY_ALGORITHMS = ("observation_space", "action_space", "lr_schedule", "use_sde")
 Algorithm = TypeVar("Algorithm", bound=BaseAlgorithm)
+Policy = TypeVar("Policy", bound="DistilledPolicy")
 
 
 class DistilledPolicy(BasePolicy):
@@ -43,12 +46,12 @@ class DistilledPolicy(BasePolicy):
     @classmethod
     def from_dataset(
         cls,
-        dataset: SyntheticDataset | str | os.PathLike[str],
+        dataset: DatasetLike,
         policy: str | type[BasePolicy] | BasePolicy | None = None,
         policy_kwargs: Mapping[str, Any] | None = None,
         seed: int | None = None,
         device: th.device | str = "auto",
-    ) -> Any:
+    ) -> Self:
         """
         Initialise a policy and teach it (line 3 of Algorithm 1 of Wilhelm & Ventura 2025).
 
@@ -66,33 +69,32 @@ class DistilledPolicy(BasePolicy):
         """
         device = get_device(device)
         # A copy, since a dataset that is still being learned changes.
-        dataset = copy.deepcopy(dataset) if isinstance(dataset, SyntheticDataset) else SyntheticDataset.load(dataset)
-        dataset.to(device)
+        dataset = copy.deepcopy(SyntheticDataset.of(dataset)).to(device)
         if isinstance(policy, BasePolicy):
             if policy_kwargs is not None:
                 raise ArgumentError("`policy_kwargs` must not be given together with a policy instance")
             dataset.check_spaces(policy.observation_space, policy.action_space, "policy")
             if getattr(policy, "use_sde", False):
                 with th.no_grad():  # noise with a gradient cannot be copied
-                    cast(Any, policy).reset_noise()
+                    policy.reset_noise()
             taught, kwargs = copy.deepcopy(policy).to(device), policy._get_constructor_parameters()
         else:
             policy_class, kwargs = resolve_policy(dataset, policy, policy_kwargs)
-            taught = _build(policy_class, dataset, kwargs, seed).to(device)
+            taught = build_policy(policy_class, dataset, kwargs, seed).to(device)
         teach(taught, dataset)
         taught.__dict__.update(origin=(type(taught), kwargs), dataset=dataset)
         return _become(cls, taught)
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickled and copied as an object of its SB3 class, since its own class is made on the fly."""
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
+        """Pickled and copied as an object of its SB3 class, since its class here is made on the fly."""
         bare = object.__new__(self.origin[0])
         bare.__dict__.update(self.__dict__)
         return _become, (DistilledPolicy, bare)
 
     @classmethod
-    def load(cls, path: Any, device: th.device | str = "auto") -> Any:
+    def load(cls, path: object, device: th.device | str = "auto") -> NoReturn:  # type: ignore[override]
         """
-        :raises TypeError: always
+        :raises TypeError: always: a file of the policy would not have the normalisation
         """
         raise UnsupportedError(
             "a saved policy is loaded by its SB3 class, without the normalisation of the dataset: save the dataset instead, "
@@ -101,35 +103,25 @@ class DistilledPolicy(BasePolicy):
 
     def predict(
         self,
-        observation: Any,
-        state: tuple[np.ndarray[Any, Any], ...] | None = None,
-        episode_start: np.ndarray[Any, Any] | None = None,
+        observation: RawObservations,
+        state: tuple[Array, ...] | None = None,
+        episode_start: Array | None = None,
         deterministic: bool = False,
-    ) -> tuple[np.ndarray[Any, Any], tuple[np.ndarray[Any, Any], ...] | None]:
+    ) -> tuple[Array, tuple[Array, ...] | None]:
         """
-        As SB3's ``predict``, on raw observations of the environment.
+        As SB3's ``predict``, on raw observations of the environment. What follows their normalisation is the policy's way to
+        act, since its class may have one of its own.
 
         :raises ValueError: if the observation has another shape than the dataset was made for
         """
         self._check_shape(observation)
         if self.dataset.info.normalization is not None:
-            observation = self.dataset.info.normalization(self._channels_first(observation))
-        return super().predict(observation, state, episode_start, deterministic)
+            observation = normalize(self.dataset, channels_first(observation, self.observation_space))
+        return super().predict(observation, state, episode_start, deterministic)  # type: ignore[arg-type]
 
-    def _channels_first(self, observation: Any) -> Any:
-        """Images turned as SB3's ``predict`` would, which is before they are normalised."""
-
-        def turn(image: Any, shape: tuple[int, ...]) -> Any:
-            image = np.asarray(image)
-            turned = len(shape) == 3 and image.shape[-3:] != shape and image.shape[-3:] == (*shape[1:], shape[0])
-            return np.moveaxis(image, -1, -3) if turned else image
-
-        space = self.observation_space
-        if isinstance(space, spaces.Dict):
-            return {key: turn(observation[key], sub.shape or ()) for key, sub in space.spaces.items()}
-        return turn(observation, space.shape or ())
-
-    def to_algorithm(self, algorithm: type[Algorithm], env: Any, fold_normalization: bool = False, **kwargs: Any) -> Algorithm:
+    def to_algorithm(
+        self, algorithm: type[Algorithm], env: GymEnv | str, fold_normalization: bool = False, **kwargs: Any
+    ) -> Algorithm:
         """
         An SB3 model that starts from this policy and can ``learn`` on, or ``save``.
 
@@ -144,7 +136,7 @@ class DistilledPolicy(BasePolicy):
         """
         policy_class, policy_kwargs = self.origin
         normalization = self.dataset.info.normalization
-        if not any(issubclass(policy_class, known) for known in _bases(algorithm)):
+        if not any(issubclass(policy_class, base) for base in _bases(algorithm)):
             raise ArgumentError(
                 f"{algorithm.__name__} does not use a {policy_class.__name__}: teach one of its own, "
                 f"from_dataset(..., policy={algorithm.__name__}.policy_aliases['MlpPolicy'])"
@@ -158,32 +150,37 @@ class DistilledPolicy(BasePolicy):
         model = algorithm(policy_class, env, policy_kwargs=policy_kwargs, **kwargs)
         self.dataset.check_spaces(model.observation_space, model.action_space)
         # An algorithm may have another number of critics (DDPG: one), which were not taught anyway.
-        own, taught = model.policy.state_dict(), self.state_dict()
-        model.policy.load_state_dict({**own, **{key: value for key, value in taught.items() if key in own}})
+        fresh, taught = model.policy.state_dict(), self.state_dict()
+        model.policy.load_state_dict({**fresh, **{key: value for key, value in taught.items() if key in fresh}})
         if normalization is not None and fold_normalization:
-            fold(model.policy, normalization)
-            _write_targets(model.policy)
+            fold_into_first_layer(model.policy, normalization)
+            write_targets(model.policy)
         return model
 
-    def _check_shape(self, observation: Any) -> None:
+    def _check_shape(self, observation: RawObservations) -> None:
         space, advice = self.observation_space, hint(self.dataset.info.wrappers)
         if isinstance(space, spaces.Dict) != isinstance(observation, Mapping):
-            found = "a dict" if isinstance(observation, Mapping) else f"of shape {np.shape(observation)}"
-            raise ArgumentError(f"the observation is {found}, the dataset was made for {describe(space)}; {advice}")
-        for key, sub in space.spaces.items() if isinstance(space, spaces.Dict) else [(None, space)]:
-            if key is not None and key not in observation:
+            kind = "a dict" if isinstance(observation, Mapping) else f"of shape {np.shape(observation)}"
+            raise ArgumentError(f"the observation is {kind}, the dataset was made for {describe(space)}; {advice}")
+        for key, part in space.spaces.items() if isinstance(space, spaces.Dict) else [(None, space)]:
+            if isinstance(observation, Mapping) and key not in observation:
                 raise ArgumentError(f"the observation has no {key!r}, the dataset was made for {describe(space)}; {advice}")
-            shape, found = sub.shape or (), np.shape(observation if key is None else observation[key])
-            if shape and found[-len(shape) :] != shape and found[-3:] != (*shape[1:], shape[0]):
+            shape = part.shape or ()
+            got = np.shape(observation[str(key)] if isinstance(observation, Mapping) else observation)
+            if shape and got[-len(shape) :] != shape and got[-3:] != (*shape[1:], shape[0]):
                 name = "" if key is None else f" {key!r}"
                 raise ArgumentError(
-                    f"the observation{name} has shape {found}, the dataset was made for {describe(sub)}; {advice}"
+                    f"the observation{name} has shape {got}, the dataset was made for {describe(part)}; {advice}"
                 )
 
 
-def _become(cls: type[DistilledPolicy], policy: Any) -> Any:
-    """A policy turns into a ``DistilledPolicy`` without being rebuilt: the new class adds methods only."""
+def _become(cls: type[Policy], policy: BasePolicy) -> Policy:
+    """
+    A policy turns into a ``DistilledPolicy`` by a class that adds methods only. The alternatives were rejected: a policy
+    around a policy would be of another class than algorithms ask for, and a rebuilt one would draw other parameters.
+    """
     policy.__class__ = type(f"Distilled{type(policy).__name__}", (cls, type(policy)), {})
+    assert isinstance(policy, cls)
     return policy
 
 
@@ -196,20 +193,18 @@ def _bases(algorithm: type[BaseAlgorithm]) -> set[type[BasePolicy]]:
     }
 
 
-def _normalized(algorithm: type[BaseAlgorithm], env: Any, normalization: Normalization) -> VecEnv:
+def _normalized(algorithm: type[BaseAlgorithm], env: GymEnv | str, normalization: Normalization) -> VecEnv:
     if isinstance(env, str):
         env = gym.make(env)
     wrapped = algorithm._wrap_env(env, verbose=0)
-    own = unwrap_vec_normalize(wrapped)
-    if own is not None:
-        continue_statistics(own, normalization)
-        return wrapped
-    venv = VecNormalize(
-        wrapped,
-        norm_reward=False,
-        clip_obs=normalization.clip,
-        epsilon=normalization.epsilon,
-        norm_obs_keys=list(normalization.mean) if isinstance(normalization.mean, dict) else None,
-    )
-    continue_statistics(venv, normalization)
-    return venv
+    normalizer = unwrap_vec_normalize(wrapped)
+    if normalizer is None:
+        wrapped = normalizer = VecNormalize(
+            wrapped,
+            norm_reward=False,
+            clip_obs=normalization.clip,
+            epsilon=normalization.epsilon,
+            norm_obs_keys=list(normalization.mean) if isinstance(normalization.mean, dict) else None,
+        )
+    continue_statistics(normalizer, normalization)
+    return wrapped

@@ -1,16 +1,15 @@
 """Normalisation of observations as part of a network's first layer."""
 
-from typing import Any
-
 import numpy as np
 import torch as th
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from torch import nn
 
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.networks.anatomy import Network, actor_of, critic_of
 
 
-def can_fold(policy: Any, normalization: Normalization) -> bool:
+def can_fold(policy: BasePolicy, normalization: Normalization) -> bool:
     """Whether actor and critic of a policy begin with a linear layer on the flat observation."""
     return not isinstance(normalization.mean, dict) and all(
         _first_linear(network) is not None for network in _networks(policy)
@@ -18,7 +17,7 @@ def can_fold(policy: Any, normalization: Normalization) -> bool:
 
 
 @th.no_grad()
-def fold(policy: Any, normalization: Normalization) -> None:
+def fold_into_first_layer(policy: BasePolicy, normalization: Normalization) -> None:
     """
     Change the first linear layers so that the policy takes raw observations. The clipping of the normalisation is lost.
 
@@ -35,8 +34,8 @@ def fold(policy: Any, normalization: Normalization) -> None:
         layer.bias.sub_(layer.weight @ mean)
 
 
-def _networks(policy: Any) -> list[Network]:
-    return [actor_of(policy), *([critic_of(policy)] if hasattr(policy, "value_net") else [])]
+def _networks(policy: BasePolicy) -> list[Network]:
+    return [actor_of(policy), *([critic_of(policy)] if isinstance(policy, ActorCriticPolicy) else [])]
 
 
 def _first_linear(network: Network) -> nn.Linear | None:

@@ -10,7 +10,7 @@ from stable_baselines3.common.utils import ConstantSchedule
 from torch import nn
 
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
-from sb3_distill.errors import DatasetError
+from sb3_distill.errors import MisfitError
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.action_distribution import ActionDistribution
 from sb3_distill.networks.anatomy import Network, actor_of, share_statistics, squashes
@@ -36,7 +36,7 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
     labels: th.Tensor = dataset.labels
     found = getattr(actor.head, "out_features", labels.shape[1])
     if found != labels.shape[1]:
-        raise DatasetError(f"the policy has {found} outputs, the labels of the dataset have {labels.shape[1]}")
+        raise MisfitError(f"the policy has {found} outputs, the labels of the dataset have {labels.shape[1]}")
     with th.no_grad():
         half_width = th.ones(labels.shape[1], device=labels.device)
         made_squashed = dataset.info.policy_kwargs.get("squash_output", False)  # then labels are before a tanh already
@@ -55,7 +55,7 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
             own = {name: value.to(labels.device) for name, value in stack_parameters([rest]).items()}
             taught = dataset.teach(Learners([(StackedNetwork(rest), own)], encoder_layers=layers), labels)
             write_parameters(rest, taught.groups[0].params)
-        _write_targets(policy)
+        write_targets(policy)
         if dataset.log_std is not None:
             _write_log_std(policy, dataset.log_std - half_width.log())
 
@@ -67,31 +67,42 @@ def _put_in_encoder(actor: Network, dataset: SyntheticDataset) -> tuple[nn.Modul
     try:
         layers, rest = dataset.encoder.split(actor)
     except ValueError as error:
-        raise DatasetError(str(error)) from None
+        raise MisfitError(str(error)) from None
     dataset.encoder.write_to(layers)
     return layers, rest
 
 
-def _write_targets(policy: Any) -> None:
-    """Target networks start as copies."""
+def write_targets(policy: BasePolicy) -> None:
+    """
+    :param policy: its target networks, if it has some, become copies of what was taught
+    """
     for source, target in (("q_net", "q_net_target"), ("actor", "actor_target")):
         if hasattr(policy, target):
             getattr(policy, target).load_state_dict(getattr(policy, source).state_dict())
 
 
-def _write_log_std(policy: Any, log_std: th.Tensor) -> None:
-    own = getattr(policy, "log_std", None)
-    if isinstance(own, nn.Parameter):
-        distribution = ActionDistribution(policy.action_space, policy.action_dist)
-        own.copy_(distribution.expand_log_std(log_std, len(own)))
-    elif isinstance(getattr(getattr(policy, "actor", None), "log_std", None), nn.Linear):
-        policy.actor.log_std.weight.zero_()  # SAC predicts it from the state; the dataset knows one for all
-        policy.actor.log_std.bias.copy_(log_std)
+def _write_log_std(policy: BasePolicy, log_std: th.Tensor) -> None:
+    deviation = getattr(policy, "log_std", None)
+    predicted = getattr(getattr(policy, "actor", None), "log_std", None)
+    if isinstance(deviation, nn.Parameter):
+        distribution = ActionDistribution(policy.action_space, getattr(policy, "action_dist", None))
+        deviation.copy_(distribution.expand_log_std(log_std, len(deviation)))
+    elif isinstance(predicted, nn.Linear):
+        predicted.weight.zero_()  # SAC predicts it from the state; the dataset has one for all states
+        predicted.bias.copy_(log_std)
 
 
-def _build(
+def build_policy(
     policy_class: type[BasePolicy], dataset: SyntheticDataset, kwargs: Mapping[str, Any], seed: int | None
 ) -> BasePolicy:
+    """
+    :param policy_class: class of the policy
+    :param dataset: names the spaces
+    :param kwargs: arguments of the policy
+    :param seed: seed of the initialisation; ``None`` draws from torch's global generator
+    :return: an untrained policy
+    """
+
     def build() -> BasePolicy:
         schedule = ConstantSchedule(3e-4)
         return policy_class(dataset.info.observation_space, dataset.info.action_space, schedule, **kwargs)
