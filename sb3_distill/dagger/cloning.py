@@ -12,6 +12,7 @@ from sb3_distill.dagger.expert import Expert
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.make import make_vec_env
 from sb3_distill.errors import ArgumentError
+from sb3_distill.typing import Space
 
 
 def clone(
@@ -29,26 +30,24 @@ def clone(
 
     :param expert: the agent
     :param env: a Gymnasium id, or a vector environment
-    :param total_timesteps: of the environments; the expert may need a rollout of its own before, for statistics
+    :param total_timesteps: steps of all environments; the agent may need a rollout of its own before, for statistics
     :param n_envs: number of environments, for an id
-    :param progress_bar: show one
-    :param policy: of the learners
-    :param seed: of everything
+    :param progress_bar: whether to show a progress bar
+    :param policy: policy of the learners
+    :param seed: seed of environments, learners and minibatches
     :param kwargs: further arguments of ``DAgger``
     :return: the algorithm, with its ``dataset``
-    :raises ValueError: if the expert was trained for other spaces, or there are no steps
+    :raises ValueError: if the agent was trained for other spaces, or there are no steps
     :raises FloatingPointError: if an observation or a reward is not finite
     """
     if total_timesteps < 1:
         raise ArgumentError(f"`total_timesteps` must be at least 1, got {total_timesteps}")
     source = "initial_dataset" if kwargs.get("initial_dataset") is not None else "encoder_from"
-    initial = kwargs.get(source)
-    if initial is not None:
-        initial = kwargs[source] = SyntheticDataset.of(initial)
+    initial: SyntheticDataset | None = None
+    if kwargs.get(source) is not None:
+        initial = kwargs[source] = SyntheticDataset.of(kwargs[source])
     venv = make_vec_env(env, n_envs, seed=seed) if isinstance(env, str) else env
-    space = venv.observation_space
-    vectors = isinstance(space, spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating)
-    normalize = vectors if initial is None else initial.info.normalization is not None
+    normalize = is_vector(venv.observation_space) if initial is None else initial.info.normalization is not None
     try:
         if normalize and not is_vecenv_wrapped(venv, VecNormalize):
             venv = VecNormalize(venv, norm_reward=False)
@@ -56,3 +55,8 @@ def clone(
     finally:
         if isinstance(env, str):
             venv.close()
+
+
+def is_vector(space: Space) -> bool:
+    """Whether observations are plain vectors of real numbers."""
+    return isinstance(space, spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating)

@@ -92,7 +92,7 @@ class DistilledPolicy(BasePolicy):
         return _become, (DistilledPolicy, bare)
 
     @classmethod
-    def load(cls, path: object, device: th.device | str = "auto") -> NoReturn:  # type: ignore[override]
+    def load(cls, path: object, device: th.device | str = "auto") -> NoReturn:
         """
         :raises TypeError: always: a file of the policy would not have the normalisation
         """
