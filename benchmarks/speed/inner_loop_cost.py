@@ -2,20 +2,24 @@
 What the kinds of inner learning cost: seconds of an iteration (rollout and meta-updates) of 2-D cart-pole with 8 learners, in
 turns, and the memory that the meta-gradient holds; 8 learners of four shapes against 8 of one.
 
-    python benchmarks/inner_loop_cost.py
+    python benchmarks/speed/inner_loop_cost.py
 """
 
 import statistics
+import sys
 import time
-from typing import Any
+from pathlib import Path
 
 import torch as th
-from common import N_ENVS, one_thread, write
-from make_wide_sets import several_steps
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.any_learner import several_steps
+from benchmarks.lib.cartpole import N_ENVS
+from benchmarks.lib.results import one_thread, write
 from sb3_distill import PPMO, make_vec_env
+from sb3_distill.typing import Json
 
-VARIANTS: dict[str, dict[str, Any]] = {
+VARIANTS: dict[str, Json] = {
     "1 step": {},
     "1 step, rate per role": dict(inner_rate_per_role=True),
     "2 steps, rate per role, relative": several_steps(2),

@@ -2,15 +2,18 @@
 Make ``Pendulum-v1/off-policy``, the set that teaches the actors of SAC, TD3, DDPG, TQC and CrossQ: wide ReLU networks with
 PyTorch's default initialisation; then score the actors of SAC and TD3, 50 of each, 10 episodes, greedy.
 
-    python benchmarks/make_off_policy_set.py
+    python benchmarks/make/off_policy_set.py
 """
 
+import sys
 import time
+from pathlib import Path
 
-from common import DATASETS, one_thread, write
 from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.vec_env import VecNormalize
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.results import DATASETS, one_thread, write
 from sb3_distill import PPMO, evaluate_learners, make_vec_env
 
 LEARNERS = {"init": "pytorch", "width": [256, 400], "activation": "relu"}

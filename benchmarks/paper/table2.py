@@ -3,10 +3,10 @@ Table 2 of Wilhelm & Ventura (2025): Atari from images with an encoder that is r
 five layers of the actor in the encoder) to full distillation (none): true scores of fresh learners, their ratio to our own
 PPO, and what it cost.
 
-    python benchmarks/table2.py --games Centipede --levels 5 4 --timesteps 500000    # what is missing is run
-    python benchmarks/table2.py --show                                               # the table of what is there
+    python benchmarks/paper/table2.py --games Centipede --levels 5 4 --timesteps 500000    # what is missing is run
+    python benchmarks/paper/table2.py --show                                               # the table of what is there
 
-    python benchmarks/table2.py --games Pong --levels 5 4 --finish 500000            # then with steps that shrink
+    python benchmarks/paper/table2.py --games Pong --levels 5 4 --finish 500000            # then with steps that shrink
 
 A level starts from what the one above has learned, the first of `--levels` from nothing; of several ways to a level the best
 stays in the table. A run can be cut off at any moment and goes on from its last checkpoint in runs/table2-<game>-<levels>, or
@@ -14,24 +14,27 @@ stays in the table. A run can be cut off at any moment and goes on from its last
 """
 
 import argparse
+import json
 import os
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch as th
-from common import read, write
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
-from suite import RUNS
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.results import RUNS, read, write
 from sb3_distill import PPMO, make_vec_env
 from sb3_distill.cli.zoo import literal
 from sb3_distill.environments.atari.vec_env import AtariVecEnv
 from sb3_distill.rollback.checkpoints import Checkpoints, resume
 from sb3_distill.rollback.ladder import carry_critic, critic_path, read_results, rollback, score_level
+from sb3_distill.typing import Json
 
 # Paper: RL, l = 4, 3, 2, 1, full distillation; instances.
 GAMES: dict[str, tuple[tuple[float | None, ...], int]] = {
@@ -42,7 +45,7 @@ GAMES: dict[str, tuple[tuple[float | None, ...], int]] = {
 }
 LEVELS = (5, 4, 3, 2, 1, 0)
 # Many environments and few passes: gradients are mostly noise, and a fresh step costs less than two passes over an old one.
-SETTINGS: dict[str, Any] = dict(
+SETTINGS: Json = dict(
     n_learners=8,
     n_steps=64,
     batch_size=512,
@@ -59,10 +62,10 @@ SETTINGS: dict[str, Any] = dict(
     seed=0,
 )
 # Where something has to be seen, the encoder has more to learn.
-SEEING: dict[str, Any] = dict(n_steps=32, batch_size=256, n_epochs=3, encoder_learning_rate=5e-4, ent_coef=0.01)
-CHANGES: dict[str, dict[str, Any]] = {"Pong": SEEING, "SpaceInvaders": SEEING, "MsPacman": SEEING}
+SEEING: Json = dict(n_steps=32, batch_size=256, n_epochs=3, encoder_learning_rate=5e-4, ent_coef=0.01)
+CHANGES: dict[str, Json] = {"Pong": SEEING, "SpaceInvaders": SEEING, "MsPacman": SEEING}
 # Where few points are far larger than the others (the mystery ship, ghosts), they are clipped after scaling.
-CLIPPED: dict[str, dict[str, Any]] = {game: dict(clip_reward=1.0) for game in ("SpaceInvaders", "MsPacman")}
+CLIPPED: dict[str, Json] = {game: dict(clip_reward=1.0) for game in ("SpaceInvaders", "MsPacman")}
 N_ENVS = 64
 EVALUATED = (20, 5)
 
@@ -75,75 +78,85 @@ def learning_env(game: str) -> VecEnv:
     return VecNormalize(make_env(game, N_ENVS), norm_obs=False, **CLIPPED.get(game, {}))
 
 
-def settings_of(game: str) -> dict[str, Any]:
+def settings_of(game: str) -> Json:
     return {**SETTINGS, **CHANGES.get(game, {}), "n_instances": GAMES[game][1]}
 
 
-def settings_of_the_end(game: str) -> dict[str, Any]:
+def settings_of_the_end(game: str) -> Json:
     """The last part of a level: step sizes fall to zero, and next to nothing is paid for a random choice."""
     rates = {name: f"lin_{value}" for name, value in settings_of(game).items() if name.endswith("learning_rate")}
     return {**rates, "ent_coef": 0.001}
 
 
-def run(
-    game: str, levels: list[int], timesteps: int, folder: Path, device: str, minutes: float, changes: dict[str, Any]
-) -> None:
-    found = rollback(
+def run(game: str, levels: list[int], timesteps: int, folder: Path, device: str, minutes: float, changes: Json) -> None:
+    entries = rollback(
         "CnnPolicy", partial(learning_env, game), levels, timesteps, folder, *EVALUATED, partial(make_env, game), minutes,
         device=device, **{**settings_of(game), **changes},
     )  # fmt: skip
-    for level, entry in found.items():
+    for level, entry in entries.items():
         keep(f"{game}/{level}", entry)
 
 
-def to_finish(game: str, level: int, folder: Path, env: VecEnv, device: str, changes: dict[str, Any]) -> Any:
+class Start(NamedTuple):
+    """Where the last part of a level begins, or goes on."""
+
+    model: PPMO
+    steps_before: int
+    """Environment steps of the level before its last part."""
+    steps: int
+    """Environment steps of the last part so far."""
+
+
+def start_of_finish(game: str, level: int, folder: Path, env: VecEnv, device: str, changes: Json) -> Start:
     """
     A level as it was left: from the checkpoint of its last part, else from its own, whether it has been scored or not, else
     from its files, as they come from another machine.
     """
+    note = folder / f"l{level}-finish.json"
     model = resume(PPMO, folder / f"l{level}-finish", env, device=device, **changes)
     if model is not None:
-        return model
+        return Start(model, json.loads(note.read_text())["steps_before"], model.num_timesteps)
     model = resume(PPMO, folder / f"l{level}", env, device=device, **changes)
-    if model is None:
-        known = read_results(folder).get(str(level))
-        if known is None:
+    if model is not None:
+        steps_before = model.num_timesteps
+    else:
+        result = read_results(folder).get(str(level))
+        if result is None:
             raise SystemExit(f"{folder} has nothing of level {level} to go on from")
-        settings = {**settings_of(game), "dataset_init": "normal", **changes}  # it brings its own
+        settings = {**settings_of(game), "dataset_init": "normal", **changes}  # the dataset brings its start
         start = dict(encoder_layers=level, initial_dataset=str(folder / f"l{level}.safetensors"))
         model = PPMO("CnnPolicy", env, device=device, **start, **settings)
         carry_critic(model, critic_path(folder, level))
-        model.num_timesteps, model.learning_seconds = known["level_timesteps"], known["seconds"]
-    model.steps_before, model.num_timesteps = model.num_timesteps, 0
-    return model
+        steps_before, model.learning_seconds = result["level_timesteps"], result["seconds"]
+    note.write_text(json.dumps({"steps_before": steps_before}))
+    return Start(model, steps_before, 0)
 
 
-def finish(
-    game: str, levels: list[int], timesteps: int, folder: Path, device: str, minutes: float, changes: dict[str, Any]
-) -> None:
+def finish(game: str, levels: list[int], timesteps: int, folder: Path, device: str, minutes: float, changes: Json) -> None:
     """Go on with the last level and put the result in its place."""
     level, changes = levels[-1], {**settings_of_the_end(game), **changes}
     env = learning_env(game)
-    model = to_finish(game, level, folder, env, device, changes)
-    if (left := timesteps - model.num_timesteps) > 0:
-        model.learn(left, Checkpoints(folder / f"l{level}-finish", minutes), reset_num_timesteps=False)
+    model, steps_before, steps = start_of_finish(game, level, folder, env, device, changes)
+    if steps < timesteps:
+        checkpoints = Checkpoints(folder / f"l{level}-finish", minutes)
+        model.learn(timesteps - steps, checkpoints, reset_num_timesteps=steps == 0)
+        steps = model.num_timesteps
     env.close()
     before = read_results(folder).get(str(level), {}).get("device")
     score_level(
         model, level, None if len(levels) == 1 else levels[-2], folder, *EVALUATED, partial(make_env, game),
-        steps_before=model.steps_before,
-        finish={"timesteps": model.num_timesteps, "device before": before, **changes},
+        steps_before=steps_before, finish={"timesteps": steps, "device before": before, **changes},
     )  # fmt: skip
     shutil.rmtree(folder / f"l{level}", ignore_errors=True)  # from here on the level is as it is
     for each, entry in read_results(folder).items():
         keep(f"{game}/{each}", entry)
 
 
-def keep(name: str, entry: dict[str, Any]) -> None:
+def keep(name: str, entry: Json) -> None:
     """Unless what is there is better."""
     results = read("table2")
-    known = results.get(name)
-    if known is None or known["sampled"]["mean"] < entry["sampled"]["mean"]:
+    stored = results.get(name)
+    if stored is None or stored["sampled"]["mean"] < entry["sampled"]["mean"]:
         write("table2", {**results, name: entry})
 
 
@@ -153,7 +166,7 @@ def show() -> None:
     for column in ("", "", *(f"l = {level}" for level in LEVELS)):
         table.add_column(column, justify="right" if column else "left")
     for game, (paper, _) in GAMES.items():
-        own: Any = results.get(f"{game}/5")
+        agent = results.get(f"{game}/5")
         scores, costs = [], []
         for level in LEVELS:
             entry = results.get(f"{game}/{level}")
@@ -161,7 +174,7 @@ def show() -> None:
                 scores.append("not run")
                 costs.append("-")
                 continue
-            ratio = f" ({entry['sampled']['mean'] / own['sampled']['mean']:.2f})" if own and level < LEVELS[0] else ""
+            ratio = f" ({entry['sampled']['mean'] / agent['sampled']['mean']:.2f})" if agent and level < LEVELS[0] else ""
             mean, std = entry["sampled"]["mean"], entry["sampled"]["std"]
             scores.append(f"{mean:,.0f} ± {std:,.0f}{ratio}" if abs(mean) >= 100 else f"{mean:.1f} ± {std:.1f}{ratio}")
             devices = {entry.get("device", "cpu"), entry.get("finish", {}).get("device before") or entry.get("device", "cpu")}

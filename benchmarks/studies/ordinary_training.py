@@ -3,14 +3,17 @@ People will put a set into a training loop of their own: return of learners trai
 Adam (full batch, default rate 1e-3, 100 and 1000 steps) beside its own inner loop; 50 learners x 20 episodes, sampled, for
 learners whose last layer starts small (gain 0.01, as SB3's) and at gain 1.
 
-    python benchmarks/ordinary_training.py
+    python benchmarks/studies/ordinary_training.py
 """
 
+import sys
 from functools import partial
+from pathlib import Path
 
 import torch as th
-from common import one_thread, read, write
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.results import one_thread, read, write
 from sb3_distill import SyntheticDataset, evaluate_learners
 from sb3_distill.dataset.file import shipped_sets
 from sb3_distill.learners.population import Learners

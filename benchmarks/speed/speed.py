@@ -7,26 +7,31 @@ Speed, as ratios taken inside one run on the same cores:
   evaluations (every 5,000 steps, 20 episodes, not timed);
 * DistilledPolicy.from_dataset for a 64-64 network, from a path, warm, median of 100.
 
-    python benchmarks/speed.py [--rounds 5]
+    python benchmarks/speed/speed.py [--rounds 5]
 """
 
 import argparse
 import statistics
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from common import DATASETS, SETTINGS, distil, one_thread, write
 from gymnasium.vector import AutoresetMode
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.cartpole import SETTINGS, distil
+from benchmarks.lib.results import DATASETS, one_thread, write
 from sb3_distill import PPMO, DistilledPolicy, evaluate_learners, make_vec_env
+from sb3_distill.typing import Json
 
 N_ENVS = 64
-SHARED: dict[str, Any] = dict(n_steps=512, n_epochs=1, batch_size=2048)
+SHARED: Json = dict(n_steps=512, n_epochs=1, batch_size=2048)
 
 
 def steps_per_second(model: Any, steps: int) -> float:
@@ -35,7 +40,7 @@ def steps_per_second(model: Any, steps: int) -> float:
     return float((model.num_timesteps - before) / (time.perf_counter() - start))
 
 
-def throughput(rounds: int) -> dict[str, Any]:
+def throughput(rounds: int) -> Json:
     ppmo = PPMO("MlpPolicy", make_vec_env("NDCartPole2D-v0", N_ENVS), seed=0, **SHARED)
     ppo = PPO("MlpPolicy", sb3_make_vec_env("CartPole-v1", N_ENVS), seed=0, device="cpu", **SHARED)
     bare = gym.make_vec("NDCartPole2D-v0", num_envs=N_ENVS, autoreset_mode=AutoresetMode.SAME_STEP)
@@ -75,7 +80,7 @@ def ppo_to_475(seed: int) -> float:
     class Stop(Exception):
         pass
 
-    def callback(local: dict[str, Any], _: dict[str, Any]) -> bool:
+    def callback(local: Json, _: Json) -> bool:
         nonlocal seconds, start
         if model.num_timesteps % 5_000 < env.num_envs:
             seconds += time.perf_counter() - start
@@ -93,7 +98,7 @@ def ppo_to_475(seed: int) -> float:
     return float("inf")
 
 
-def race(seeds: list[int]) -> dict[str, Any]:
+def race(seeds: list[int]) -> Json:
     ours, theirs, scores = [], [], []
     for seed in seeds:
         theirs.append(ppo_to_475(seed))
@@ -105,7 +110,7 @@ def race(seeds: list[int]) -> dict[str, Any]:
     return {"distil_1d_seconds": ours, "scores": scores, "ppo_to_475_seconds": theirs, "ratio": ratio}
 
 
-def teaching() -> dict[str, Any]:
+def teaching() -> Json:
     path = DATASETS / "NDCartPole2D-v0.safetensors"
     times = []
     for _ in range(110):

@@ -1,16 +1,20 @@
 """
 Table 1 of Wilhelm & Ventura (2025), Lambda column: 100 fresh learners x 100 episodes, sampled actions.
 
-    python benchmarks/table1.py                 # the shipped sets (k = N + 1)
-    python benchmarks/table1.py --large         # also k = 512 (distilled here, minutes each) and k = 2 in 2-D
+    python benchmarks/paper/table1.py                 # the shipped sets (k = N + 1)
+    python benchmarks/paper/table1.py --large         # also k = 512 (distilled here, minutes each) and k = 2 in 2-D
 """
 
 import argparse
+import sys
+from pathlib import Path
 
-from common import distil, one_thread, read, write
 from rich.console import Console
 from rich.table import Table
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.cartpole import distil
+from benchmarks.lib.results import one_thread, read, write
 from sb3_distill import evaluate_learners
 
 PAPER = {

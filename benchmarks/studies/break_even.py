@@ -2,20 +2,24 @@
 Total cost against the number of agents wanted: distilling once and teaching each in one step, or PPO from scratch for each,
 from the times that table4.py measured on one core. Returns are beside them: the two need not be equally good.
 
-    python benchmarks/break_even.py [--tasks HalfCheetah Hopper]
+    python benchmarks/studies/break_even.py [--tasks HalfCheetah Hopper]
 """
 
 import argparse
 import math
+import sys
 import time
+from pathlib import Path
 
 import matplotlib
-from common import PICTURES, one_thread, read, write
 from rich.console import Console
 from rich.table import Table
-from suite import KINDS, best
-from table4 import SUITE
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.results import PICTURES, one_thread, read, write
+from benchmarks.lib.score import best
+from benchmarks.lib.suite import KINDS
+from benchmarks.paper.table4 import SUITE
 from sb3_distill import DistilledPolicy, SyntheticDataset, shipped_sets
 
 matplotlib.use("agg")

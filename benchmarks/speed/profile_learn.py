@@ -1,15 +1,17 @@
 """
 Where the time of PPMO.learn goes, on 2-D cart-pole with 64 environments:
 
-    python benchmarks/profile_learn.py
+    python benchmarks/speed/profile_learn.py
 """
 
 import cProfile
 import pstats
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
-from common import one_thread, write
-
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.results import one_thread, write
 from sb3_distill import PPMO, make_vec_env
 
 # Function as the profiler names it, and what it is; indented parts are contained in the one above.

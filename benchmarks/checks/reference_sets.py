@@ -3,30 +3,32 @@ Check the evaluator with the sets that the authors released: sampled, 2-D k=3 mu
 at 500; and the full Centipede set near 8042, that with an encoder of two layers near 8266. The files are not part of this
 repository.
 
-    python benchmarks/reference_sets.py FOLDER [--sets centipede-full-k10]
+    python benchmarks/checks/reference_sets.py FOLDER [--sets centipede-full-k10]
 """
 
 import argparse
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch as th
-from common import one_thread, read, write
 from gymnasium import spaces
 from safetensors import safe_open
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.results import one_thread, read, write
 from nd_cartpole.env import observation_space
 from sb3_distill import SyntheticDataset, evaluate_learners
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.inner_loop.gradient_steps import GradientSteps
 from sb3_distill.networks.encoder import Encoder
+from sb3_distill.typing import Json
 
 PAPER = {
     "ndcartpole-1d-k2": 500, "ndcartpole-2d-k3": 365, "ndcartpole-2d-k512": 350, "ndcartpole-4d-k5": 127,
     "centipede-full-k10": 8042, "centipede-l2-k10": 8266,
 }  # fmt: skip
-ATARI: dict[str, Any] = dict(
+ATARI: Json = dict(
     noop_max=30, frame_skip=4, screen_size=84, n_stack=4, terminal_on_life_loss=False, clip_reward=False, fire_reset=False,
     action_repeat_probability=0.0,
 )  # fmt: skip

@@ -1,18 +1,23 @@
 """
 Return against the number of instances k, for HalfCheetah and Hopper, with one gradient step.
 
-    python benchmarks/mujoco_k.py [--tasks Hopper] [--k 4 16] [--scale 0.5]     # what is missing is run
-    python benchmarks/mujoco_k.py --draw                                        # the picture of what is there
+    python benchmarks/studies/mujoco_k.py [--tasks Hopper] [--k 4 16] [--scale 0.5]     # what is missing is run
+    python benchmarks/studies/mujoco_k.py --draw                                        # the picture of what is there
 """
 
 import argparse
-from typing import Any
+import sys
+from pathlib import Path
 
 import gymnasium as gym
 import matplotlib
-from common import PICTURES, one_thread, read, write
-from suite import RUNS, score
-from table4 import SUITE
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.distil import choose, distil
+from benchmarks.lib.results import PICTURES, RUNS, one_thread, read, write
+from benchmarks.lib.score import score
+from benchmarks.paper.table4 import SUITE
+from sb3_distill.typing import Json
 
 matplotlib.use("agg")
 SIZES = (4, 16, 64, 256)
@@ -22,9 +27,9 @@ def run(task: str, kind: str, k: int, steps: int) -> None:
     name = f"{task}/{kind}/{k}"
     if name in read("mujoco_k"):
         return
-    datasets, trained = SUITE.distil(task, kind, 0, steps, n_instances=k)
-    dataset = SUITE.choose(task, datasets)
-    entry: dict[str, Any] = {**trained, **score(dataset)}
+    datasets, cost = distil(SUITE, task, kind, 0, steps, n_instances=k)
+    dataset = choose(SUITE, task, datasets)
+    entry: Json = {**cost, **score(dataset)}
     print(name, {mode: round(entry[mode]["mean"], 1) for mode in ("sampled", "greedy")}, flush=True)
     write("mujoco_k", {**read("mujoco_k"), name: entry})
 

@@ -2,17 +2,18 @@
 Run entries of zoo_configs/ppmo.yml to their end with ``sb3-distill train``, and score the dataset: 100 fresh learners x 20
 episodes each, sampled and greedy. Sets named in SHIPPED are stored with the package, others in runs/.
 
-    python benchmarks/zoo_entries.py CartPole-v1 Acrobot-v1
+    python benchmarks/make/zoo_entries.py CartPole-v1 Acrobot-v1
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
-from common import DATASETS, one_thread, read, write
-
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.results import DATASETS, one_thread, read, write
 from sb3_distill import PPMO, evaluate_learners
 from sb3_distill.cli import program as cli
 

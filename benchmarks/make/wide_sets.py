@@ -2,59 +2,46 @@
 Make the shipped sets that teach any learner (``NDCartPole<N>D-v0/wide``, ridge head, ``/wide-sgd``, one gradient step, and
 ``/wide-steps``, two) and evaluate them on the columns of Table 1: 100 learners x 100 episodes each, sampled actions.
 
-    python benchmarks/make_wide_sets.py ridge 1 2 3 4 5
-    python benchmarks/make_wide_sets.py sgd 1 2 3
-    python benchmarks/make_wide_sets.py steps 1 2 3          # two gradient steps
-    python benchmarks/make_wide_sets.py refine 4 5           # goes on from the shipped ridge set, on what it teaches worst
-    python benchmarks/make_wide_sets.py deepen 5             # the same, above all for deep networks, with 128 instances
-    python benchmarks/make_wide_sets.py narrow 2             # the same, above all for narrow networks
-    python benchmarks/make_wide_sets.py quick 2              # ridge, half the instances, not kept
-    python benchmarks/make_wide_sets.py ridge 2 --evaluate   # the shipped set, as it is
+    python benchmarks/make/wide_sets.py ridge 1 2 3 4 5
+    python benchmarks/make/wide_sets.py sgd 1 2 3
+    python benchmarks/make/wide_sets.py steps 1 2 3          # two gradient steps
+    python benchmarks/make/wide_sets.py refine 4 5           # goes on from the shipped ridge set, on what it teaches worst
+    python benchmarks/make/wide_sets.py deepen 5             # the same, above all for deep networks, with 128 instances
+    python benchmarks/make/wide_sets.py narrow 2             # the same, above all for narrow networks
+    python benchmarks/make/wide_sets.py quick 2              # ridge, half the instances, not kept
+    python benchmarks/make/wide_sets.py ridge 2 --evaluate   # the shipped set, as it is
 """
 
 import argparse
-from typing import Any
+import sys
+from pathlib import Path
 
 import torch as th
-from common import DATASETS, PICTURES, distil, one_thread, read, write
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.any_learner import RATES, several_steps
+from benchmarks.lib.cartpole import distil
+from benchmarks.lib.results import DATASETS, PICTURES, one_thread, read, write
 from sb3_distill import SyntheticDataset, evaluate_learners
 from sb3_distill.evaluation.grids import RANDOM
 from sb3_distill.learners.architecture import ACTIVATIONS
 from sb3_distill.learners.named import ANY_INIT, TABLE_1
 from sb3_distill.report.pictures import heat_map
+from sb3_distill.typing import Json
 
-RATES = dict(
-    learning_rate="lin_0.02",
-    labels_learning_rate="lin_0.2",
-    rates_learning_rate="lin_0.1",
-    critic_learning_rate="lin_0.0075",
-)
-RIDGE: dict[str, Any] = dict(RATES, inner_loop="ridge", learner_distribution="wide", n_instances=64, n_learners=32)
-SGD: dict[str, Any] = dict(RATES, inner_rate_per_role=True, learner_distribution="table1", n_instances=16, n_learners=32)
+RIDGE: Json = dict(RATES, inner_loop="ridge", learner_distribution="wide", n_instances=64, n_learners=32)
+SGD: Json = dict(RATES, inner_rate_per_role=True, learner_distribution="table1", n_instances=16, n_learners=32)
 
 
-# A first step on the last layer aligns it with the labels, the same for all learners; a second one on the first layer, whose
-# update is made of synthetic observations, adds features that are free of the noise of random ones. Hence the start.
-FIRST, SECOND = [1e-3, 1e-3, 1e-3, 1e-3, 10.0, 0.01], [10.0, 1e-3, 1e-3, 1e-3, 1.0, 0.01]
-
-
-def several_steps(n: int) -> dict[str, Any]:
-    """Arguments for ``n`` steps, of which the last one adds features."""
-    return dict(
-        n_inner_steps=n, inner_rate_per_role=True, inner_rate_relative=True, inner_learning_rate=[FIRST] * (n - 1) + [SECOND]
-    )
-
-
-def columns(weights: dict[str, float]) -> list[dict[str, Any]]:
+def columns(weights: dict[str, float]) -> list[Json]:
     """A mixture of columns of Table 1."""
     return [{**TABLE_1[name], "weight": weight} for name, weight in weights.items()]
 
 
-STEPS: dict[str, Any] = {**SGD, **several_steps(2)}
+STEPS: Json = {**SGD, **several_steps(2)}
 WEAK = {"lambda": 1, "ortho-1": 0.5, "xe": 3, "xe-1": 1.5, "random-h": 0.5, "random-l": 0.5, "random-l-tanh": 3}
 XAVIER = {"lambda": 1, "ortho-1": 0.5, "xe": 3, "xe-1": 3, "random-h": 0.5, "random-l": 0.5, "random-l-tanh": 0.5}
-REFINE: dict[str, Any] = dict(
+REFINE: Json = dict(
     inner_loop="ridge",
     learner_distribution=columns(WEAK),
     n_learners=32,
@@ -64,13 +51,13 @@ REFINE: dict[str, Any] = dict(
     rates_learning_rate="lin_0.05",
 )
 DEEP = {"init": "orthogonal", "depth": [5, 6], "activation": "tanh", "weight": 4}
-DEEPEN: dict[str, Any] = dict(
+DEEPEN: Json = dict(
     REFINE,
     learner_distribution=[*columns({**WEAK, "xe": 2, "random-l-tanh": 2}), DEEP],
     n_learners=64,
 )
-USUAL: dict[str, Any] = dict(init=ANY_INIT, depth=[1, 8], activation=list(ACTIVATIONS))
-NARROW: dict[str, Any] = dict(
+USUAL: Json = dict(init=ANY_INIT, depth=[1, 8], activation=list(ACTIVATIONS))
+NARROW: Json = dict(
     REFINE,
     learner_distribution=[
         *columns({"lambda": 0.3, "xe": 0.3, "random-l-tanh": 0.3}),
@@ -80,7 +67,7 @@ NARROW: dict[str, Any] = dict(
     ],
     n_learners=64,
 )
-KINDS: dict[str, tuple[str, dict[str, Any], dict[int, float]]] = {
+KINDS: dict[str, tuple[str, Json, dict[int, float]]] = {
     # name of the set, settings, environment steps by number of axes
     "ridge": ("wide", RIDGE, {1: 2e6, 2: 4e6, 3: 8e6, 4: 16e6, 5: 16e6}),
     "refine": ("wide", REFINE, {4: 8e6, 5: 16e6}),
@@ -91,7 +78,7 @@ KINDS: dict[str, tuple[str, dict[str, Any], dict[int, float]]] = {
     "steps": ("wide-steps", STEPS, {1: 1e6, 2: 4e6, 3: 8e6}),
 }
 MORE = dict(n_instances=128, n_learners=64, weight_decay=0.2)
-CHANGES: dict[tuple[str, int], dict[str, Any]] = {
+CHANGES: dict[tuple[str, int], Json] = {
     # The set that is also evaluated on the grid of 64 random networks.
     ("ridge", 2): dict(MORE, learner_distribution="wider"),
     **{("ridge", n_dims): MORE for n_dims in (3, 4)},
@@ -144,8 +131,10 @@ def main() -> None:
             settings = {**common_settings, "clip_range": 0.3 if n_dims < 4 else 0.4, **CHANGES.get((options.kind, n_dims), {})}
             before = (0.0, 0)
             if options.kind in ("refine", "deepen", "narrow"):
-                given = SyntheticDataset.load(path)
-                settings["initial_dataset"] = doubled(given) if options.kind == "deepen" and given.n_instances < 128 else given
+                shipped = SyntheticDataset.load(path)
+                settings["initial_dataset"] = (
+                    doubled(shipped) if options.kind == "deepen" and shipped.n_instances < 128 else shipped
+                )
                 before = (entry["seconds"], entry["steps"])
             model, seconds = distil(n_dims, options.seed, int(steps[n_dims]), **settings)
             dataset, entry = model.dataset, {"seconds": seconds + before[0], "seed": options.seed}

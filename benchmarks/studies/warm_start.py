@@ -1,26 +1,27 @@
 """
 PPO from a distilled start against PPO from scratch: environment steps until an evaluation on CartPole-v1 reaches 475.
 
-    python benchmarks/warm_start.py
+    python benchmarks/studies/warm_start.py
 """
 
 import statistics
-from typing import Any
+import sys
+from pathlib import Path
 
 import stable_baselines3 as sb3
-from common import one_thread, write
 from stable_baselines3.common.callbacks import EvalCallback, StopTrainingOnRewardThreshold
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.results import one_thread, write
 from sb3_distill import DistilledPolicy
+from sb3_distill.typing import Json
 
 # From scratch with rl-zoo's fast settings too; learning on from a good start with SB3's defaults, whose rate is smaller: the
 # critic starts untrained, and large steps on its first advantages would undo what was taught.
-FAST: dict[str, Any] = dict(
-    n_steps=32, batch_size=256, n_epochs=20, gamma=0.98, gae_lambda=0.8, learning_rate=1e-3, device="cpu"
-)
-DEFAULTS: dict[str, Any] = dict(device="cpu")
+FAST: Json = dict(n_steps=32, batch_size=256, n_epochs=20, gamma=0.98, gae_lambda=0.8, learning_rate=1e-3, device="cpu")
+DEFAULTS: Json = dict(device="cpu")
 GOAL = 475.0
 SEEDS = range(5)
 

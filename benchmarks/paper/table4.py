@@ -3,19 +3,24 @@ Table 4 of Wilhelm & Ventura (2025): the eight MuJoCo tasks with k = 64 instance
 random policy, SB3's PPO, its agent cloned, PPMO with one gradient step and PPMO with the ridge head: mean return of 100 fresh
 learners.
 
-    python benchmarks/table4.py --tasks HalfCheetah Hopper --kinds sgd ridge      # what is missing is run
-    python benchmarks/table4.py --show                                           # the table of what is there
+    python benchmarks/paper/table4.py --tasks HalfCheetah Hopper --kinds sgd ridge      # what is missing is run
+    python benchmarks/paper/table4.py --show                                           # the table of what is there
 """
 
 import importlib.util
-from typing import Any
+import sys
+from pathlib import Path
 
-from common import PICTURES, read
 from rich.console import Console
 from rich.table import Table
-from suite import WEIGHTED_CLONE, Suite, best
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib import command_line
+from benchmarks.lib.results import PICTURES, read
+from benchmarks.lib.score import best
+from benchmarks.lib.suite import WEIGHTED_CLONE, Suite
 from sb3_distill.environments.envpool_vec_env import EnvPoolVecEnv
+from sb3_distill.typing import Json
 
 # Paper: random policy, RL, distilled. Environment steps of a first pass.
 TASKS: dict[str, tuple[float, float, float, float]] = {
@@ -30,7 +35,7 @@ TASKS: dict[str, tuple[float, float, float, float]] = {
 }
 # Small updates after short rollouts, and an exploration that starts small and shrinks slowly: with larger ones it is gone
 # before the task is solved.
-SETTINGS: dict[str, Any] = dict(
+SETTINGS: Json = dict(
     n_instances=64,
     n_learners=8,
     n_steps=64,
@@ -46,14 +51,14 @@ SETTINGS: dict[str, Any] = dict(
 )
 # Actions of these two lie in [-0.4, 0.4]; and where there are 376 observations, random points are far from all states, and
 # most numbers are of little use.
-HUMANOID: dict[str, Any] = dict(
+HUMANOID: Json = dict(
     dataset_init="observations",
     policy_kwargs=dict(log_std_init=-1.5),
     learning_rate="lin_0.001",
     labels_learning_rate="lin_0.001",
     input_scale_learning_rate="lin_0.001",
 )
-CHANGES: dict[str, dict[str, Any]] = {"Humanoid": HUMANOID, "HumanoidStandup": HUMANOID}
+CHANGES: dict[str, Json] = {"Humanoid": HUMANOID, "HumanoidStandup": HUMANOID}
 # Learning goes on in EnvPool where it is installed, evaluation always in Gymnasium with the installed MuJoCo.
 SUITE = Suite(
     "table4",
@@ -82,7 +87,7 @@ def show() -> None:
     draw_curves(results)
 
 
-def draw_curves(results: dict[str, Any]) -> None:
+def draw_curves(results: Json) -> None:
     """Returns of the learners while the dataset was learned."""
     import matplotlib
 
@@ -105,5 +110,9 @@ def draw_curves(results: dict[str, Any]) -> None:
     figure.savefig(PICTURES / "table4_curves.png", dpi=100)
 
 
+def main() -> None:
+    command_line.main(SUITE, __doc__, show)
+
+
 if __name__ == "__main__":
-    SUITE.main(__doc__, show)
+    main()

@@ -1,13 +1,16 @@
 """
 Make the shipped N-D cart-pole sets (k = N + 1, one gradient step), e.g. for two and three axes:
 
-    python benchmarks/make_cartpole_sets.py 2 3
+    python benchmarks/make/cartpole_sets.py 2 3
 """
 
 import argparse
+import sys
+from pathlib import Path
 
-from common import DATASETS, distil, one_thread, read, write
-
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.cartpole import distil
+from benchmarks.lib.results import DATASETS, one_thread, read, write
 from sb3_distill import evaluate_learners
 
 

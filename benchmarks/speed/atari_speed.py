@@ -4,16 +4,17 @@ of SB3's PPO with the same settings, in turns; the time of an iteration of full 
 by the same code, whose actor and critic share a features extractor or have one each, as in full distillation; and how long
 it takes to teach a policy from ten instances.
 
-    python benchmarks/atari_speed.py [--steps 2048] [--rounds 3] [--threads 2]
+    python benchmarks/speed/atari_speed.py [--steps 2048] [--rounds 3] [--threads 2]
 """
 
 import argparse
 import statistics
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import torch as th
-from common import write
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3 import PPO
@@ -21,13 +22,16 @@ from stable_baselines3.common.env_util import make_atari_env
 from stable_baselines3.common.policies import ActorCriticCnnPolicy
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.results import write
 from sb3_distill import PPMO, DistilledPolicy, make_vec_env
 from sb3_distill.environments.atari.vec_env import AtariVecEnv
 from sb3_distill.environments.plugins import import_plugin
+from sb3_distill.typing import Json
 
 GAME = "CentipedeNoFrameskip-v4"
 N_ENVS = 8
-SETTINGS: dict[str, Any] = dict(n_steps=128, batch_size=256, n_epochs=4, ent_coef=0.01, clip_range=0.1, seed=0)
+SETTINGS: Json = dict(n_steps=128, batch_size=256, n_epochs=4, ent_coef=0.01, clip_range=0.1, seed=0)
 ALL = 5
 
 

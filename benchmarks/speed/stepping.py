@@ -2,31 +2,35 @@
 Environment steps per second of MuJoCo tasks: SB3's DummyVecEnv and SubprocVecEnv, WorkerVecEnv (what `make_vec_env` takes),
 and EnvPool where it is installed, in turns; and the share of the simulator in the wall time of `PPMO.learn`.
 
-    python benchmarks/stepping.py [--tasks Hopper Ant] [--seconds 5]
+    python benchmarks/speed/stepping.py [--tasks Hopper Ant] [--seconds 5]
 """
 
 import argparse
 import importlib.util
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from common import one_thread, read, write
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecEnvWrapper, VecNormalize
-from suite import KINDS
-from table4 import SETTINGS, TASKS
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.results import one_thread, read, write
+from benchmarks.lib.suite import KINDS
+from benchmarks.paper.table4 import SETTINGS, TASKS
 from sb3_distill import PPMO, make_vec_env
 from sb3_distill.environments.envpool_vec_env import EnvPoolVecEnv
 from sb3_distill.environments.worker_vec_env import WorkerVecEnv
+from sb3_distill.typing import Json
 
 N_ENVS = 64
 ROUNDS = 3
 DEFAULT = ("HalfCheetah", "Hopper", "Walker2d", "Ant", "Humanoid")
-CLASSES: dict[str, Any] = {"DummyVecEnv": DummyVecEnv, "SubprocVecEnv": SubprocVecEnv, "WorkerVecEnv": WorkerVecEnv}
+CLASSES: Json = {"DummyVecEnv": DummyVecEnv, "SubprocVecEnv": SubprocVecEnv, "WorkerVecEnv": WorkerVecEnv}
 if importlib.util.find_spec("envpool"):
     CLASSES["EnvPoolVecEnv"] = EnvPoolVecEnv
 
@@ -84,7 +88,7 @@ def main() -> None:
     options = parser.parse_args()
     one_thread()
     gym.logger.min_level = gym.logger.ERROR
-    results: dict[str, Any] = {name: entry for name, entry in read("stepping").items() if name in TASKS}
+    results: Json = {name: entry for name, entry in read("stepping").items() if name in TASKS}
     table = Table(title=f"Thousand steps per second, {N_ENVS} environments, median of {ROUNDS} rounds in turns")
     for column in ("", *CLASSES, "learn: class", "steps/s", "simulator"):
         table.add_column(column, justify="right" if column else "left")

@@ -3,24 +3,27 @@ What is the smallest dataset? Return of fresh learners (orthogonal initialisatio
 N-D cart-pole with one learned rate and with a rate per role (the latter may leave the output bias alone). Eq. 3 of the paper
 says k_min = N + 1.
 
-    python benchmarks/min_instances.py 1 2 3 4 5     # runs what is missing in results/min_instances.json, then draws
+    python benchmarks/studies/min_instances.py 1 2 3 4 5     # runs what is missing in results/min_instances.json, then draws
 """
 
 import argparse
+import sys
 import warnings
-from typing import Any
+from pathlib import Path
 
-from common import PICTURES, distil, one_thread, read, write
-
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.cartpole import distil
+from benchmarks.lib.results import PICTURES, one_thread, read, write
 from sb3_distill import evaluate_learners, min_instances
 from sb3_distill.environments.make import make_vec_env
+from sb3_distill.typing import Json
 
 SCALE = {1: 350_000, 2: 1_500_000, 3: 2_500_000, 4: 4_000_000, 5: 5_000_000}
 """Environment steps."""
-KINDS: dict[str, dict[str, Any]] = {"one rate": {}, "rate per role": dict(inner_rate_per_role=True)}
+KINDS: dict[str, Json] = {"one rate": {}, "rate per role": dict(inner_rate_per_role=True)}
 
 
-def draw(results: dict[str, Any]) -> None:
+def draw(results: Json) -> None:
     """Return against k, a panel for each N."""
     import matplotlib
 

@@ -2,14 +2,17 @@
 Seconds from nothing to a set that teaches 500 +- 0: constructing PPMO to the end of learn, one process, fixed steps,
 median of three seeds; evaluation (100 learners x 100 episodes, sampled) is not timed.
 
-    python benchmarks/time_to_500.py 1 2 5
+    python benchmarks/speed/time_to_500.py 1 2 5
 """
 
 import argparse
 import statistics
+import sys
+from pathlib import Path
 
-from common import distil, one_thread, read, write
-
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.cartpole import distil
+from benchmarks.lib.results import one_thread, read, write
 from sb3_distill import evaluate_learners
 
 

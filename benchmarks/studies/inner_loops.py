@@ -2,21 +2,25 @@
 Kinds of inner learning compared on 2-D cart-pole: for each kind and number of instances, one set is distilled for the mixture
 of Table 1's columns (2.5 M steps, one seed) and evaluated on each of them (50 learners x 20 episodes, sampled).
 
-    python benchmarks/inner_loops.py             # runs what is missing in results/inner_loops.json, then draws
-    python benchmarks/inner_loops.py --draw      # draws docs/images/inner_steps.png and inner_loops.png
+    python benchmarks/studies/inner_loops.py             # runs what is missing in results/inner_loops.json, then draws
+    python benchmarks/studies/inner_loops.py --draw      # draws docs/images/inner_steps.png and inner_loops.png
 """
 
 import argparse
-from typing import Any
+import sys
+from pathlib import Path
 
 import numpy as np
-from common import PICTURES, distil, one_thread, read, write
-from make_wide_sets import RATES, several_steps
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.any_learner import RATES, several_steps
+from benchmarks.lib.cartpole import distil
+from benchmarks.lib.results import PICTURES, one_thread, read, write
 from sb3_distill import evaluate_learners
+from sb3_distill.typing import Json
 
 K = (2, 3, 4, 6, 9, 12, 16, 32)
-KINDS: dict[str, dict[str, Any]] = {
+KINDS: dict[str, Json] = {
     "ridge": dict(inner_loop="ridge"),
     "1 step, one rate": dict(),
     "1 step": dict(inner_rate_per_role=True),
@@ -27,7 +31,7 @@ RUNS = [(kind, 16) for kind in KINDS] + [(kind, k) for kind in OVER_K for k in K
 STEPS = 2_500_000
 
 
-def run(kind: str, k: int) -> dict[str, Any]:
+def run(kind: str, k: int) -> Json:
     """Distil and evaluate one set."""
     settings = dict(RATES, learner_distribution="table1", n_learners=32, clip_range=0.3, n_instances=k, **KINDS[kind])
     model, seconds = distil(2, 0, STEPS, **settings)
@@ -35,7 +39,7 @@ def run(kind: str, k: int) -> dict[str, Any]:
     return {"seconds": seconds, "cells": {name: evaluation.mean for name, evaluation in cells.items()}}
 
 
-def draw(results: dict[str, Any]) -> None:
+def draw(results: Json) -> None:
     """The trade between inner steps and return, and that between instances and return, over the columns of Table 1."""
     import matplotlib
 

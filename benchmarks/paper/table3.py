@@ -2,16 +2,20 @@
 Table 3 of Wilhelm & Ventura (2025): what distilling a game costs, and from how many agents on it is cheaper than reinforcement
 learning, from the runs of table2.py and the times of atari_speed.py.
 
-    python benchmarks/table3.py
+    python benchmarks/paper/table3.py
 """
 
 import argparse
 import math
+import sys
+from pathlib import Path
 
-from common import read, write
 from rich.console import Console
 from rich.table import Table
-from table2 import GAMES, LEVELS, settings_of
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.results import read, write
+from benchmarks.paper.table2 import GAMES, LEVELS, settings_of
 
 
 def main() -> None:
