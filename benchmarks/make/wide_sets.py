@@ -111,6 +111,30 @@ def random_networks(dataset: SyntheticDataset, name: str) -> None:
     write(RANDOM, {"dataset": name, "learners": 20, "episodes": 20, "fraction_at_495": share, "cells": cells})
 
 
+def distil_wide(kind: str, n_dims: int, seed: int, path: Path, entry: Json) -> tuple[SyntheticDataset, Json]:
+    """
+    :param kind: a name of ``KINDS``
+    :param n_dims: number of axes
+    :param seed: seed of environments, learners and dataset
+    :param path: file of the shipped set, for kinds that go on from it
+    :param entry: result of the shipped set
+    :return: a new set, and what it cost with the set that it goes on from
+    """
+    _, common_settings, steps = KINDS[kind]
+    settings = {**common_settings, "clip_range": 0.3 if n_dims < 4 else 0.4, **CHANGES.get((kind, n_dims), {})}
+    seconds_before, steps_before = 0.0, 0
+    if kind in ("refine", "deepen", "narrow"):
+        shipped = SyntheticDataset.load(path)
+        settings["initial_dataset"] = doubled(shipped) if kind == "deepen" and shipped.n_instances < 128 else shipped
+        seconds_before, steps_before = entry["seconds"], entry["steps"]
+    model, seconds = distil(n_dims, seed, int(steps[n_dims]), **settings)
+    return model.dataset, {
+        "seconds": seconds + seconds_before,
+        "seed": seed,
+        "steps": model.num_timesteps + steps_before,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=list(KINDS))
@@ -119,26 +143,14 @@ def main() -> None:
     parser.add_argument("--evaluate", action="store_true", help="do not distil, evaluate the shipped set")
     options = parser.parse_args()
     one_thread()
-    variant, common_settings, steps = KINDS[options.kind]
+    variant, *_ = KINDS[options.kind]
     for n_dims in options.n_dims:
         path = DATASETS / f"NDCartPole{n_dims}D-v0--{variant}.safetensors"
-        results = read("wide")
-        entry = results.get(f"{n_dims}-D/{variant}", {})
+        entry = read("wide").get(f"{n_dims}-D/{variant}", {})
         if options.evaluate:
             dataset = SyntheticDataset.load(path)
         else:
-            # Anew for each number of axes: what is changed for one is not for the next.
-            settings = {**common_settings, "clip_range": 0.3 if n_dims < 4 else 0.4, **CHANGES.get((options.kind, n_dims), {})}
-            before = (0.0, 0)
-            if options.kind in ("refine", "deepen", "narrow"):
-                shipped = SyntheticDataset.load(path)
-                settings["initial_dataset"] = (
-                    doubled(shipped) if options.kind == "deepen" and shipped.n_instances < 128 else shipped
-                )
-                before = (entry["seconds"], entry["steps"])
-            model, seconds = distil(n_dims, options.seed, int(steps[n_dims]), **settings)
-            dataset, entry = model.dataset, {"seconds": seconds + before[0], "seed": options.seed}
-            entry["steps"] = model.num_timesteps + before[1]
+            dataset, entry = distil_wide(options.kind, n_dims, options.seed, path, entry)
         evaluations = evaluate_learners(dataset, 100, 100, seed=1, grid="table1")
         cells = {name: {"mean": e.mean, "std": e.std} for name, e in evaluations.items()}
         entry |= {"k": dataset.n_instances, "inner_loop": dataset.info.inner_loop, "cells": cells}

@@ -12,7 +12,6 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import torch as th
 from rich.console import Console
@@ -35,13 +34,13 @@ SETTINGS: Json = dict(n_steps=128, batch_size=256, n_epochs=4, ent_coef=0.01, cl
 ALL = 5
 
 
-def ours(encoder_layers: int, autocast_dtype: str | None, share: bool = True) -> Any:
+def ours(encoder_layers: int, autocast_dtype: str | None, share: bool = True) -> PPMO:
     env = VecNormalize(make_vec_env(GAME, N_ENVS, seed=0, vec_env_cls=AtariVecEnv), norm_obs=False)
-    ours = dict(n_instances=10, n_learners=1, encoder_layers=encoder_layers, autocast_dtype=autocast_dtype)
-    return PPMO("CnnPolicy", env, **ours, **SETTINGS, policy_kwargs=dict(share_features_extractor=share))
+    settings: Json = dict(n_instances=10, n_learners=1, encoder_layers=encoder_layers, autocast_dtype=autocast_dtype)
+    return PPMO("CnnPolicy", env, **settings, **SETTINGS, policy_kwargs=dict(share_features_extractor=share))
 
 
-def theirs() -> Any:
+def theirs() -> PPO:
     env: VecEnv = VecFrameStack(make_atari_env(GAME, N_ENVS, seed=0), 4)
     return PPO("CnnPolicy", VecNormalize(env, norm_obs=False), device="cpu", **SETTINGS)
 
@@ -54,7 +53,7 @@ def main() -> None:
     options = parser.parse_args()
     th.set_num_threads(options.threads)
     import_plugin(GAME)
-    models = {
+    models: dict[str, PPMO | PPO] = {
         "SB3 PPO": theirs(),
         "PPMO, l = all": ours(ALL, None),
         "PPMO, l = all, bfloat16": ours(ALL, "bfloat16"),
@@ -72,7 +71,9 @@ def main() -> None:
             if turn:  # the first one warms up
                 seconds[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    dataset = models["PPMO, full"].dataset
+    full = models["PPMO, full"]
+    assert isinstance(full, PPMO)
+    dataset = full.dataset
     untaught = ActorCriticCnnPolicy(dataset.info.observation_space, dataset.info.action_space, lambda _: 0.0)
     teach = {}
     for name, policy in (("build and teach", None), ("teach a policy that is there", untaught)):

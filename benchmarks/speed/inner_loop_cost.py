@@ -15,7 +15,8 @@ import torch as th
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.any_learner import several_steps
 from benchmarks.lib.cartpole import N_ENVS
-from benchmarks.lib.results import one_thread, write
+from benchmarks.lib.compare import show_against_last
+from benchmarks.lib.results import one_thread, read, write
 from sb3_distill import PPMO, make_vec_env
 from sb3_distill.typing import Json
 
@@ -66,6 +67,8 @@ def main() -> None:
         print(f"{name}: {row['seconds'] * 1000:.0f} ms per iteration, {row['held_kilobytes']:.0f} kB held")
     for kind in ("1 step", "ridge"):
         print(f"{kind}: four shapes take {medians[f'{kind}, four shapes'] / medians[kind]:.2f} times as long as one")
+    last = {name: row["seconds"] for name, row in read("inner_loop_cost").items() if name in result}
+    show_against_last("inner_loop_cost", medians, last)
     write("inner_loop_cost", result)
 
 

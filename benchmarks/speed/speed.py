@@ -7,7 +7,9 @@ Speed, as ratios taken inside one run on the same cores:
   evaluations (every 5,000 steps, 20 episodes, not timed);
 * DistilledPolicy.from_dataset for a 64-64 network, from a path, warm, median of 100.
 
-    python benchmarks/speed/speed.py [--rounds 5]
+    python benchmarks/speed/speed.py [--rounds 5] [--keep]
+
+Each figure is printed beside that of the last JSON, which the new one then replaces (``--keep``: does not replace).
 """
 
 import argparse
@@ -15,7 +17,6 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -26,7 +27,8 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.cartpole import SETTINGS, distil
-from benchmarks.lib.results import DATASETS, one_thread, write
+from benchmarks.lib.compare import show_against_last
+from benchmarks.lib.results import DATASETS, one_thread, read, write
 from sb3_distill import PPMO, DistilledPolicy, evaluate_learners, make_vec_env
 from sb3_distill.typing import Json
 
@@ -34,7 +36,7 @@ N_ENVS = 64
 SHARED: Json = dict(n_steps=512, n_epochs=1, batch_size=2048)
 
 
-def steps_per_second(model: Any, steps: int) -> float:
+def steps_per_second(model: PPMO | PPO, steps: int) -> float:
     start, before = time.perf_counter(), model.num_timesteps
     model.learn(steps, reset_num_timesteps=False)
     return float((model.num_timesteps - before) / (time.perf_counter() - start))
@@ -122,16 +124,39 @@ def teaching() -> Json:
     return {"from_dataset_ms": median}
 
 
+def figures_of(result: Json) -> dict[str, float]:
+    """
+    :param result: what this script writes; may be empty
+    :return: its figures by name, medians where there are several
+    """
+    if not result:
+        return {}
+    rates = {name: statistics.median(values) for name, values in result["steps_per_second"].items()}
+    return {
+        "PPMO, steps per second": rates["ppmo"],
+        "SB3's PPO, steps per second": rates["ppo"],
+        "bare environment, steps per second": rates["bare"],
+        "PPMO / PPO": result["ppmo_over_ppo"],
+        "PPMO / bare environment": result["ppmo_over_bare"],
+        "1-D set, seconds": statistics.median(result["distil_1d_seconds"]),
+        "PPO to 475, seconds": statistics.median(result["ppo_to_475_seconds"]),
+        "1-D set / PPO to 475": result["ratio"],
+        "from_dataset, milliseconds": result["from_dataset_ms"],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
+    parser.add_argument("--keep", action="store_true", help="do not replace results/speed.json")
     options = parser.parse_args()
     one_thread()
-    write(
-        "speed",
-        {"settings": {**SHARED, "distil": SETTINGS}, **teaching(), **throughput(options.rounds), **race(options.seeds)},
-    )
+    settings = {"settings": {**SHARED, "distil": SETTINGS}}
+    result = {**settings, **teaching(), **throughput(options.rounds), **race(options.seeds)}
+    show_against_last("speed", figures_of(result), figures_of(read("speed")))
+    if not options.keep:
+        write("speed", result)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ import importlib.util
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecEnvWrapper, VecNormalize
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.results import one_thread, read, write
@@ -25,12 +25,12 @@ from benchmarks.paper.table4 import SETTINGS, TASKS
 from sb3_distill import PPMO, make_vec_env
 from sb3_distill.environments.envpool_vec_env import EnvPoolVecEnv
 from sb3_distill.environments.worker_vec_env import WorkerVecEnv
-from sb3_distill.typing import Json
+from sb3_distill.typing import Array, Json
 
 N_ENVS = 64
 ROUNDS = 3
 DEFAULT = ("HalfCheetah", "Hopper", "Walker2d", "Ant", "Humanoid")
-CLASSES: Json = {"DummyVecEnv": DummyVecEnv, "SubprocVecEnv": SubprocVecEnv, "WorkerVecEnv": WorkerVecEnv}
+CLASSES: dict[str, type[VecEnv]] = {"DummyVecEnv": DummyVecEnv, "SubprocVecEnv": SubprocVecEnv, "WorkerVecEnv": WorkerVecEnv}
 if importlib.util.find_spec("envpool"):
     CLASSES["EnvPoolVecEnv"] = EnvPoolVecEnv
 
@@ -40,20 +40,20 @@ class Timed(VecEnvWrapper):
 
     seconds = 0.0
 
-    def reset(self) -> Any:
+    def reset(self) -> VecEnvObs:
         return self.venv.reset()
 
-    def step_async(self, actions: np.ndarray[Any, Any]) -> None:
+    def step_async(self, actions: Array) -> None:
         self.start = time.perf_counter()
         self.venv.step_async(actions)
 
-    def step_wait(self) -> Any:
+    def step_wait(self) -> VecEnvStepReturn:
         result = self.venv.step_wait()
         self.seconds += time.perf_counter() - self.start
         return result
 
 
-def make(task: str, vec_env_cls: Any) -> VecEnv:
+def make(task: str, vec_env_cls: type[VecEnv]) -> VecEnv:
     kwargs = {"n_threads": 2} if vec_env_cls is CLASSES.get("EnvPoolVecEnv") else None
     return make_vec_env(f"{task}-v4", N_ENVS, seed=0, vec_env_cls=vec_env_cls, vec_env_kwargs=kwargs)
 
@@ -68,7 +68,7 @@ def speed(env: VecEnv, seconds: float) -> float:
     return n * N_ENVS / (time.perf_counter() - start)
 
 
-def simulator_share(task: str, vec_env_cls: Any, steps: int) -> tuple[float, float]:
+def simulator_share(task: str, vec_env_cls: type[VecEnv], steps: int) -> tuple[float, float]:
     """Share of the simulator in the wall time of ``learn``, and steps per second."""
     timed = Timed(make(task, vec_env_cls))
     model = PPMO("MlpPolicy", VecNormalize(timed), seed=0, **{**SETTINGS, **KINDS["sgd"]})
@@ -81,9 +81,7 @@ def simulator_share(task: str, vec_env_cls: Any, steps: int) -> tuple[float, flo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--tasks", nargs="*", default=["HalfCheetah", "Hopper", "Walker2d", "Ant", "Humanoid"], choices=list(TASKS)
-    )
+    parser.add_argument("--tasks", nargs="*", default=list(DEFAULT), choices=list(TASKS))
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     options = parser.parse_args()
     one_thread()
