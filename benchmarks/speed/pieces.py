@@ -95,9 +95,8 @@ def check_modules() -> None:
     :raises SystemExit: if modules of two checkouts are mixed
     """
     for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] in ("sb3_distill", "nd_cartpole") and not Path(module.__file__ or "").is_relative_to(
-            CHECKOUT
-        ):
+        is_ours = name.partition(".")[0] in ("sb3_distill", "nd_cartpole")
+        if is_ours and not Path(module.__file__ or "").is_relative_to(CHECKOUT):
             raise SystemExit(f"{name} is {module.__file__}, not of {CHECKOUT}: put the checkout's envs/ on PYTHONPATH too")
 
 
@@ -105,7 +104,7 @@ PIECES: dict[str, tuple[Callable[[], PPMO], int]] = {
     "cart-pole": (lambda: cart_pole(1), 1_000_000),
     "cart-pole, 4 epochs": (lambda: cart_pole(4), 400_000),
     "continuous": (continuous, 120_000),
-    "images": (images, 3_000),
+    "images": (images, 1_000),
 }
 """Models, and environment steps that take 3 to 8 seconds."""
 
@@ -118,7 +117,7 @@ def main() -> None:
     gym.logger.min_level = gym.logger.ERROR
     make, steps = PIECES[options.piece]
     model = make()
-    model.learn(2 * model.n_steps * model.n_envs)
+    model.learn(1)  # a rollout and its updates
     before, start = model.num_timesteps, time.perf_counter()
     model.learn(steps, reset_num_timesteps=False)
     seconds = time.perf_counter() - start
