@@ -54,7 +54,7 @@ def read_reference(path: Path) -> SyntheticDataset:
         info.policy, info.encoder_layers = "CnnPolicy", n_layers
         info.wrappers = [{"name": "AtariVecEnv", "entry_point": "atari", "kwargs": ATARI}]
     info.inner_loop = loop.settings()
-    return SyntheticDataset(x, y, loop, info, learned, encoder=Encoder(encoder, n_layers) if encoder else None)
+    return SyntheticDataset(x, y, loop, info, learned, encoder=Encoder(encoder, n_layers, kinds={}) if encoder else None)
 
 
 def main() -> None:

@@ -5,15 +5,13 @@ import time
 from functools import partial
 from typing import Literal, TypeAlias
 
-import numpy as np
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import CallbackList
-from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
 from benchmarks.lib.progress import Progress
 from benchmarks.lib.results import RUNS, read
-from benchmarks.lib.score import best_of
+from benchmarks.lib.score import best_of, mean_return
 from benchmarks.lib.suite import CLONES, KINDS, Suite
 from sb3_distill import PPMO, Expert, SyntheticDataset, clone
 from sb3_distill.rollback.checkpoints import Checkpoints, resume
@@ -35,8 +33,8 @@ def ppo(suite: Suite, task: str, seed: int, steps: int) -> Json:
     model.save(suite.file(task, "ppo", seed, "zip"))
     env.save(str(suite.file(task, "ppo", seed, "pkl")))
     env.training = env.norm_reward = False
-    greedy = float(np.mean(evaluate_policy(model, env, 100)[0]))
-    sampled = float(np.mean(evaluate_policy(model, env, 100, deterministic=False)[0]))
+    greedy = mean_return(model, env, 100)
+    sampled = mean_return(model, env, 100, deterministic=False)
     env.close()
     return {"seconds": seconds, "steps": steps, "seed": seed, "sampled": {"mean": sampled}, "greedy": {"mean": greedy}}
 

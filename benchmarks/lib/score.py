@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill import SyntheticDataset, evaluate_learners, make_vec_env
@@ -39,10 +41,15 @@ def score(dataset: SyntheticDataset, **kwargs: object) -> Json:
     :param kwargs: arguments of ``evaluate_learners`` instead of those here
     :return: summaries of sampled and of greedy actions, and the mean return of each learner
     """
-    evaluate = {"n_learners": 100, "n_episodes": 1, "seed": 1000, **kwargs}
+    evaluate: Json = {"n_learners": 100, "n_episodes": 1, "seed": 1000, **kwargs}
     evaluations = {way: evaluate_learners(dataset, deterministic=way == "greedy", **evaluate) for way in WAYS}
     returns = {way: evaluation.returns.mean(1).round(2).tolist() for way, evaluation in evaluations.items()}
     return {**{way: evaluation.summary() for way, evaluation in evaluations.items()}, "returns": returns}
+
+
+def mean_return(model: BaseAlgorithm, env: VecEnv, n_episodes: int, deterministic: bool = True) -> float:
+    """Mean return of an SB3 model."""
+    return float(np.mean(evaluate_policy(model, env, n_episodes, deterministic=deterministic, warn=False)[0]))
 
 
 def best(entry: Mapping[str, Json]) -> float:

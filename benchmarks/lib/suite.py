@@ -19,7 +19,7 @@ WEIGHTED_CLONE: Json = dict(dataset_init="observations", input_scale_learning_ra
 """For observations of which most are of little use."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Suite:
     """
     :param name: name of the file of results
@@ -79,9 +79,9 @@ class Suite:
         """Environments to learn in, as they are."""
         return make_vec_env(self.env_id.format(task), n_envs, seed=seed, vec_env_cls=self.vec_env_cls)
 
-    def learning_env(self, task: str, n_envs: int, seed: int, **kwargs: object) -> VecNormalize:
+    def learning_env(self, task: str, n_envs: int, seed: int, gamma: float = 0.99) -> VecNormalize:
         """Environments to learn in, normalised."""
-        return VecNormalize(self.make_env(task, n_envs, seed), **kwargs, **self.vec_normalize.get(task, {}))
+        return VecNormalize(self.make_env(task, n_envs, seed), gamma=gamma, **self.vec_normalize.get(task, {}))
 
     def settings_of(self, task: str, kind: str) -> Json:
         """Arguments of ``PPMO``."""

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.results import DATASETS, one_thread, write
 from sb3_distill import PPMO, evaluate_learners, make_vec_env
+from sb3_distill.typing import Json
 
 LEARNERS = {"init": "pytorch", "width": [256, 400], "activation": "relu"}
 
@@ -23,11 +24,13 @@ def main() -> None:
     one_thread()
     env = VecNormalize(make_vec_env("Pendulum-v1", 32, seed=0), gamma=0.9)
     start = time.perf_counter()
-    rates = dict(learning_rate="lin_0.01", labels_learning_rate="lin_0.05", log_std_learning_rate=0.003)
-    settings = dict(inner_loop="ridge", learner_distribution=LEARNERS, n_instances=64, gamma=0.9, n_steps=128, n_epochs=8)
+    rates: Json = dict(learning_rate="lin_0.01", labels_learning_rate="lin_0.05", log_std_learning_rate=0.003)
+    settings: Json = dict(
+        inner_loop="ridge", learner_distribution=LEARNERS, n_instances=64, gamma=0.9, n_steps=128, n_epochs=8
+    )
     model = PPMO("MlpPolicy", env, seed=0, **settings, **rates)
     model.learn(130_000)
-    result = {"seconds": time.perf_counter() - start, "steps": model.num_timesteps}
+    result: Json = {"seconds": time.perf_counter() - start, "steps": model.num_timesteps}
     actors = {
         algorithm.__name__: {"policy": algorithm.policy_aliases["MlpPolicy"], "policy_kwargs": {}} for algorithm in (SAC, TD3)
     }

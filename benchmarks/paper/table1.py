@@ -15,7 +15,8 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.cartpole import distil
 from benchmarks.lib.results import one_thread, read, write
-from sb3_distill import evaluate_learners
+from sb3_distill import SyntheticDataset, evaluate_learners
+from sb3_distill.typing import Json
 
 PAPER = {
     "1-D k=2": "500 ± 0.0", "2-D k=3": "365 ± 31.9", "3-D k=4": "264 ± 20.6", "4-D k=5": "127 ± 7.4", "5-D k=6": "87.5 ± 4.3",
@@ -24,7 +25,7 @@ PAPER = {
 }  # fmt: skip
 
 
-def evaluate(dataset: object) -> dict[str, object]:
+def evaluate(dataset: SyntheticDataset | str) -> Json:
     return {kind: evaluate_learners(dataset, 100, 100, kind == "greedy", seed=1).summary() for kind in ("sampled", "greedy")}
 
 

@@ -124,10 +124,11 @@ def start_of_finish(game: str, level: int, folder: Path, env: VecEnv, device: st
         if result is None:
             raise SystemExit(f"{folder} has nothing of level {level} to go on from")
         settings = {**settings_of(game), "dataset_init": "normal", **changes}  # the dataset brings its start
-        start = dict(encoder_layers=level, initial_dataset=str(folder / f"l{level}.safetensors"))
+        start: Json = dict(encoder_layers=level, initial_dataset=str(folder / f"l{level}.safetensors"))
         model = PPMO("CnnPolicy", env, device=device, **start, **settings)
         carry_critic(model, critic_path(folder, level))
-        steps_before, model.learning_seconds = result["level_timesteps"], result["seconds"]
+        steps_before = result["level_timesteps"]
+        model.learning_seconds = result["seconds"]  # type: ignore[attr-defined]  # `Checkpoints` counts on from there
     note.write_text(json.dumps({"steps_before": steps_before}))
     return Start(model, steps_before, 0)
 

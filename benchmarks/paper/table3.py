@@ -43,8 +43,8 @@ def main() -> None:
             if entry is None:
                 continue
             seconds = entry.get("seconds_in_all")  # with the levels that it started from, unless they had another device
-            comparable = agent and seconds and level < LEVELS[0] and entry["device"] == agent["device"]
-            n_from = math.ceil(seconds / (agent["seconds"] - teach)) if comparable else None
+            comparable = seconds and level < LEVELS[0] and agent is not None and entry["device"] == agent["device"]
+            n_from = math.ceil(seconds / (agent["seconds"] - teach)) if comparable and agent else None
             steps, n_epochs = entry["level_timesteps"], settings_of(game)["n_epochs"]
             told[f"{game}/{level}"] = {
                 "seconds_per_iteration": entry["seconds"] / entry["iterations"], "iterations": entry["iterations"],

@@ -61,14 +61,14 @@ HUMANOID: Json = dict(
 CHANGES: dict[str, Json] = {"Humanoid": HUMANOID, "HumanoidStandup": HUMANOID}
 # Learning goes on in EnvPool where it is installed, evaluation always in Gymnasium with the installed MuJoCo.
 SUITE = Suite(
-    "table4",
-    "{}-v4",
-    {task: steps for task, (*_, steps) in TASKS.items()},
-    SETTINGS,
-    CHANGES,
-    dict.fromkeys(CHANGES, WEIGHTED_CLONE),
-    dict(n_steps=512, batch_size=256),
-    EnvPoolVecEnv if importlib.util.find_spec("envpool") else None,
+    name="table4",
+    env_id="{}-v4",
+    steps={task: steps for task, (*_, steps) in TASKS.items()},
+    settings=SETTINGS,
+    changes=CHANGES,
+    clone_changes=dict.fromkeys(CHANGES, WEIGHTED_CLONE),
+    ppo_settings=dict(n_steps=512, batch_size=256),
+    vec_env_cls=EnvPoolVecEnv if importlib.util.find_spec("envpool") else None,
 )
 
 

@@ -22,13 +22,15 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
-from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecEnv
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.cartpole import SETTINGS, distil
 from benchmarks.lib.compare import show_against_last
 from benchmarks.lib.results import DATASETS, one_thread, read, write
+from benchmarks.lib.score import mean_return
 from sb3_distill import PPMO, DistilledPolicy, evaluate_learners, make_vec_env
 from sb3_distill.typing import Json
 
@@ -69,6 +71,25 @@ def throughput(rounds: int) -> Json:
     }
 
 
+class Race(BaseCallback):
+    """
+    Stops PPO at its first evaluation at 475, one every 5,000 steps, and takes the time without evaluations.
+
+    :param env: environments of evaluation
+    """
+
+    def __init__(self, env: VecEnv) -> None:
+        super().__init__()
+        self.env, self.seconds, self.start, self.is_won = env, 0.0, time.perf_counter(), False
+
+    def _on_step(self) -> bool:
+        if self.model.num_timesteps % 5_000 < self.training_env.num_envs:
+            self.seconds += time.perf_counter() - self.start
+            self.is_won = mean_return(self.model, self.env, 20) >= 475
+            self.start = time.perf_counter()
+        return not self.is_won
+
+
 def ppo_to_475(seed: int) -> float:
     """Seconds of training; rl-zoo's settings for CartPole-v1."""
     env = sb3_make_vec_env("CartPole-v1", 8, seed=seed)
@@ -76,28 +97,10 @@ def ppo_to_475(seed: int) -> float:
         "MlpPolicy", env, n_steps=32, batch_size=256, gae_lambda=0.8, gamma=0.98, n_epochs=20, ent_coef=0.0, seed=seed,
         learning_rate=lambda left: 0.001 * left, clip_range=lambda left: 0.2 * left, device="cpu",
     )  # fmt: skip
+    race = Race(sb3_make_vec_env("CartPole-v1", 20, seed=1000 + seed))
     # Schedules run over the zoo's 100,000 steps, so the run must not be cut into pieces that restart them.
-    seconds = 0.0
-
-    class Stop(Exception):
-        pass
-
-    def callback(local: Json, _: Json) -> bool:
-        nonlocal seconds, start
-        if model.num_timesteps % 5_000 < env.num_envs:
-            seconds += time.perf_counter() - start
-            if evaluate_policy(model, evaluation_env, 20, warn=False)[0] >= 475:
-                raise Stop
-            start = time.perf_counter()
-        return True
-
-    evaluation_env = sb3_make_vec_env("CartPole-v1", 20, seed=1000 + seed)
-    start = time.perf_counter()
-    try:
-        model.learn(100_000, callback=callback)
-    except Stop:
-        return seconds
-    return float("inf")
+    model.learn(100_000, callback=race)
+    return race.seconds if race.is_won else float("inf")
 
 
 def race(seeds: list[int]) -> Json:

@@ -74,24 +74,24 @@ def single_button(env_id: str) -> Json:
         return play(env, lambda: np.full(50, action), n_episodes)[:n_episodes]
 
     n_actions = int(env.action_space.n)  # type: ignore[attr-defined]
-    found = {action: float(np.mean(press(action, 50))) for action in range(n_actions)}
-    action = max(found, key=lambda action: found[action])
+    returns_by_action = {action: float(np.mean(press(action, 50))) for action in range(n_actions)}
+    action = max(returns_by_action, key=lambda action: returns_by_action[action])
     env.seed(1)
     returns = press(action, 100)
     env.close()
     score = {"mean": float(np.mean(returns)), "std": float(np.std(returns))}
-    return {"sampled": score, "seconds": 0.0, "steps": 0, "action": action, "found": found}
+    return {"sampled": score, "seconds": 0.0, "steps": 0, "action": action, "found": returns_by_action}
 
 
 SUITE = Suite(
-    "atari_ram",
-    "{}RAM-v0",
-    {game: steps for game, (steps, *_) in GAMES.items()},
-    SETTINGS,
-    CHANGES,
-    dict.fromkeys(GAMES, CLONE),
-    AGENT,
-    CLIPPED,
+    name="atari_ram",
+    env_id="{}RAM-v0",
+    steps={game: steps for game, (steps, *_) in GAMES.items()},
+    settings=SETTINGS,
+    changes=CHANGES,
+    clone_changes=dict.fromkeys(GAMES, CLONE),
+    ppo_settings=AGENT,
+    vec_normalize=CLIPPED,
     shipped_kinds=("sgd", "ridge"),
     others={"random": random_policy, "button": single_button},
 )

@@ -11,10 +11,10 @@ from pathlib import Path
 import stable_baselines3 as sb3
 from stable_baselines3.common.callbacks import EvalCallback, StopTrainingOnRewardThreshold
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.evaluation import evaluate_policy
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.results import one_thread, write
+from benchmarks.lib.score import mean_return
 from sb3_distill import DistilledPolicy
 from sb3_distill.typing import Json
 
@@ -29,7 +29,7 @@ SEEDS = range(5)
 def steps_to_goal(model: sb3.PPO, seed: int) -> int:
     """Environment steps before the first evaluation (20 episodes, each 1,000 steps) at the goal, 0 if that is the start."""
     env = make_vec_env("CartPole-v1", 20, seed=1000 + seed)
-    if evaluate_policy(model, env, 20)[0] >= GOAL:
+    if mean_return(model, env, 20) >= GOAL:
         return 0
     reached = StopTrainingOnRewardThreshold(GOAL, verbose=0)
     callback = EvalCallback(env, callback_on_new_best=reached, eval_freq=1000 // model.n_envs, n_eval_episodes=20, verbose=0)
@@ -40,9 +40,9 @@ def steps_to_goal(model: sb3.PPO, seed: int) -> int:
 def returns_while_learning(model: sb3.PPO, seed: int, steps: int = 100_000) -> list[float]:
     """Greedy evaluations before and after ``steps`` more: learning on must not spoil the start."""
     env = make_vec_env("CartPole-v1", 20, seed=2000 + seed)
-    before = float(evaluate_policy(model, env, 20)[0])
+    before = mean_return(model, env, 20)
     model.learn(steps)
-    return [before, float(evaluate_policy(model, env, 20)[0])]
+    return [before, mean_return(model, env, 20)]
 
 
 def main() -> None:
