@@ -5,8 +5,9 @@ own, and the medians are compared: this is how "within 3 % of the commit before"
     git worktree add /tmp/before HEAD~1
     python benchmarks/speed/versions.py --against /tmp/before [--turns 7] [--pieces cart-pole images] [--write]
 
-In every second turn the other checkout begins. Exits with 1 if a piece is slower than ``--limit`` percent, by medians. Nothing
-else should run on the machine. ``--write`` stores the result in results/versions.json.
+In every second turn the other checkout begins. Exits with 1 if a piece is slower than ``--limit`` percent, by medians of the
+wall time. Nothing else should run on the machine; where something does, the CPU time of the process says more, but leaves out
+the work of other processes and includes that of all threads. ``--write`` stores the result in results/versions.json.
 """
 
 import argparse
@@ -28,21 +29,21 @@ from sb3_distill.typing import Json
 SCRIPT = Path(__file__).with_name("pieces.py")
 
 
-def run_piece(piece: str, folder: Path) -> tuple[float, int]:
+def run_piece(piece: str, folder: Path) -> Json:
     """
     :param piece: a name of ``PIECES``
     :param folder: the checkout whose package does the work
-    :return: seconds, and environment steps
+    :return: what the piece prints
     :raises SystemExit: if the piece fails, or runs with another package
     """
     env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(folder), str(folder / "envs"))), "PYTHONWARNINGS": "ignore"}
     done = subprocess.run([sys.executable, str(SCRIPT), piece], env=env, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{piece} fails with {folder}:\n{done.stderr}")
-    result = json.loads(done.stdout.splitlines()[-1])
+    result: Json = json.loads(done.stdout.splitlines()[-1])
     if Path(result["checkout"]) != folder:
         raise SystemExit(f"{piece} ran with the package of {result['checkout']}, not of {folder}")
-    return result["seconds"], result["steps"]
+    return result
 
 
 def compare(piece: str, this: Path, other: Path, turns: int) -> Json:
@@ -51,23 +52,26 @@ def compare(piece: str, this: Path, other: Path, turns: int) -> Json:
     :param this: this checkout
     :param other: the checkout to compare with
     :param turns: number of turns
-    :return: seconds of all turns, their medians, and ratios of this checkout to the other
+    :return: steps, and for ``seconds`` and ``cpu_seconds`` those of all turns, their medians, the ratio of the medians and
+        the ratios of the turns, this checkout to the other
+    :raises SystemExit: if the two make different numbers of steps
     """
-    seconds: dict[Path, list[float]] = {this: [], other: []}
-    steps = {}
+    runs: dict[Path, list[Json]] = {this: [], other: []}
     for turn in range(turns):
         for folder in (this, other) if turn % 2 == 0 else (other, this):
-            taken, steps[folder] = run_piece(piece, folder)
-            seconds[folder].append(taken)
-    if steps[this] != steps[other]:
-        raise SystemExit(f"{piece}: {steps[this]} steps in {this}, but {steps[other]} in {other}")
-    ratios = [ours / theirs for ours, theirs in zip(seconds[this], seconds[other], strict=True)]
-    medians = {folder: statistics.median(values) for folder, values in seconds.items()}
-    return {
-        "steps": steps[this], "this_seconds": seconds[this], "other_seconds": seconds[other], "this": medians[this],
-        "other": medians[other], "ratio_of_medians": medians[this] / medians[other],
-        "median_of_ratios": statistics.median(ratios), "ratios": ratios,
-    }  # fmt: skip
+            runs[folder].append(run_piece(piece, folder))
+    steps = {result["steps"] for results in runs.values() for result in results}
+    if len(steps) > 1:
+        raise SystemExit(f"{piece}: the checkouts make different numbers of steps, {steps}")
+    compared: Json = {"steps": steps.pop()}
+    for kind in ("seconds", "cpu_seconds"):
+        ours, theirs = ([result[kind] for result in runs[folder]] for folder in (this, other))
+        compared[kind] = {
+            "this": ours, "other": theirs, "medians": [statistics.median(ours), statistics.median(theirs)],
+            "ratio_of_medians": statistics.median(ours) / statistics.median(theirs),
+            "ratios": [one / another for one, another in zip(ours, theirs, strict=True)],
+        }  # fmt: skip
+    return compared
 
 
 def commit_of(folder: Path) -> str:
@@ -78,13 +82,15 @@ def commit_of(folder: Path) -> str:
 
 
 def show(results: Json, turns: int) -> None:
-    table = Table(title=f"Seconds of PPMO.learn, medians of {turns} turns")
-    for column in ("", "this", "other", "this / other", "median of ratios", "least", "most"):
+    table = Table(title=f"PPMO.learn, {turns} turns; ratios: this / other")
+    for column in ("", "this [s]", "other [s]", "medians", "turns", "CPU: medians", "turns"):
         table.add_column(column, justify="right" if column else "left")
     for piece, row in results.items():
-        values = (row["ratio_of_medians"], row["median_of_ratios"], min(row["ratios"]), max(row["ratios"]))
-        table.add_row(piece, f"{row['this']:.2f}", f"{row['other']:.2f}", *(f"{value:.3f}" for value in values))
-    Console().print(table)
+        cells = [f"{seconds:.2f}" for seconds in row["seconds"]["medians"]]
+        for times in (row["seconds"], row["cpu_seconds"]):
+            cells += [f"{times['ratio_of_medians']:.3f}", f"{min(times['ratios']):.3f} to {max(times['ratios']):.3f}"]
+        table.add_row(piece, *cells)
+    Console(width=100).print(table)
 
 
 def main() -> int:
@@ -103,11 +109,11 @@ def main() -> int:
     results: Json = {}
     for piece in options.pieces:
         results[piece] = compare(piece, this, other, options.turns)
-        print(f"{piece}: {results[piece]['ratio_of_medians']:.3f}", flush=True)
+        print(f"{piece}: {results[piece]['seconds']['ratio_of_medians']:.3f}", flush=True)
     show(results, options.turns)
     if options.write:
         write("versions", {"commits": commits, "pieces": results})
-    slower = [piece for piece, row in results.items() if row["ratio_of_medians"] > 1 + options.limit / 100]
+    slower = [piece for piece, row in results.items() if row["seconds"]["ratio_of_medians"] > 1 + options.limit / 100]
     print(f"slower by more than {options.limit:g} %: {', '.join(slower) or 'none'}")
     return int(bool(slower))
 
