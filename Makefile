@@ -44,8 +44,8 @@ docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/table1.py
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/paper/table1.py
+	$(BIN)/python benchmarks/speed/speed.py
 
 $(VENV)/.conformance: $(VENV)/.dev
 	$(PIP) --constraint requirements.lock 'stable-baselines3[extra]'
