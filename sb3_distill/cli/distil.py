@@ -106,7 +106,7 @@ def _rollback(options: argparse.Namespace) -> Any:
     except ValueError as error:
         raise ArgumentError(f"--levels are numbers, 4,3,2,1,0 ({error})") from None
     hyperparams = _read_params(options, {"seed", "encoder_layers", "encoder_from", "env", "policy"})
-    plotting.pyplot()  # is there, or is missed before hours of learning
+    plotting.new_figure(1, 1)  # a missing matplotlib is missed before hours of learning
     th.set_num_threads(options.num_threads)
     output = options.output or Path(f"rollback-{options.env.replace('/', '-')}")
     import_plugin(options.env)

@@ -1,9 +1,13 @@
 """How well fresh learners do."""
 
-from sb3_distill.evaluation.protocol import evaluate_learners
+from sb3_distill.evaluation.play import ActingLearners, play_episodes
+from sb3_distill.evaluation.protocol import evaluate_grid, evaluate_learners
 from sb3_distill.evaluation.result import Evaluation
 
 __all__ = [
+    "ActingLearners",
     "Evaluation",
+    "evaluate_grid",
     "evaluate_learners",
+    "play_episodes",
 ]

@@ -3,20 +3,29 @@
 import json
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.architecture import ACTIVATIONS
+from sb3_distill.learners.component import LearnerComponent
 from sb3_distill.learners.distribution import LearnerDistribution
 from sb3_distill.learners.named import ANY_INIT, TABLE_1
+from sb3_distill.typing import Json
 
+Component: TypeAlias = LearnerComponent | Mapping[str, object]
+"""One part of a mixture of learners; the mapping is its JSON form."""
+LearnersLike: TypeAlias = LearnerDistribution | str | Component | Sequence[Component]
+"""What ``LearnerDistribution.parse`` takes: a distribution, the name of one, or the parts of one."""
+Grid: TypeAlias = str | os.PathLike[str] | Mapping[str, LearnersLike]
+"""A name or a path, see ``load_grid``, or learner distributions by name."""
 RANDOM = "random64"
+"""Name of the grid of random networks."""
 
 
-def load_grid(grid: "str | os.PathLike[str] | Mapping[str, Any]") -> dict[str, Any]:
+def load_grid(grid: Grid) -> dict[str, LearnersLike]:
     """
     :param grid: ``"table1"``, the columns of Table 1 of Wilhelm & Ventura (2025) and one variant; ``"random64"``, 64 random
         networks of 16 to 512 units, 1 to 8 layers, five activations and five initialisations; the path of a JSON file; or
@@ -39,7 +48,7 @@ def load_grid(grid: "str | os.PathLike[str] | Mapping[str, Any]") -> dict[str, A
         raise ArgumentError(f"unknown `grid` {str(grid)!r}; known are table1 and {RANDOM}, or pass the path of a JSON file")
     if not isinstance(cells, dict) or not cells:
         raise ArgumentError("a grid must be an object of learner distributions by name, with at least one")
-    for name, cell in cells.items():  # all before the first is evaluated
+    for name, cell in cells.items():  # every cell is checked before the first one is evaluated
         try:
             LearnerDistribution.parse(cell)
         except ValueError as error:
@@ -47,16 +56,16 @@ def load_grid(grid: "str | os.PathLike[str] | Mapping[str, Any]") -> dict[str, A
     return cells
 
 
-def random_cells(n: int = 64, seed: int = 0) -> dict[str, dict[str, Any]]:
+def random_cells(n: int = 64, seed: int = 0) -> dict[str, Json]:
     """
-    The cells of ``"random64"``, whose file is made by ``python -m sb3_distill.grids``.
+    The cells of ``"random64"``, whose file is made by ``python -m sb3_distill.evaluation.grids``.
 
     :param n: number of cells
-    :param seed: of the draw
+    :param seed: seed of the draw
     :return: a learner component for each cell, by a name that describes it
     """
     rng = random.Random(seed)
-    cells: dict[str, dict[str, Any]] = {}
+    cells: dict[str, Json] = {}
     while len(cells) < n:
         cell = {
             "width": round(16 * 32 ** rng.random()),  # log-uniform in 16 to 512

@@ -1,68 +1,77 @@
 """Learners play episodes."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import torch as th
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.preprocessing import preprocess_obs
-from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, is_vecenv_wrapped
 from tqdm.auto import tqdm
 
-from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.evaluation.result import Returns
 from sb3_distill.learners.population import Learners
-from sb3_distill.networks.action_distribution import ActionDistribution, to_env
+from sb3_distill.teaching.acting import Actor
+from sb3_distill.typing import Array, RawObservations
 
 
-class _Player:
-    """Actions of all learners for the observations of all environments."""
+class ActingLearners:
+    """
+    Actions of M taught learners for the observations of n environments each.
 
-    def __init__(
-        self,
-        dataset: SyntheticDataset,
-        learners: Learners,
-        distribution: ActionDistribution,
-        generator: th.Generator,
-        deterministic: bool,
-    ) -> None:
-        self.dataset, self.learners, self.generator, self.deterministic = dataset, learners, generator, deterministic
-        self.distribution = distribution
+    :param actor: how learners act
+    :param learners: M learners
+    :param generator: source of randomness of sampled actions (CPU)
+    :param deterministic: whether the most likely action is taken
+    """
+
+    def __init__(self, actor: Actor, learners: Learners, generator: th.Generator, deterministic: bool) -> None:
+        self.actor, self.learners = actor, learners
+        self.generator, self.deterministic = generator, deterministic
         self.noise: th.Tensor | None = None
 
-    def __call__(self, observations: Any) -> npt.NDArray[Any]:
-        if self.dataset.info.normalization is not None:
-            observations = self.dataset.info.normalization(observations)
-        info = self.dataset.info
-        normalize_images = info.policy_kwargs.get("normalize_images", True)
-        device = self.dataset.labels.device
-        inputs = preprocess_obs(obs_as_tensor(observations, device), info.observation_space, normalize_images)
-        outputs, latent = self.learners.outputs(inputs, self.distribution.state_dependent)
-        if not self.deterministic and (latent is None or self.noise is None):  # gSDE keeps its exploration matrices
-            latent_dim = None if latent is None else latent.shape[1]
-            self.noise = self.distribution.noise(len(outputs), self.generator, latent_dim).to(device)
-        sampled = self.distribution.act(outputs, self.noise, self.dataset.log_std, latent)
-        actions: npt.NDArray[Any] = to_env(sampled.cpu().numpy(), self.dataset.info.action_space, self.distribution.squashes)
-        return actions
+    def __call__(self, observations: RawObservations) -> Array:
+        """
+        :param observations: raw observations ``(M * n, *obs)``, those of the first learner first
+        :return: actions as the environments take them ``(M * n, *action)``
+        """
+        seen = self.actor.see(self.learners, observations)
+        if not self.deterministic and (seen.latent is None or self.noise is None):  # gSDE keeps its exploration matrices
+            latent_dim = None if seen.latent is None else seen.latent.shape[1]
+            self.noise = self.actor.distribution.noise(len(seen.outputs), self.generator, latent_dim)
+        return self.actor.to_env(self.actor.sample(seen, self.noise))
 
 
-def _play(venv: VecEnv, actor: _Player, n_learners: int, n_episodes: int, progress_bar: bool) -> Returns:
-    """Each environment plays the same number of episodes (short ones must not count more), the first ones one more."""
+def play_episodes(
+    venv: VecEnv,
+    act: Callable[[RawObservations], Array],
+    n_learners: int,
+    n_episodes: int,
+    progress_bar: bool = False,
+) -> Returns:
+    """
+    Each environment plays the same number of episodes (short ones must not count more), the first ones one more.
+
+    :param venv: environments, an equal share for each learner, those of the first learner first
+    :param act: function from raw observations of all environments to actions
+    :param n_learners: number of learners
+    :param n_episodes: number of episodes of each learner
+    :param progress_bar: whether a bar is shown
+    :return: undiscounted return of each episode ``(n_learners, n_episodes)``
+    """
     per_learner = venv.num_envs // n_learners
     quota = np.full(per_learner, n_episodes // per_learner)
     quota[: n_episodes % per_learner] += 1
     quota = np.tile(quota, n_learners)
     returns = np.zeros((n_learners, n_episodes))
-    finished = np.zeros(n_learners, dtype=int)
+    n_finished = np.zeros(n_learners, dtype=int)
     running = np.zeros(venv.num_envs)
-    # Where there is a monitor, it knows the true return, and where an episode ends (a lost life may only look like it).
+    # A monitor knows the true return, and where an episode ends (a lost life may only look like it).
     monitored = is_vecenv_wrapped(venv, VecMonitor) or venv.env_is_wrapped(Monitor)[0]
     observations = venv.reset()
-    with tqdm(total=n_learners * n_episodes, unit="episode", disable=not progress_bar) as bar:
+    with tqdm(total=returns.size, unit="episode", disable=not progress_bar) as bar:
         while quota.any():
-            actions = actor(observations)
+            actions = act(cast(RawObservations, observations))  # the type of SB3 has tuples, which no policy takes
             observations, rewards, dones, infos = venv.step(actions)
             running += rewards
             for i in np.flatnonzero(dones).tolist():
@@ -70,8 +79,8 @@ def _play(venv: VecEnv, actor: _Player, n_learners: int, n_episodes: int, progre
                     continue
                 if quota[i]:
                     learner = i // per_learner
-                    returns[learner, finished[learner]] = infos[i]["episode"]["r"] if monitored else running[i]
-                    finished[learner] += 1
+                    returns[learner, n_finished[learner]] = infos[i]["episode"]["r"] if monitored else running[i]
+                    n_finished[learner] += 1
                     quota[i] -= 1
                     bar.update()
                 running[i] = 0.0

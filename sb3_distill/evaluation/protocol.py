@@ -4,8 +4,7 @@ import copy
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
-from typing import Any, overload
+from typing import TypeAlias, overload
 
 import torch as th
 from stable_baselines3.common.policies import BasePolicy
@@ -18,38 +17,77 @@ from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.make import as_vec_env, make_vec_env
 from sb3_distill.environments.plugins import is_cheap
 from sb3_distill.errors import ArgumentError
-from sb3_distill.evaluation.grids import load_grid
-from sb3_distill.evaluation.play import _play, _Player
+from sb3_distill.evaluation.grids import Grid, LearnersLike, load_grid
+from sb3_distill.evaluation.play import ActingLearners, play_episodes
 from sb3_distill.evaluation.result import Evaluation
-from sb3_distill.learners.distribution import LearnerDistribution
+from sb3_distill.learners.distribution import LearnerDistribution, LearnerSampler
 from sb3_distill.learners.population import Learners
+from sb3_distill.teaching.acting import Actor
 from sb3_distill.teaching.resolve_policy import resolve_policy
 
-Dataset = SyntheticDataset | str | os.PathLike[str]
+DatasetLike: TypeAlias = SyntheticDataset | str | os.PathLike[str]
+"""A dataset, a path, or the name of a shipped set."""
+EnvMaker: TypeAlias = Callable[[int], VecEnv]
+"""Makes a vector environment of a given number of environments."""
+Teaching: TypeAlias = bool | Callable[[Learners], Learners]
+"""Whether the dataset teaches the learners, or a function from initial learners to taught ones."""
+MAX_ENVS, MAX_SIMULATORS = 10_000, 128
+"""Largest numbers of environments, unless the caller says another."""
 
 
 @overload
-def evaluate_learners(dataset: Dataset, *args: Any, grid: None = None, **kwargs: Any) -> Evaluation: ...
-
-
-@overload
-def evaluate_learners(dataset: Dataset, *args: Any, grid: Any, **kwargs: Any) -> dict[str, Evaluation]: ...
-
-
-def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kinds of result apart
-    dataset: Dataset,
+def evaluate_learners(
+    dataset: DatasetLike,
     n_learners: int = 100,
     n_episodes: int = 100,
     deterministic: bool = False,
-    learner_distribution: Any = None,
-    env: Callable[[int], VecEnv] | None = None,
-    teach: bool | Callable[[Learners], Learners] = True,
+    learner_distribution: LearnersLike | None = None,
+    env: EnvMaker | None = None,
+    teach: Teaching = True,
     max_envs: int | None = None,
     seed: int | None = 0,
     progress_bar: bool = False,
     policy: str | type[BasePolicy] | None = None,
-    policy_kwargs: Mapping[str, Any] | None = None,
-    grid: Any = None,
+    policy_kwargs: Mapping[str, object] | None = None,
+    grid: None = None,
+    device: th.device | str = "cpu",
+) -> Evaluation: ...
+
+
+@overload
+def evaluate_learners(
+    dataset: DatasetLike,
+    n_learners: int = 100,
+    n_episodes: int = 100,
+    deterministic: bool = False,
+    learner_distribution: LearnersLike | None = None,
+    env: EnvMaker | None = None,
+    teach: Teaching = True,
+    max_envs: int | None = None,
+    seed: int | None = 0,
+    progress_bar: bool = False,
+    policy: str | type[BasePolicy] | None = None,
+    policy_kwargs: Mapping[str, object] | None = None,
+    *,
+    grid: Grid,
+    device: th.device | str = "cpu",
+) -> dict[str, Evaluation]: ...
+
+
+def evaluate_learners(
+    dataset: DatasetLike,
+    n_learners: int = 100,
+    n_episodes: int = 100,
+    deterministic: bool = False,
+    learner_distribution: LearnersLike | None = None,
+    env: EnvMaker | None = None,
+    teach: Teaching = True,
+    max_envs: int | None = None,
+    seed: int | None = 0,
+    progress_bar: bool = False,
+    policy: str | type[BasePolicy] | None = None,
+    policy_kwargs: Mapping[str, object] | None = None,
+    grid: Grid | None = None,
     device: th.device | str = "cpu",
 ) -> Evaluation | dict[str, Evaluation]:
     """
@@ -60,83 +98,140 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
     :param dataset: a dataset, a path, or the name of a shipped set
     :param n_learners: number of fresh learners
     :param n_episodes: number of episodes of each
-    :param deterministic: take the most likely action instead of sampling
-    :param learner_distribution: what to draw; ``None`` for the policy, initialised its own way
-    :param env: makes a vector environment of a given number of environments; ``None`` for the dataset's own
-    :param teach: leave the learners untaught if ``False``, for comparison; or another way of teaching: a function from
-        initial learners to taught ones
-    :param max_envs: bound of the number of environments; ``None``: 10,000, for simulators 128 (at least one per learner)
-    :param seed: of learners, actions and environments
-    :param progress_bar: show one
+    :param deterministic: whether the most likely action is taken instead of a sampled one
+    :param learner_distribution: distribution to draw from; ``None`` for the policy, initialised its own way
+    :param env: function from a number of environments to a vector environment; ``None`` for the dataset's environment
+    :param teach: ``False`` leaves the learners untaught, for comparison; a function from initial learners to taught ones is
+        another way of teaching
+    :param max_envs: largest number of environments; ``None``: 10,000, for simulators 128 (at least one per learner)
+    :param seed: seed of learners, actions and environments
+    :param progress_bar: whether a bar is shown
     :param policy: alias or class of the policy; ``None`` for the one that the dataset names
-    :param policy_kwargs: its arguments
-    :param grid: evaluate on each cell of a grid of learner distributions, see ``grids.load_grid``
-    :param device: of the learners; ``"auto"`` or ``"cuda"`` for a GPU if there is one: faster where they have convolutions,
-        not where they are small
+    :param policy_kwargs: arguments of the policy
+    :param grid: learner distributions by name, each of which is evaluated instead of ``learner_distribution``, see
+        ``evaluate_grid``
+    :param device: device of the learners; ``"auto"`` or ``"cuda"`` for a GPU if there is one: faster where they have
+        convolutions, not where they are small
     :return: returns per learner and episode; with a ``grid`` one evaluation for each cell, by name
     :raises DatasetError: if the environment's spaces are not those of the dataset
     :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1, ``env`` is not a function, or there is no such device
     """
-    if n_learners < 1 or n_episodes < 1:
-        raise ArgumentError(f"`n_learners` and `n_episodes` must be at least 1, got {n_learners} and {n_episodes}")
-    try:
-        device = get_device(device)
-    except RuntimeError as error:
-        raise ArgumentError(f"`device` must be cpu, cuda, auto or another one of PyTorch's, got {device!r}") from error
-    if isinstance(dataset, SyntheticDataset):
-        dataset = copy.deepcopy(dataset).to(device)
-    else:
-        dataset = SyntheticDataset.load(dataset, device)
     if grid is not None:
-        cells = load_grid(grid)
-        bar = tqdm(cells.items(), unit="cell", disable=not progress_bar)
-        return {
-            name: evaluate_learners(
-                dataset, n_learners, n_episodes, deterministic, cell, env, teach, max_envs, seed,
-                policy=policy, policy_kwargs=policy_kwargs, device=device,
-            )
-            for name, cell in bar
-        }  # fmt: skip
-    policy_class, policy_kwargs = resolve_policy(dataset, policy, policy_kwargs)
+        return evaluate_grid(
+            dataset, grid, n_learners, n_episodes, deterministic, env, teach, max_envs, seed, progress_bar, policy,
+            policy_kwargs, device,
+        )  # fmt: skip
+    _check_counts(n_learners, n_episodes)
+    dataset = _copy_on(device, dataset)
     generator = th.Generator()
     generator.manual_seed(int(th.randint(2**62, ())) if seed is None else seed)
-    # Every learner may be of another shape; the bound is for training.
-    distribution = replace(LearnerDistribution.parse(learner_distribution), n_shapes=n_learners)
-    sampler = distribution.bind(
-        policy_class,
-        policy_kwargs,
-        dataset.info.observation_space,
-        dataset.info.action_space,
-        device,
-        dataset.statistics,
-        dataset.encoder,
-    )
-    if not (env is None or callable(env)):
-        raise ArgumentError(f"`env` must be a function from a number of environments to a VecEnv, got {env!r}")
-    make = env or partial(_make_true_env, dataset)
-    if max_envs is None:
-        cheap = env is not None or (dataset.info.env_id is not None and is_cheap(dataset.info.env_id))
-        max_envs = 10_000 if cheap else 128
-    per_learner = max(1, min(n_episodes, max_envs // n_learners))
-    venv = as_vec_env(make(n_learners * per_learner))
+    sampler = _sampler_of(dataset, n_learners, learner_distribution, policy, policy_kwargs)
+    venv = _make_environments(dataset, env, n_learners, n_episodes, max_envs)
     try:
         dataset.check_spaces(venv.observation_space, venv.action_space)
         venv.seed(seed)
         learners = sampler.sample(n_learners, generator)
-        if callable(teach):
+        if callable(teach):  # with gradients, should it want some
             learners = teach(learners)
         with th.no_grad():
             if teach is True:
                 learners = dataset.teach(learners)
-            actor = _Player(dataset, learners, sampler.action_distribution(), generator, deterministic)
-            returns = _play(venv, actor, n_learners, n_episodes, progress_bar)
+            normalize_images = bool(dataset.info.policy_kwargs.get("normalize_images", True))
+            actor = Actor(dataset, sampler.action_distribution(), normalize_images)
+            act = ActingLearners(actor, learners, generator, deterministic)
+            returns = play_episodes(venv, act, n_learners, n_episodes, progress_bar)
     finally:
         venv.close()
     return Evaluation(returns, deterministic, dataset.info.inner_loop if teach is True else None)
 
 
+def evaluate_grid(
+    dataset: DatasetLike,
+    grid: Grid,
+    n_learners: int = 100,
+    n_episodes: int = 100,
+    deterministic: bool = False,
+    env: EnvMaker | None = None,
+    teach: Teaching = True,
+    max_envs: int | None = None,
+    seed: int | None = 0,
+    progress_bar: bool = False,
+    policy: str | type[BasePolicy] | None = None,
+    policy_kwargs: Mapping[str, object] | None = None,
+    device: th.device | str = "cpu",
+) -> dict[str, Evaluation]:
+    """
+    ``evaluate_learners`` on each cell of a grid of learner distributions; the other parameters are those of that function.
+
+    :param dataset: a dataset, a path, or the name of a shipped set
+    :param grid: learner distributions by name, or the name or the path of a grid, see ``grids.load_grid``
+    :return: one evaluation for each cell, by name
+    :raises ValueError: for a grid or a cell that cannot be used, before the first cell is evaluated; and see
+        ``evaluate_learners``
+    """
+    _check_counts(n_learners, n_episodes)
+    dataset = _copy_on(device, dataset)
+    return {
+        name: evaluate_learners(
+            dataset, n_learners, n_episodes, deterministic, cell, env, teach, max_envs, seed,
+            policy=policy, policy_kwargs=policy_kwargs, device=device,
+        )
+        for name, cell in tqdm(load_grid(grid).items(), unit="cell", disable=not progress_bar)
+    }  # fmt: skip
+
+
+def _check_counts(n_learners: int, n_episodes: int) -> None:
+    if n_learners < 1 or n_episodes < 1:
+        raise ArgumentError(f"`n_learners` and `n_episodes` must be at least 1, got {n_learners} and {n_episodes}")
+
+
+def _copy_on(device: th.device | str, dataset: DatasetLike) -> SyntheticDataset:
+    """A copy of a dataset on a device, since one that is still being learned changes."""
+    try:
+        device = get_device(device)
+    except RuntimeError as error:
+        raise ArgumentError(f"`device` must be cpu, cuda, auto or another one of PyTorch's, got {device!r}") from error
+    if isinstance(dataset, SyntheticDataset):
+        return copy.deepcopy(dataset).to(device)
+    return SyntheticDataset.load(dataset, device)
+
+
+def _sampler_of(
+    dataset: SyntheticDataset,
+    n_learners: int,
+    learner_distribution: LearnersLike | None,
+    policy: str | type[BasePolicy] | None,
+    policy_kwargs: Mapping[str, object] | None,
+) -> LearnerSampler:
+    policy_class, policy_kwargs = resolve_policy(dataset, policy, policy_kwargs)
+    # Every learner may be of another shape; the bound is for training.
+    distribution = replace(LearnerDistribution.parse(learner_distribution), n_shapes=n_learners)
+    return distribution.bind(
+        policy_class,
+        policy_kwargs,
+        dataset.info.observation_space,
+        dataset.info.action_space,
+        dataset.labels.device,
+        dataset.statistics,
+        dataset.encoder,
+    )
+
+
+def _make_environments(
+    dataset: SyntheticDataset, env: EnvMaker | None, n_learners: int, n_episodes: int, max_envs: int | None
+) -> VecEnv:
+    """As many environments for each learner as it plays episodes, unless that would be too many."""
+    if not (env is None or callable(env)):
+        raise ArgumentError(f"`env` must be a function from a number of environments to a VecEnv, got {env!r}")
+    if max_envs is None:
+        cheap = env is not None or (dataset.info.env_id is not None and is_cheap(dataset.info.env_id))
+        max_envs = MAX_ENVS if cheap else MAX_SIMULATORS
+    n_envs = n_learners * max(1, min(n_episodes, max_envs // n_learners))
+    return as_vec_env(_make_true_env(dataset, n_envs) if env is None else env(n_envs))
+
+
 def _make_true_env(dataset: SyntheticDataset, n_envs: int) -> VecEnv:
-    """The dataset's own environment; scores of Atari games are not clipped, and of whole games."""
+    """The dataset's environment; scores of Atari games are those of whole games, and not clipped."""
     is_atari = atari_options(dataset.info.wrappers) is not None
-    true = {"clip_reward": False, "terminal_on_life_loss": False} if is_atari else None
-    return make_vec_env(dataset, n_envs, vec_env_kwargs=true)
+    unclipped = {"clip_reward": False, "terminal_on_life_loss": False} if is_atari else None
+    return make_vec_env(dataset, n_envs, vec_env_kwargs=unclipped)

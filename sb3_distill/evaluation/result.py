@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+
+from sb3_distill.typing import Array, Json
 
 Returns = npt.NDArray[np.float64]
 
@@ -16,12 +16,13 @@ class Evaluation:
     """
     :param returns: undiscounted return of each episode ``(n_learners, n_episodes)``
     :param deterministic: whether the most likely action was taken, or one sampled from the policy
-    :param inner_loop: how the learners were taught, as ``DatasetInfo.inner_loop`` says it; ``None`` if in another way
+    :param inner_loop: how the learners were taught, as ``DatasetInfo.inner_loop`` says it; ``None`` if the dataset did not
+        teach them
     """
 
     returns: Returns
     deterministic: bool
-    inner_loop: Mapping[str, Any] | None = None
+    inner_loop: Mapping[str, object] | None = None
 
     @property
     def learner_means(self) -> Returns:
@@ -42,23 +43,25 @@ class Evaluation:
     @property
     def iqm(self) -> float:
         """Interquartile mean over learners."""
-        return float(stats.trim_mean(self.learner_means, 0.25))
+        return float(_interquartile_mean(self.learner_means))
 
     def iqm_interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """
-        :param confidence: of the interval
+        :param confidence: probability that the interval aims at
         :return: bootstrap interval (percentiles, seeded) of the interquartile mean over learners
         """
         means = self.learner_means
         if len(means) < 2 or np.ptp(means) == 0:
             return self.iqm, self.iqm
+        from scipy import stats  # takes seconds to import: only where it is used
+
         result = stats.bootstrap(
-            (means,), lambda x, axis: stats.trim_mean(x, 0.25, axis=axis), confidence_level=confidence, n_resamples=2000,
-            method="percentile", rng=np.random.default_rng(0),
+            (means,), _interquartile_mean, confidence_level=confidence, n_resamples=2000, method="percentile",
+            rng=np.random.default_rng(0),
         )  # fmt: skip
         return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Json:
         """All figures in JSON form."""
         low, high = self.iqm_interval()
         return {
@@ -72,3 +75,9 @@ class Evaluation:
             "deterministic": self.deterministic,
             "inner_loop": None if self.inner_loop is None else dict(self.inner_loop),
         }
+
+
+def _interquartile_mean(values: Array, axis: int = 0) -> Array:
+    from scipy import stats
+
+    return np.asarray(stats.trim_mean(values, 0.25, axis=axis))

@@ -1,18 +1,45 @@
-"""Pictures of datasets (needs matplotlib: ``pip install "sb3-distill[plots]"``)."""
+"""
+Pictures of datasets and scores (need matplotlib: ``pip install "sb3-distill[plots]"``).
+
+Figures are drawn without ``pyplot``, which would choose a backend for the whole process.
+"""
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from gymnasium import spaces
 
+from sb3_distill import trees
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.atari.games import game_buttons
 from sb3_distill.errors import MissingExtraError
 from sb3_distill.evaluation.result import Evaluation
+from sb3_distill.typing import Array, Json, Observations
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_INSTANCES = 64
+"""Largest number of instances in a picture; the first ones are drawn."""
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """
+    :param width: width in inches
+    :param height: height in inches
+    :return: an empty figure
+    :raises ImportError: without matplotlib
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError('pictures need matplotlib: pip install "sb3-distill[plots]"') from error
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def show(dataset: SyntheticDataset | str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
@@ -23,87 +50,80 @@ def show(dataset: SyntheticDataset | str | os.PathLike[str], path: str | os.Path
     last) or in colour, any other observation as bars; a label as the softmax of its logits for discrete actions, as means
     otherwise.
 
-    :param dataset: what to draw; also a path or the name of a shipped set
-    :param path: of the PNG
+    :param dataset: a dataset, a path, or the name of a shipped set
+    :param path: path of the PNG
     :raises ImportError: without matplotlib
     """
-    plt = pyplot()
     dataset = SyntheticDataset.of(dataset)
-    observations = dataset.encode()
-    draw: Any = _draw_bars
-    if isinstance(observations, dict):
-        seen = np.concatenate(
-            [value.detach().cpu().numpy().reshape(dataset.n_instances, -1) for value in observations.values()], 1
-        )
-    else:
-        seen = observations.detach().cpu().numpy()
-        draw = _draw_image if seen.ndim == 4 else _draw_bars
-        seen = seen if seen.ndim == 4 else seen.reshape(dataset.n_instances, -1)
-    labels = dataset.labels.detach().cpu().numpy()
-    discrete = isinstance(dataset.info.action_space, spaces.Discrete)
-    if discrete:
-        labels = np.exp(labels - labels.max(axis=1, keepdims=True))
-        labels /= labels.sum(axis=1, keepdims=True)
-    if (dataset.info.env_id or "").startswith(("NDCartPole", "CartPole")):
-        draw = _draw_poles
-    n = min(dataset.n_instances, 64)
+    observations = _rows(dataset.encode())
+    draw = _drawing_of(dataset, observations)
+    labels, limits, kind = _drawn_labels(dataset)
+    n = min(dataset.n_instances, MOST_INSTANCES)
     columns, width = (2, 5.0) if draw is _draw_image else (min(n, 8), 2.2)
     rows = math.ceil(n / columns)
-    size = (width * columns, 3.4 * rows)
-    figure, axes = plt.subplots(2 * rows, columns, figsize=size, squeeze=False, layout="constrained")
+    figure = new_figure(width * columns, 3.4 * rows)
+    axes = figure.subplots(2 * rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
     for i in range(n):
         row, column = divmod(i, columns)
         top, bottom = axes[2 * row, column], axes[2 * row + 1, column]
-        draw(top, seen[i])
+        draw(top, observations[i])
         top.set_title(f"instance {i + 1}", fontsize=9)
         _draw_bars(bottom, labels[i])
-        bottom.set_ylim(*((0, 1) if discrete else (labels.min(), labels.max())))
-        bottom.set_title("softmax of the label" if discrete else "label", fontsize=8)
-        if labels.shape[1] <= 20:
-            names = _action_names(dataset, labels.shape[1])
-            bottom.set_xticks(range(labels.shape[1]), names, fontsize=7, rotation=90 if max(map(len, names)) > 3 else 0)
+        bottom.set_ylim(*limits)
+        bottom.set_title(kind, fontsize=8)
+        _name_actions(bottom, dataset, labels.shape[1])
     figure.savefig(path, dpi=110, bbox_inches="tight")  # the layout alone forgets tick labels beside images
-    plt.close(figure)
 
 
-def pyplot() -> Any:
-    """
-    :return: the module, set up to draw into files
-    :raises ImportError: without matplotlib
-    """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise MissingExtraError('pictures need matplotlib: pip install "sb3-distill[plots]"') from error
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    return plt
+def _rows(observations: Observations) -> Array:
+    """Images as they are ``(k, channels, height, width)``, anything else as vectors ``(k, d)``."""
+    leaves = [value.detach().cpu().numpy() for value in trees.leaves(observations)]
+    if len(leaves) == 1 and leaves[0].ndim == 4 and not isinstance(observations, Mapping):
+        return leaves[0]
+    return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
 
 
-def _action_names(dataset: SyntheticDataset, n: int) -> list[str]:
+def _drawing_of(dataset: SyntheticDataset, observations: Array) -> "Callable[[Axes, Array], None]":
+    if (dataset.info.env_id or "").startswith(("NDCartPole", "CartPole")):
+        return _draw_poles
+    return _draw_image if observations.ndim == 4 else _draw_bars
+
+
+def _drawn_labels(dataset: SyntheticDataset) -> tuple[Array, tuple[float, float], str]:
+    """The height of each bar ``(k, width)``, the lower and upper limit of all, and what they are."""
+    labels = dataset.labels.detach().cpu().numpy()
+    if not isinstance(dataset.info.action_space, spaces.Discrete):
+        return labels, (labels.min(), labels.max()), "label"
+    softmax = np.exp(labels - labels.max(axis=1, keepdims=True))
+    return softmax / softmax.sum(axis=1, keepdims=True), (0.0, 1.0), "softmax of the label"
+
+
+def _name_actions(axis: "Axes", dataset: SyntheticDataset, n: int) -> None:
+    if n > 20:
+        return
+    names = game_buttons(dataset.info) or [str(i) for i in range(n)]
     if (dataset.info.env_id or "").startswith("NDCartPole"):
-        return [f"{'+' if i % 2 else '-'}{'xyzuvwabcd'[i // 2] if n <= 20 else i // 2}" for i in range(n)]
-    return game_buttons(dataset.info) or [str(i) for i in range(n)]
+        names = [f"{'+' if i % 2 else '-'}{'xyzuvwabcd'[i // 2]}" for i in range(n)]
+    axis.set_xticks(range(n), names, fontsize=7, rotation=90 if max(map(len, names)) > 3 else 0)
 
 
 def heat_map(evaluations: Mapping[str, Evaluation], path: str | os.PathLike[str], title: str = "") -> None:
     """
     Draw the mean returns of the cells of a grid.
 
-    :param evaluations: by name of the cell
-    :param path: of the PNG
-    :param title: of the picture
+    :param evaluations: one for each cell, by its name
+    :param path: path of the PNG
+    :param title: title of the picture
     :raises ImportError: without matplotlib
     """
-    plt = pyplot()
     columns = math.ceil(math.sqrt(len(evaluations))) if len(evaluations) > 8 else len(evaluations)
     rows = math.ceil(len(evaluations) / columns)
     means = np.full(rows * columns, np.nan)
     means[: len(evaluations)] = [evaluation.mean for evaluation in evaluations.values()]
-    figure, axis = plt.subplots(figsize=(1.6 * columns + 1.5, 0.9 * rows + 0.8), layout="constrained")
+    figure = new_figure(1.6 * columns + 1.5, 0.9 * rows + 0.8)
+    axis = figure.subplots()
     image = axis.imshow(means.reshape(rows, columns), cmap="viridis", aspect="auto")
     figure.colorbar(image, label="mean return")
     low, high = np.nanmin(means), np.nanmax(means)
@@ -116,20 +136,19 @@ def heat_map(evaluations: Mapping[str, Evaluation], path: str | os.PathLike[str]
     axis.set_title(title)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
-    plt.close(figure)
 
 
-def ladder(results: Mapping[str, Mapping[str, Any]], path: str | os.PathLike[str], title: str = "") -> None:
+def ladder(results: Mapping[str, Json], path: str | os.PathLike[str], title: str = "") -> None:
     """
     Draw the scores of a rollback against the layers in the encoder.
 
-    :param results: of ``rollback``
-    :param path: of the PNG
-    :param title: of the picture
+    :param results: what ``rollback`` returns
+    :param path: path of the PNG
+    :param title: title of the picture
     :raises ImportError: without matplotlib
     """
-    plt = pyplot()
-    figure, axis = plt.subplots(figsize=(5, 3.2), layout="constrained")
+    figure = new_figure(5, 3.2)
+    axis = figure.subplots()
     levels = [int(level) for level in results]
     for kind, style in (("sampled", "o-"), ("greedy", "o--")):
         means, deviations = ([row[kind][what] for row in results.values()] for what in ("mean", "std"))
@@ -140,10 +159,9 @@ def ladder(results: Mapping[str, Mapping[str, Any]], path: str | os.PathLike[str
     axis.legend()
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
-    plt.close(figure)
 
 
-def _draw_poles(axis: Any, observation: Any) -> None:
+def _draw_poles(axis: "Axes", observation: Array) -> None:
     # Synthetic angles are not bound to what a pole can do; the arctangent keeps the order and fits the page.
     angles = observation.reshape(-1, 4)[:, 2]
     for i, angle in enumerate(angles):
@@ -156,7 +174,7 @@ def _draw_poles(axis: Any, observation: Any) -> None:
     axis.set_aspect("equal")
 
 
-def _draw_image(axis: Any, image: Any) -> None:
+def _draw_image(axis: "Axes", image: Array) -> None:
     # Synthetic pixels are not bound to what a screen can show.
     low, high = image.min(), image.max()
     image = (image - low) / (high - low if high > low else 1)
@@ -168,7 +186,7 @@ def _draw_image(axis: Any, image: Any) -> None:
             axis.axvline(i * image.shape[2] - 0.5, color="white", linewidth=1)
 
 
-def _draw_bars(axis: Any, values: Any) -> None:
+def _draw_bars(axis: "Axes", values: Array) -> None:
     axis.set_axis_on()
     axis.bar(range(len(values)), values, color="#3c7aca")
     axis.tick_params(labelsize=7)

@@ -2,13 +2,16 @@
 
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import torch as th
 from stable_baselines3.common import atari_wrappers
 from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack
 
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
@@ -19,8 +22,12 @@ from sb3_distill.environments.wrappers import wrap_vec_env
 from sb3_distill.environments.wrappers import wrapper_class as make_wrapper
 from sb3_distill.errors import ArgumentError, MissingExtraError
 from sb3_distill.teaching.distilled_policy import DistilledPolicy
+from sb3_distill.typing import Array, Env, Json
 
 FORMATS = (".gif", ".mp4")
+"""Kinds of videos, by the ending of the file."""
+FASTEST_GIF = 50
+"""Frames a second that every viewer of GIFs can show."""
 
 
 def watch(
@@ -29,17 +36,18 @@ def watch(
     seed: int | None = 0,
     deterministic: bool = False,
     max_steps: int = 2_000,
-    policy: Any = None,
-    policy_kwargs: Any = None,
+    policy: str | type[BasePolicy] | BasePolicy | None = None,
+    policy_kwargs: Mapping[str, object] | None = None,
 ) -> tuple[float, int]:
     """
     Teach a fresh policy and film an episode of it.
 
     :param dataset: what to teach; also a path or the name of a shipped set
-    :param path: of the video, ``*.gif`` or ``*.mp4``
-    :param seed: of the policy, its actions and the environment
-    :param deterministic: take the most likely action instead of sampling
-    :param max_steps: end the video after so many steps
+    :param path: path of the video, ``*.gif`` or ``*.mp4``
+    :param seed: seed of the policy, its actions and the environment; ``None`` draws from torch's global generator, which is
+        left alone otherwise
+    :param deterministic: whether the most likely action is taken instead of a sampled one
+    :param max_steps: number of steps after which the video ends
     :param policy: see ``DistilledPolicy.from_dataset``
     :param policy_kwargs: likewise
     :return: the return of the episode so far, and the number of frames
@@ -47,7 +55,7 @@ def watch(
     :raises ValueError: for another ending, or an environment that does not draw pictures
     """
     try:
-        import imageio.v2 as imageio
+        import imageio.v2  # noqa: F401  (needed in the end; missed before the work)
     except ImportError as error:
         raise MissingExtraError(f'videos need imageio: pip install "sb3-distill[video]" ({error})') from error
     path = Path(path)
@@ -57,57 +65,102 @@ def watch(
         raise ArgumentError(f"`max_steps` must be at least 1, got {max_steps}")
     dataset = SyntheticDataset.of(dataset)
     learner = DistilledPolicy.from_dataset(dataset, policy, policy_kwargs, seed, device="cpu")
-    env = make_visible(dataset)
-    if seed is not None:
-        th.manual_seed(seed)
-    try:
-        dataset.check_spaces(env.observation_space, env.action_space)
+    with _drawing_off_screen():
+        env = make_visible(dataset)
+        try:
+            dataset.check_spaces(env.observation_space, env.action_space)
+            total, frames = _film(env, learner, seed, deterministic, max_steps)
+            fps = _frames_a_second(env, dataset)
+        finally:
+            env.close()
+    _write_video(path, frames, fps)
+    return total, len(frames)
+
+
+def _film(
+    env: VecEnv, learner: BasePolicy, seed: int | None, deterministic: bool, max_steps: int
+) -> tuple[float, list[Array]]:
+    """Play one episode; its return, and a frame before the first and after each step."""
+    with th.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            th.default_generator.manual_seed(seed)  # `th.manual_seed` would seed GPUs too
         env.seed(seed)
         env.action_space.seed(seed)
         observation, frames, total = env.reset(), [_frame(env)], 0.0
         for _ in range(max_steps):
-            action, _ = learner.predict(observation, deterministic=deterministic)  # type: ignore[arg-type]
-            observation, reward, dones, infos = env.step(action)
-            total += float(reward[0])
+            action, _ = learner.predict(observation, deterministic=deterministic)  # type: ignore[arg-type]  # no tuples
+            observation, rewards, dones, infos = env.step(action)
+            total += float(rewards[0])
             if "episode" in infos[0]:  # of the task; a lost life may only look like the end
-                total = float(infos[0]["episode"]["r"])
-                break
+                return float(infos[0]["episode"]["r"]), frames
             if not dones[0]:
                 frames.append(_frame(env))
-    finally:
-        options = atari_options(dataset.info.wrappers)
-        # An action is held for several of a console's 60 frames in a second.
-        fps = env.get_attr("metadata")[0].get("render_fps", 30) if options is None else 60 / options["frame_skip"]
-        env.close()
+    return total, frames
+
+
+def _frame(env: VecEnv) -> Array:
+    frame = env.render()
+    if frame is None:
+        raise ArgumentError("this environment does not draw pictures")
+    return np.asarray(frame)
+
+
+def _frames_a_second(env: VecEnv, dataset: SyntheticDataset) -> float:
+    options = atari_options(dataset.info.wrappers)
+    if options is not None:  # an action is held for several of a console's 60 frames in a second
+        return 60 / float(options["frame_skip"])
+    return float(env.get_attr("metadata")[0].get("render_fps", 30))
+
+
+def _write_video(path: Path, frames: list[Array], fps: float) -> None:
+    import imageio.v2 as imageio
+
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gif":
-        imageio.mimsave(path, frames, duration=1000 / min(fps, 50), loop=0)
+        imageio.mimsave(path, frames, duration=1000 / min(fps, FASTEST_GIF), loop=0)  # type: ignore[arg-type]
     else:
-        imageio.mimsave(path, frames, fps=fps, macro_block_size=2)
-    return total, len(frames)
+        imageio.mimsave(path, frames, fps=fps, macro_block_size=2)  # type: ignore[arg-type]
 
 
+@contextmanager
+def _drawing_off_screen() -> Iterator[None]:
+    """
+    Let MuJoCo draw where there is no screen, which it does by ``MUJOCO_GL=egl`` only.
+
+    The package ``mujoco`` reads the variable when it is first imported, and Gymnasium when it first draws. So it is set
+    while an environment is made and drawn, and put back afterwards; what was imported meanwhile keeps to EGL.
+    """
+    has_screen = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if has_screen or "MUJOCO_GL" in os.environ:
+        yield
+        return
+    os.environ["MUJOCO_GL"] = "egl"
+    try:
+        yield
+    finally:
+        os.environ.pop("MUJOCO_GL", None)
+
+
+@_drawing_off_screen()
 def make_visible(dataset: SyntheticDataset) -> VecEnv:
     """
-    :param dataset: that says for which environment it was made
+    :param dataset: a dataset that says for which environment it was made
     :return: one such environment, in its wrappers, that draws pictures
     :raises ValueError: if the dataset does not say
     """
     info = dataset.info
-    if info.env_id is None:
+    env_id = info.env_id
+    if env_id is None:
         raise ArgumentError("the dataset does not say for which environment it was made: there is nothing to watch")
-    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        os.environ.setdefault("MUJOCO_GL", "egl")  # without a screen MuJoCo draws this way only
-    import_plugin(info.env_id)
+    import_plugin(env_id)
     options = atari_options(info.wrappers)
     wrap = make_wrapper(info.wrappers)
 
-    def make() -> "gym.Env[Any, Any]":
-        assert info.env_id is not None
+    def make() -> Env:
         kwargs = dict(info.env_kwargs)
         if options is not None:  # ALE's vector environment draws nothing; this is the same task
             kwargs |= {"repeat_action_probability": options["action_repeat_probability"], "frameskip": 1}
-        env: gym.Env[Any, Any] = Monitor(gym.make(info.env_id, render_mode="rgb_array", **kwargs))
+        env: Env = Monitor(gym.make(env_id, render_mode="rgb_array", **kwargs))
         if options is not None:
             return _preprocessed(env, options)
         return env if wrap is None else wrap(env)
@@ -118,7 +171,7 @@ def make_visible(dataset: SyntheticDataset) -> VecEnv:
     return as_vec_env(wrap_vec_env(env, info.wrappers))
 
 
-def _preprocessed(env: "gym.Env[Any, Any]", options: dict[str, Any]) -> "gym.Env[Any, Any]":
+def _preprocessed(env: Env, options: Json) -> Env:
     """What ``AtariVecEnv`` does, in SB3's wrappers (``AtariWrapper`` would press FIRE unasked)."""
     env = atari_wrappers.NoopResetEnv(env, options["noop_max"]) if options["noop_max"] else env
     env = atari_wrappers.MaxAndSkipEnv(env, options["frame_skip"])
@@ -126,10 +179,3 @@ def _preprocessed(env: "gym.Env[Any, Any]", options: dict[str, Any]) -> "gym.Env
     env = atari_wrappers.FireResetEnv(env) if options["fire_reset"] else env
     env = atari_wrappers.WarpFrame(env, options["screen_size"], options["screen_size"])
     return atari_wrappers.ClipRewardEnv(env) if options["clip_reward"] else env
-
-
-def _frame(env: VecEnv) -> Any:
-    frame = env.render()
-    if frame is None:
-        raise ArgumentError("this environment does not draw pictures")
-    return frame

@@ -6,7 +6,7 @@ import shutil
 import time
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -15,6 +15,13 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_no
 from sb3_distill.errors import ArgumentError
 
 MODEL, STATISTICS = "model.zip", "vecnormalize.pkl"
+"""Files of a checkpoint; statistics only where there is a ``VecNormalize``."""
+LEARNING_SECONDS = "learning_seconds"
+"""
+Attribute that ``Checkpoints`` gives to a model: how long it has been learning, over all its runs. SB3 saves every attribute of
+a model, so that this one is part of each checkpoint, and a model that goes on in another folder keeps counting.
+"""
+Algorithm = TypeVar("Algorithm", bound=BaseAlgorithm)
 
 
 class Checkpoints(BaseCallback):
@@ -23,8 +30,8 @@ class Checkpoints(BaseCallback):
     that appears whole or not at all, and the one before is kept too. What ``resume`` returns goes on with
     ``learn(..., reset_num_timesteps=False)``.
 
-    :param folder: where to, ``<folder>/<timesteps>/``
-    :param minutes: between two checkpoints
+    :param folder: folder of the run; a checkpoint is ``<folder>/<timesteps>/``
+    :param minutes: time between two checkpoints
     :raises ValueError: when learning starts, if that is from step 0 and the folder holds another run
     """
 
@@ -37,38 +44,43 @@ class Checkpoints(BaseCallback):
         return True
 
     def _on_rollout_start(self) -> None:
-        # Here the rollout before has been learned from; earlier, its steps would be counted and lost.
-        self._count()
+        # Save here: only now has the previous rollout been learned from.
+        self._count_seconds()
         if time.monotonic() - self._last >= 60 * self.minutes:
             save(self.model, self.folder)
             self._last = time.monotonic()
 
     def _on_training_start(self) -> None:
-        known = next(filter(_is_whole, found(self.folder)), None) if self.model.num_timesteps == 0 else None
-        if known is not None:
+        if self.model.num_timesteps == 0 and (others := [path for path in checkpoints_in(self.folder) if _is_whole(path)]):
             raise ArgumentError(
-                f"{self.folder} holds a run of {int(known.name):,} steps: `resume` it and go on with "
+                f"{self.folder} holds a run of {int(others[0].name):,} steps: `resume` it and go on with "
                 "learn(..., reset_num_timesteps=False), or take another folder"
             )
         self._counted = time.monotonic()
 
     def _on_training_end(self) -> None:
-        self._count()
+        self._count_seconds()
         save(self.model, self.folder)
 
-    def _count(self) -> None:
-        """Tell the model how long it has been learning, over all its runs."""
+    def _count_seconds(self) -> None:
         now = time.monotonic()
-        model: Any = self.model
-        model.learning_seconds = getattr(model, "learning_seconds", 0.0) + now - self._counted
+        setattr(self.model, LEARNING_SECONDS, learning_seconds(self.model) + now - self._counted)
         self._counted = now
+
+
+def learning_seconds(model: BaseAlgorithm) -> float:
+    """
+    :param model: a model of any algorithm
+    :return: seconds that it has been learning with ``Checkpoints``, over all its runs
+    """
+    return float(getattr(model, LEARNING_SECONDS, 0.0))
 
 
 def save(model: BaseAlgorithm, folder: str | os.PathLike[str]) -> Path:
     """
-    :param model: of any algorithm
-    :param folder: of the checkpoints of this run
-    :return: the folder of the new one
+    :param model: a model of any algorithm
+    :param folder: folder of the run
+    :return: the folder of the new checkpoint
     """
     path = Path(folder) / f"{model.num_timesteps:012d}"
     part = path.with_suffix(".part")
@@ -80,34 +92,31 @@ def save(model: BaseAlgorithm, folder: str | os.PathLike[str]) -> Path:
         env.save(str(part / STATISTICS))
     shutil.rmtree(path, ignore_errors=True)
     part.replace(path)
-    everything = found(folder)
+    everything = checkpoints_in(folder)
     kept = [one for one in everything if one.name <= path.name][:2]  # it, and the one before
-    for other in set(everything).difference(kept):  # later ones could not be read, or learning would have begun there
+    for other in set(everything).difference(kept):  # newer ones are unreadable
         shutil.rmtree(other)
     return path
 
 
-def resume(algorithm: type[BaseAlgorithm], folder: str | os.PathLike[str], env: VecEnv, **kwargs: Any) -> Any:
+def resume(
+    algorithm: type[Algorithm],
+    folder: str | os.PathLike[str],
+    env: VecEnv,
+    **kwargs: Any,
+) -> Algorithm | None:
     """
-    :param algorithm: that was saved
-    :param folder: of the checkpoints of the run
-    :param env: as the run had it, new; its statistics are put back
+    :param algorithm: class of the model that was saved
+    :param folder: folder of the run
+    :param env: new environments, made as those of the run were; their statistics are put back
     :param kwargs: further arguments of the algorithm's ``load``
     :return: the model of the latest checkpoint that can be read; ``None`` if there is no checkpoint
     :raises ValueError: if there are some and none can be read
     """
-    normalizer, paths = unwrap_vec_normalize(env), found(folder)
-    for path in paths:
-        if not _is_whole(path):
-            continue
-        if normalizer is not None:
-            try:
-                saved = VecNormalize.load(str(path / STATISTICS), normalizer.venv)
-            except (OSError, EOFError, pickle.UnpicklingError):
-                continue
-            for name in ("obs_rms", "ret_rms") if saved.norm_obs else ("ret_rms",):
-                setattr(normalizer, name, getattr(saved, name))
-        return algorithm.load(path / MODEL, env, **kwargs)
+    normalizer, paths = unwrap_vec_normalize(env), checkpoints_in(folder)
+    for path in filter(_is_whole, paths):
+        if normalizer is None or _restore_statistics(normalizer, path / STATISTICS):
+            return algorithm.load(path / MODEL, env, **kwargs)
     if paths and normalizer is not None and not any((path / STATISTICS).exists() for path in paths):
         raise ArgumentError(f"what is in {folder} was saved without a VecNormalize: leave it out")
     if paths:
@@ -115,19 +124,31 @@ def resume(algorithm: type[BaseAlgorithm], folder: str | os.PathLike[str], env: 
     return None
 
 
-def found(folder: str | os.PathLike[str]) -> list[Path]:
+def checkpoints_in(folder: str | os.PathLike[str]) -> list[Path]:
     """
-    :param folder: of the checkpoints of a run
-    :return: them, the latest first
+    :param folder: folder of a run
+    :return: the folders of its checkpoints, the latest first
     """
     entries = Path(folder).iterdir() if Path(folder).is_dir() else []
     return sorted((path for path in entries if path.name.isdigit()), reverse=True)
 
 
+def _restore_statistics(normalizer: VecNormalize, path: Path) -> bool:
+    """Whether the file could be read; if so, the normaliser has its statistics now."""
+    try:
+        saved = VecNormalize.load(str(path), normalizer.venv)
+    except (OSError, EOFError, pickle.UnpicklingError):
+        return False
+    if saved.norm_obs:
+        normalizer.obs_rms = saved.obs_rms
+    normalizer.ret_rms = saved.ret_rms
+    return True
+
+
 def _is_whole(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path / MODEL) as archive:
-            # Where a file is cut, the directory of a file inside may be taken for its own.
+            # Where a file is cut, the directory of a file inside may be taken for that of the whole.
             return "_stable_baselines3_version" in archive.namelist() and archive.testzip() is None
     except (OSError, zipfile.BadZipFile):
         return False

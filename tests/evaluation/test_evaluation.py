@@ -1,10 +1,16 @@
 """The protocol of Table 1: what is averaged over what."""
 
+import inspect
+import subprocess
+import sys
+import typing
+
 import numpy as np
 import pytest
 from helpers import simplex_dataset
 
 from sb3_distill import DatasetError, Evaluation, evaluate_learners, make_vec_env
+from sb3_distill.evaluation import evaluate_grid
 
 
 def test_figures_are_those_of_learners():
@@ -83,3 +89,36 @@ def test_a_grid_is_read_before_it_is_evaluated(tmp_path):
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(ValueError, match="broken.json is not a JSON file"):
         evaluate_learners(dataset, 2, 2, grid=tmp_path / "broken.json")
+
+
+def test_a_grid_is_evaluated_cell_by_cell():
+    dataset = simplex_dataset(1, 10.0)
+    grid = {"own": {}, "narrow": {"width": 8, "init": "orthogonal"}}
+    evaluations = evaluate_learners(dataset, 3, 2, True, grid=grid)
+    assert list(evaluations) == list(grid)
+    again = evaluate_grid(dataset, grid, 3, 2, True)
+    for name, cell in grid.items():
+        alone = evaluate_learners(dataset, 3, 2, True, learner_distribution=cell)
+        np.testing.assert_array_equal(evaluations[name].returns, alone.returns)
+        np.testing.assert_array_equal(again[name].returns, alone.returns)
+    with pytest.raises(ValueError, match="at least 1"):
+        evaluate_grid(dataset, grid, 0)
+
+
+def test_type_checkers_see_every_argument():
+    """An overload that hides some behind ``**kwargs`` would let misspelt names pass."""
+    arguments = inspect.signature(evaluate_learners).parameters
+    overloads = typing.get_overloads(evaluate_learners)
+    assert len(overloads) == 2
+    for overload in overloads:
+        parameters = inspect.signature(overload).parameters
+        assert list(parameters) == list(arguments)
+        assert all(parameters[name].default == arguments[name].default for name in arguments if name != "grid")
+    in_a_grid = inspect.signature(evaluate_grid).parameters
+    assert set(in_a_grid) == set(arguments) - {"learner_distribution"}
+    assert all(in_a_grid[name].default == arguments[name].default for name in in_a_grid if name != "grid")
+
+
+def test_statistics_are_imported_when_they_are_needed():
+    code = "import sys, sb3_distill.evaluation as e; assert e.Evaluation; sys.exit('scipy.stats' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

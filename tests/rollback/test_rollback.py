@@ -1,8 +1,7 @@
-"""The ladder of encoder levels, runs that are cut off, and videos."""
+"""The ladder of encoder levels."""
 
 import json
 import shutil
-import sys
 
 import gymnasium as gym
 import numpy as np
@@ -13,10 +12,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from nd_cartpole import NDCartPoleEnv
 from sb3_distill import PPMO, SyntheticDataset, make_vec_env
-from sb3_distill.cli.program import main
-from sb3_distill.report.video import watch
-from sb3_distill.rollback.checkpoints import MODEL, STATISTICS, Checkpoints, resume, save
-from sb3_distill.rollback.ladder import rollback
+from sb3_distill.cli import main
+from sb3_distill.rollback import resume, rollback
+from sb3_distill.rollback.same_ladder import same_setting
 
 TASK = "NDCartPole1D-v0"
 SMALL = dict(n_steps=32, batch_size=64, n_epochs=1, policy_kwargs=dict(net_arch=[16]), seed=0)
@@ -24,17 +22,6 @@ SMALL = dict(n_steps=32, batch_size=64, n_epochs=1, policy_kwargs=dict(net_arch=
 
 def environment():
     return VecNormalize(make_vec_env(TASK, 8, seed=0))
-
-
-class Interrupt(BaseCallback):
-    def __init__(self, at):
-        super().__init__()
-        self.at = at
-
-    def _on_step(self):
-        if self.num_timesteps >= self.at:
-            raise KeyboardInterrupt
-        return True
 
 
 def test_a_ladder(tmp_path):
@@ -52,7 +39,7 @@ def test_a_ladder(tmp_path):
         rollback("MlpPolicy", environment, [2, 0], 2_000, tmp_path, 3, 2, **SMALL)
 
 
-def test_the_critic_goes_along(tmp_path):
+def test_the_critic_goes_along(tmp_path, monkeypatch):
     """And the files of a level are enough to go on from it, elsewhere and for longer."""
     rollback("MlpPolicy", environment, [2], 500, tmp_path, 1, 1, **SMALL)
     above, known = resume(PPMO, tmp_path / "l2", environment()), (tmp_path / "l2.safetensors").read_bytes()
@@ -72,12 +59,10 @@ def test_the_critic_goes_along(tmp_path):
             raise Stop
 
     learn = PPMO.learn
-    try:
-        PPMO.learn = lambda self, n, callback, **kwargs: learn(self, n, Look(), **kwargs)
+    with monkeypatch.context() as patch:
+        patch.setattr(PPMO, "learn", lambda self, n, callback, **kwargs: learn(self, n, Look(), **kwargs))
         with pytest.raises(Stop):
             rollback("MlpPolicy", environment, [2, 1], 1_000, elsewhere, 1, 1, **SMALL)
-    finally:
-        PPMO.learn = learn
     assert (elsewhere / "l2.safetensors").read_bytes() == known
     (elsewhere / "l2-critic.safetensors").write_bytes(b"cut off")
     with pytest.raises(ValueError, match="l2-critic.safetensors cannot be read .* the critic is learned anew"):
@@ -117,7 +102,24 @@ def test_a_folder_is_for_one_ladder(tmp_path):
         rollback("MlpPolicy", environment, [2], 256, tmp_path, 0)
 
 
-def test_a_level_that_was_cut_off_goes_on_with_its_own_settings_only(tmp_path):
+def test_settings_are_compared_by_what_they_say(tmp_path):
+    """A folder of version 0.1.0 holds the texts of Python's values."""
+    for one, other in (
+        ("0.5", "0.50"),
+        ("{'net_arch': (16,), 'ortho_init': True}", "{'ortho_init': True, 'net_arch': [16]}"),
+        ("lin_0.1", "lin_0.1"),
+        ("{'activation_fn': <class 'torch.nn.modules.activation.Tanh'>}",) * 2,
+    ):
+        assert same_setting(one, other)
+    for one, other in (("0.5", "0.25"), ("lin_0.1", "lin_0.2"), ("[16]", "[16, 16]"), ("None", "none")):
+        assert not same_setting(one, other)
+    kwargs = {**SMALL, "policy_kwargs": dict(net_arch=[16], ortho_init=True)}
+    rollback("MlpPolicy", environment, [1], 256, tmp_path, 1, 1, **kwargs)
+    kwargs["policy_kwargs"] = dict(ortho_init=True, net_arch=[16])
+    assert rollback("MlpPolicy", environment, [1], 256, tmp_path, 1, 1, **kwargs)["1"]["level_timesteps"] == 256
+
+
+def test_a_level_that_was_cut_off_goes_on_with_its_own_settings_only(tmp_path, monkeypatch):
     def ladder(**changes):
         return rollback("MlpPolicy", environment, [1], 10_000, tmp_path, 1, 1, 1e-9, **{**SMALL, **changes})
 
@@ -131,12 +133,10 @@ def test_a_level_that_was_cut_off_goes_on_with_its_own_settings_only(tmp_path):
             raise KeyboardInterrupt
         train(self)
 
-    try:
-        PPMO.train = interrupted
+    with monkeypatch.context() as patch:
+        patch.setattr(PPMO, "train", interrupted)
         with pytest.raises(KeyboardInterrupt):
             ladder()
-    finally:
-        PPMO.train = train
     with pytest.raises(ValueError, match="holds a ladder with another `n_epochs`: 1, not 2; take another"):
         ladder(n_epochs=2)
 
@@ -144,80 +144,6 @@ def test_a_level_that_was_cut_off_goes_on_with_its_own_settings_only(tmp_path):
 def test_a_ladder_of_ones_own_network(tmp_path):
     kwargs = {**SMALL, "policy_kwargs": dict(features_extractor_class=OwnExtractor, net_arch=[8])}
     assert list(rollback("MlpPolicy", environment, [1, 0], 256, tmp_path, 1, 1, **kwargs)) == ["1", "0"]
-
-
-def test_a_run_that_was_cut_off_goes_on(tmp_path):
-    model = PPMO("MlpPolicy", environment(), **SMALL)
-    with pytest.raises(KeyboardInterrupt):
-        model.learn(10_000, [Checkpoints(tmp_path, minutes=1e-9), Interrupt(2_000)])
-    assert len(list(tmp_path.iterdir())) == 2
-    env = environment()
-    again = resume(PPMO, tmp_path, env)
-    assert again.num_timesteps == 1_792  # the last rollout that was learned from
-    assert env.ret_rms.count > 1_000 and env.obs_rms.count > 1_000
-    again.learn(300, reset_num_timesteps=False)
-    assert resume(PPMO, tmp_path / "nothing", environment()) is None
-
-
-def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path):
-    model = PPMO("MlpPolicy", environment(), **SMALL).learn(256)
-    save(model, tmp_path)
-    model.learn(256, reset_num_timesteps=False)
-    last = save(model, tmp_path)
-    content = (last / MODEL).read_bytes()
-    for cut in np.linspace(0, len(content) - 1, 40).astype(int):  # whole files inside look like the end of one
-        (last / MODEL).write_bytes(content[:cut])
-        assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
-    (last / MODEL).write_bytes(content)
-    statistics = (last / STATISTICS).read_bytes()
-    (last / STATISTICS).write_bytes(statistics[: len(statistics) // 2])
-    assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
-    (last / STATISTICS).unlink()
-    assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
-    (last / MODEL).unlink()
-    assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
-    # One that was being written has another name.
-    last.rename(last.with_suffix(".part"))
-    assert resume(PPMO, tmp_path, environment()).num_timesteps == 256
-    (last.with_suffix(".part") / "more").write_text("")
-    model.learn(256, reset_num_timesteps=False)
-    save(model, tmp_path)
-    assert resume(PPMO, tmp_path, environment()).num_timesteps == 768
-    # To start anew unasked would be worse than to stop.
-    for path in tmp_path.glob("0*"):
-        (path / MODEL).write_bytes(content[:100])
-    with pytest.raises(ValueError, match="none of the checkpoints in .* can be read"):
-        resume(PPMO, tmp_path, environment())
-
-
-def test_checkpoints_are_of_one_run(tmp_path):
-    env = environment()
-    PPMO("MlpPolicy", env, **SMALL).learn(512, Checkpoints(tmp_path))
-    env = environment()
-    model = resume(PPMO, tmp_path, env)
-    for again in (model, PPMO("MlpPolicy", env, **SMALL)):
-        with pytest.raises(ValueError, match=r"holds a run of 512 steps: `resume` it and go on with learn\("):
-            again.learn(256, Checkpoints(tmp_path))
-    resume(PPMO, tmp_path, env).learn(256, Checkpoints(tmp_path), reset_num_timesteps=False)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{n:012d}" for n in (512, 768)]
-    # One that cannot be read is no reason to drop what comes after.
-    (tmp_path / f"{768:012d}" / MODEL).write_bytes(b"")
-    resume(PPMO, tmp_path, env).learn(128, Checkpoints(tmp_path), reset_num_timesteps=False)
-    assert resume(PPMO, tmp_path, env).num_timesteps >= 640
-
-
-def test_checkpoints_of_other_environments(tmp_path):
-    plain = make_vec_env(TASK, 8, seed=0)
-    PPMO("MlpPolicy", plain, **SMALL).learn(256, Checkpoints(tmp_path / "plain"))
-    with pytest.raises(ValueError, match="was saved without a VecNormalize: leave it out"):
-        resume(PPMO, tmp_path / "plain", environment())
-    PPMO("MlpPolicy", environment(), **SMALL).learn(256, Checkpoints(tmp_path / "normalised"))
-    for env, message in (
-        (VecNormalize(plain, norm_obs=False), "made with normalised observations: leave out norm_obs=False"),
-        (plain, "put the environment into a VecNormalize"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            resume(PPMO, tmp_path / "normalised", env)
 
 
 class Unknown(gym.Wrapper):
@@ -290,50 +216,3 @@ def test_the_command(tmp_path, capsys):
     assert "unknown key 'no_such'" in capsys.readouterr().err
     assert main(["rollback", "--env", TASK, "--levels", "x", "-o", str(out)]) == 1
     assert "--levels are numbers" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("ending", ["gif", "mp4"])
-def test_videos(tmp_path, ending, capsys):
-    imageio = pytest.importorskip("imageio.v2")
-    path = tmp_path / f"video.{ending}"
-    assert main(["watch", TASK, "-o", str(path), "--max-steps", "20"]) == 0
-    assert "21 frames, return 20" in capsys.readouterr().out
-    frames = imageio.mimread(path)
-    assert 5 < len(frames) <= 21 and frames[0].shape[0] > 100
-
-
-def test_a_seed_decides_what_is_filmed(tmp_path):
-    pytest.importorskip("imageio")
-    dataset = PPMO("MlpPolicy", make_vec_env(TASK, 8), **SMALL).dataset
-    assert len({watch(dataset, tmp_path / "video.gif", seed=0)[0] for _ in range(3)}) == 1
-
-
-def test_what_cannot_be_filmed(tmp_path, monkeypatch):
-    dataset = SyntheticDataset.load(TASK)
-    with pytest.raises(ValueError, match=r"a video must be called \*.gif or \*.mp4"):
-        watch(dataset, tmp_path / "video.avi")
-    with pytest.raises(ValueError, match="`max_steps` must be at least 1"):
-        watch(dataset, tmp_path / "video.gif", max_steps=0)
-    dataset.info.env_id = None
-    with pytest.raises(ValueError, match="does not say for which environment"):
-        watch(dataset, tmp_path / "video.gif")
-    monkeypatch.setitem(sys.modules, "imageio.v2", None)
-    with pytest.raises(ImportError, match=r'pip install "sb3-distill\[video\]"'):
-        watch(dataset, tmp_path / "video.gif")
-
-
-def test_games_are_filmed_and_drawn(tmp_path):
-    pytest.importorskip("ale_py")
-    from sb3_distill.environments.atari.vec_env import AtariVecEnv
-    from sb3_distill.report.pictures import show
-    from sb3_distill.report.video import make_visible
-
-    env = make_vec_env("PongNoFrameskip-v4", 2, seed=0, vec_env_cls=AtariVecEnv)
-    dataset = PPMO("CnnPolicy", env, n_steps=8, encoder_layers=5, seed=0).dataset
-    assert watch(dataset, tmp_path / "pong.gif", max_steps=5)[1] == 6
-    visible = make_visible(dataset)
-    visible.seed(0)  # with a draw of very few frames without an action, the screen still has another colour
-    assert np.abs(visible.reset().astype(int)[:, -1] - env.reset()[:1, -1]).mean() < 5
-    show(dataset, tmp_path / "pong.png")
-    assert (tmp_path / "pong.png").stat().st_size > 10_000
-    assert gym.spec("PongNoFrameskip-v4").id
