@@ -178,20 +178,19 @@ def statistics_of(network: Network) -> dict[str, th.Tensor]:
 
 def share_statistics(network: Network, statistics: Mapping[str, th.Tensor]) -> None:
     """
-    Let a network use given running statistics, where it has such of the same name and shape.
+    Let a network use other running statistics, where it has such of the same name and shape.
 
-    :param network: is changed in place
-    :param statistics: see ``statistics_of``; the tensors are shared, not copied
+    The tensors are shared, so that what the policy in training learns reaches all templates at once; copies would have to
+    be renewed after each of its updates, wherever a network is built or kept.
+
+    :param network: network that is changed in place
+    :param statistics: running statistics by name, see ``statistics_of``; shared, not copied
     """
-    for name, value in statistics.items():
-        path, _, leaf = name.rpartition(".")
-        try:
-            module = network.get_submodule(path)
-        except AttributeError:
-            continue
-        own = module._buffers.get(leaf)
-        if own is not None and own.shape == value.shape:
-            module._buffers[leaf] = value
+    for name, buffer in list(network.named_buffers(remove_duplicate=False)):
+        value = statistics.get(name)
+        if value is not None and value.shape == buffer.shape:
+            path, _, leaf = name.rpartition(".")
+            setattr(network.get_submodule(path), leaf, value)
 
 
 def critic_of(policy: ActorCriticPolicy) -> Network:

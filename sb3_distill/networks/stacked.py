@@ -10,7 +10,7 @@ from torch.func import functional_call, vmap
 
 from sb3_distill.networks import stacked_perceptron as mlp_step
 from sb3_distill.networks.anatomy import Network
-from sb3_distill.networks.roles import role_of_parameters
+from sb3_distill.networks.roles import Role, role_of_parameters
 from sb3_distill.typing import Observations, Params
 
 Layer = Callable[[Mapping[str, th.Tensor], th.Tensor], th.Tensor]
@@ -46,7 +46,7 @@ class StackedNetwork:
         self._call = _call_one_by_one if convolves else _vmap_call
 
     @cached_property
-    def roles(self) -> dict[str, int]:
+    def roles(self) -> dict[str, Role]:
         """See ``role_of_parameters``."""
         return role_of_parameters(self.template)
 
