@@ -9,6 +9,7 @@ from torch.func import functional_call, vmap
 
 from sb3_distill.networks import stacked_perceptron
 from sb3_distill.networks.anatomy import Network
+from sb3_distill.networks.perceptron_layers import layers_of
 from sb3_distill.networks.roles import Role, role_of_parameters
 from sb3_distill.trees import length, map_leaves
 from sb3_distill.typing import Observations, Params
@@ -43,7 +44,7 @@ class StackedNetwork:
 
     def __init__(self, actor: Network) -> None:
         self.template = actor
-        self.mlp = stacked_perceptron.layers_of(actor.chain())
+        self.mlp = layers_of(actor.chain())
         self._layers = _batched_layers(actor)
         self.batched = self._layers is not None
         convolves = any(isinstance(module, CONVOLUTIONS) for module in actor.modules())
