@@ -219,7 +219,7 @@ class DAgger(RolloutOfLearners):
             batch = self.replay_buffer.sample(self._minibatch_size(self.n_envs))
             learners = self.distiller.teach(self.distiller.draw())
             seen = self.parts.actor.outputs(learners, batch.observations)
-            outputs = distribution.forgive(seen.outputs, batch.actions)
+            outputs = distribution.pull_to_bounds(seen.outputs, batch.actions)
             loss = -distribution.log_prob(outputs, batch.actions, self.dataset.log_std, seen.latent).mean()
             log.setdefault("dataset_grad_norm", []).append(self.distiller.step(loss, self.max_grad_norm).detach())
             log.setdefault("loss", []).append(loss.detach())

@@ -148,7 +148,7 @@ def autograd_step(
     actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, rates: Mapping[str, th.Tensor]
 ) -> Params:
     """
-    One gradient step of any network; ``mlp_step.gradient_step`` does the same for perceptrons, faster.
+    One gradient step of any network; ``stacked_perceptron.gradient_step`` does the same for perceptrons, faster.
 
     :param actor: the shape of the learners
     :param params: stacked parameters ``(M, *shape)``

@@ -17,7 +17,7 @@ from sb3_distill.learners.architecture import Architecture, perceptron
 from sb3_distill.learners.component import LearnerComponent
 from sb3_distill.learners.named import NAMED
 from sb3_distill.learners.population import Learners
-from sb3_distill.networks.action_distribution import ActionDistribution
+from sb3_distill.networks.action_distribution import ActionDistribution, make_action_distribution
 from sb3_distill.networks.anatomy import Network, actor_of, share_statistics
 from sb3_distill.networks.encoder import Encoder, encoder_levels
 from sb3_distill.networks.stacked import StackedNetwork, stack_parameters
@@ -247,7 +247,7 @@ class LearnerSampler:
 
     def action_distribution(self) -> ActionDistribution:
         """That of the learners (of the first component, if there are several)."""
-        return ActionDistribution(self._spaces[1], getattr(self._policy(0, False), "action_dist", None))
+        return make_action_distribution(self._spaces[1], getattr(self._policy(0, False), "action_dist", None))
 
 
 def _concatenate(parts: list[Params]) -> Params:

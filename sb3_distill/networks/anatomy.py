@@ -1,7 +1,7 @@
 """The networks inside an SB3 policy: plain modules from preprocessed observations to outputs."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol, cast
 
 import torch as th
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
@@ -10,6 +10,7 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from torch import nn
 
 from sb3_distill.errors import UnsupportedError
+from sb3_distill.typing import Observations
 
 
 class Network(nn.Module):
@@ -18,9 +19,9 @@ class Network(nn.Module):
 
     The parameters are the policy's own: writing to them changes the policy.
 
-    :param features: from preprocessed observations ``(b, *obs)``, or a dict of them, to features ``(b, n)``
-    :param latent: from features to the input of the last layer ``(b, h)``
-    :param head: the last layer, to outputs ``(b, n_outputs)``: logits, or means before any squashing
+    :param features: features extractor, from preprocessed observations ``(b, *obs)``, or a dict of them, to ``(b, n)``
+    :param latent: hidden layers, from features to the input of the last layer ``(b, h)``
+    :param head: last layer, to outputs ``(b, n_outputs)``: logits, or means before any squashing
     """
 
     def __init__(self, features: nn.Module, latent: nn.Module, head: nn.Module) -> None:
@@ -29,15 +30,18 @@ class Network(nn.Module):
         self.latent = latent
         self.head = head
 
-    def forward(self, observations: th.Tensor) -> th.Tensor:
-        """Observations ``(b, *preprocessed shape)`` to outputs ``(b, n_outputs)``."""
+    def forward(self, observations: Observations) -> th.Tensor:
+        """
+        :param observations: preprocessed observations ``(b, *obs)``, or a dict of such tensors
+        :return: outputs ``(b, n_outputs)``
+        """
         outputs: th.Tensor = self.head(self.latent(self.features(observations)))
         return outputs
 
     def chain(self) -> list[tuple[str, nn.Module]] | None:
         """
-        The modules of which the network is the composition, with their names, or ``None`` if a module in it decides in
-        its own code what it does (a custom extractor).
+        :return: names and modules of which the network is the composition, or ``None`` if a module in it decides in its own
+            code what it does (a custom extractor)
         """
         try:
             return [pair for part in ("features", "latent", "head") for pair in _unfold(part, getattr(self, part))]
@@ -45,7 +49,9 @@ class Network(nn.Module):
             return None
 
     def first_layer(self) -> nn.Module | None:
-        """The first module with parameters, or ``None`` where a custom module decides what comes first."""
+        """
+        :return: the first module with parameters, or ``None`` where a custom module decides what comes first
+        """
         for name in ("features", "latent", "head"):
             part = getattr(self, name)
             if list(part.parameters()):
@@ -59,8 +65,8 @@ class Network(nn.Module):
 def parts_of(network: Network) -> list[tuple[str, nn.Module]]:
     """
     :param network: an actor
-    :return: the modules that it runs through, with their names, up to where a custom ``mlp_extractor`` begins; a features
-        extractor with code of its own is one module
+    :return: names and modules that it runs through, up to where a custom ``mlp_extractor`` begins; a features extractor with
+        code of its own is one module
     """
     pairs: list[tuple[str, nn.Module]] = []
     for part in ("features", "latent", "head"):
@@ -75,11 +81,16 @@ def parts_of(network: Network) -> list[tuple[str, nn.Module]]:
 
 
 class _NotSequentialError(Exception):
-    """Raised inside ``Network.chain``."""
+    """A module decides in its own code what it does."""
 
 
 class _Half(nn.Module):
-    """The actor's or the critic's half of a custom ``mlp_extractor``."""
+    """
+    The actor's or the critic's half of a custom ``mlp_extractor``.
+
+    :param extractor: the ``mlp_extractor``
+    :param method: name of the method that computes this half
+    """
 
     def __init__(self, extractor: nn.Module, method: str) -> None:
         super().__init__()
@@ -92,7 +103,13 @@ class _Half(nn.Module):
 
 
 def _unfold(name: str, module: nn.Module, strict: bool = True) -> Iterator[tuple[str, nn.Module]]:
-    """Unless ``strict``, modules with code of their own inside a ``Sequential`` are links of the chain too."""
+    """
+    :param name: name of the module
+    :param module: a part of a network
+    :param strict: whether to refuse modules with code of their own inside a ``Sequential``, instead of taking them as one link
+    :return: names and modules of which it is the composition
+    :raises _NotSequentialError: if it is none
+    """
     if type(module) is nn.Sequential:
         for child_name, child in module.named_children():
             try:
@@ -118,7 +135,7 @@ def actor_of(policy: BasePolicy) -> Network:
 
     :param policy: an actor-critic policy of SB3 or sb3-contrib (PPO, A2C, TRPO, maskable PPO), a policy of DQN, or one of
         SAC, TD3, DDPG, TQC, CrossQ
-    :return: its actor up to the last linear layer, before any squashing, sharing the policy's parameters
+    :return: its actor up to the last linear layer, before any squashing; it shares the policy's parameters
     :raises TypeError: for a policy whose actor is not a map from an observation to outputs (recurrent policies), whose
         output is of another kind (quantiles), or that is unknown
     """
@@ -128,36 +145,49 @@ def actor_of(policy: BasePolicy) -> Network:
     if hasattr(policy, "quantile_net"):
         raise UnsupportedError(f"{name} predicts a distribution of returns per action; labels hold one number per action")
     if hasattr(policy, "mlp_extractor") and hasattr(policy, "action_net"):
-        extractor: Any = policy.mlp_extractor
+        policy = cast("ActorCriticPolicy", policy)
+        extractor = policy.mlp_extractor
         latent = extractor.policy_net if type(extractor) is MlpExtractor else _Half(extractor, "forward_actor")
-        return Network(policy.pi_features_extractor, latent, policy.action_net)  # type: ignore[arg-type]
+        return Network(policy.pi_features_extractor, latent, policy.action_net)
     if isinstance(policy, DQNPolicy):
         return _cut(policy.q_net.features_extractor, policy.q_net.q_net)
-    actor: Any = getattr(policy, "actor", None)
-    if hasattr(actor, "latent_pi"):
+    actor = cast("_OffPolicyActor | None", getattr(policy, "actor", None))
+    if actor is not None and hasattr(actor, "latent_pi"):
         mean = actor.mu[0] if isinstance(actor.mu, nn.Sequential) else actor.mu  # gSDE clips the mean after it
         return Network(actor.features_extractor, actor.latent_pi, mean)
-    if isinstance(getattr(actor, "mu", None), nn.Sequential):
-        return _cut(actor.features_extractor, actor.mu)
+    layers = getattr(actor, "mu", None)
+    if actor is not None and isinstance(layers, nn.Sequential):
+        return _cut(actor.features_extractor, layers)
     raise UnsupportedError(f"{name} is not a policy that can be taught")
 
 
+class _OffPolicyActor(Protocol):
+    """What the actors of SAC, TD3 and their kin have in common; those of TD3 have no ``latent_pi``."""
+
+    features_extractor: nn.Module
+    latent_pi: nn.Module
+    mu: nn.Module
+
+
 def squashes(policy: BasePolicy) -> bool:
-    """Whether a policy puts its outputs through a tanh and scales the result to the action space."""
+    """
+    :param policy: any SB3 policy
+    :return: whether it puts its outputs through a tanh and scales the result to the action space
+    """
     return hasattr(policy, "actor") or bool(getattr(policy, "squash_output", False))
 
 
-def _cut(features: nn.Module, layers: Any) -> Network:
+def _cut(features: nn.Module, layers: Iterable[nn.Module]) -> Network:
     """A network whose last linear layer is inside a ``Sequential``, maybe before a tanh."""
     modules = list(layers)
     last = max(i for i, module in enumerate(modules) if isinstance(module, nn.Linear))
     return Network(features, nn.Sequential(*modules[:last]), modules[last])
 
 
-def parameters_in_use(network: Network, observations: Any) -> list[str]:
+def parameters_in_use(network: Network, observations: Observations) -> list[str]:
     """
     :param network: any network; a custom ``mlp_extractor`` holds the parameters of both actor and critic
-    :param observations: some, preprocessed ``(b, *obs)``, or a dict of such tensors
+    :param observations: a batch of preprocessed observations ``(b, *obs)``, or a dict of such tensors
     :return: names of the parameters on which the outputs depend
     """
     names, parameters = zip(*network.named_parameters(), strict=True)
@@ -171,33 +201,32 @@ def parameters_in_use(network: Network, observations: Any) -> list[str]:
 def statistics_of(network: Network) -> dict[str, th.Tensor]:
     """
     :param network: any network
-    :return: its running statistics (of batch norms), by name; the tensors are the network's own
+    :return: its running statistics (of batch norms) by name, not copied
     """
     return {name: buffer for name, buffer in network.named_buffers() if buffer.is_floating_point()}
 
 
 def share_statistics(network: Network, statistics: Mapping[str, th.Tensor]) -> None:
     """
-    Let a network use given running statistics, where it has such of the same name and shape.
+    Let a network use other running statistics, where it has such of the same name and shape.
 
-    :param network: is changed in place
-    :param statistics: see ``statistics_of``; the tensors are shared, not copied
+    The tensors are shared, so that what the policy in training learns reaches all templates at once; copies would have to
+    be renewed after each of its updates, wherever a network is built or kept.
+
+    :param network: network that is changed in place
+    :param statistics: running statistics by name, see ``statistics_of``; shared, not copied
     """
-    for name, value in statistics.items():
-        path, _, leaf = name.rpartition(".")
-        try:
-            module = network.get_submodule(path)
-        except AttributeError:
-            continue
-        own = module._buffers.get(leaf)
-        if own is not None and own.shape == value.shape:
-            module._buffers[leaf] = value
+    for name, buffer in list(network.named_buffers(remove_duplicate=False)):
+        value = statistics.get(name)
+        if value is not None and value.shape == buffer.shape:
+            path, _, leaf = name.rpartition(".")
+            setattr(network.get_submodule(path), leaf, value)
 
 
 def critic_of(policy: ActorCriticPolicy) -> Network:
     """
     :param policy: an SB3 actor-critic policy
-    :return: its critic, sharing the policy's parameters
+    :return: its critic, which shares the policy's parameters
     """
     extractor = policy.mlp_extractor
     latent = extractor.value_net if type(extractor) is MlpExtractor else _Half(extractor, "forward_critic")

@@ -7,7 +7,6 @@ Ventura 2025). With no layers in it learners are taught whole (full distillation
 from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import torch as th
 from torch import nn
@@ -15,12 +14,13 @@ from torch.func import functional_call
 
 from sb3_distill.errors import ArgumentError
 from sb3_distill.networks.anatomy import Network, parts_of
+from sb3_distill.typing import Observations, Shape
 
 
 def encoder_levels(network: Network) -> int:
     """
     :param network: an actor
-    :return: how many of its layers an encoder can hold. Layers are modules with a weight matrix or kernel, each with the
+    :return: number of its layers that an encoder can hold. Layers are modules with a weight matrix or kernel, each with the
         normalisations and activations that follow it; a features extractor with code of its own counts as one, and behind
         a custom ``mlp_extractor`` there is no place to cut
     """
@@ -32,7 +32,7 @@ def split(network: Network, n_layers: int) -> tuple[nn.Module | None, Network | 
     Cut an actor before its layer ``n_layers + 1``. Both parts share its parameters, under the same names.
 
     :param network: an actor
-    :param n_layers: ``l`` of the paper
+    :param n_layers: number of layers of the encoder (``l`` of the paper)
     :return: encoder and rest; ``None`` for a part without layers
     :raises ValueError: if the actor cannot be cut there
     """
@@ -60,8 +60,8 @@ class Encoder(nn.Module):
     Parameters of an encoder by name. The layers that they belong to are found in any actor with such first layers.
 
     :param tensors: parameters by name, as ``split`` names them
-    :param n_layers: ``l`` of the paper
-    :param kinds: see ``kinds_of``; empty if not known
+    :param n_layers: number of layers (``l`` of the paper)
+    :param kinds: kinds of its modules, see ``kinds_of``; empty for an encoder whose file does not tell them
     """
 
     def __init__(self, tensors: Mapping[str, th.Tensor], n_layers: int, kinds: Mapping[str, str]) -> None:
@@ -84,29 +84,35 @@ class Encoder(nn.Module):
         """
         layers, rest = split(actor, self.n_layers)
         assert layers is not None
-        own: dict[str, Any] = {name: tuple(value.shape) for name, value in self.named_parameters()}
-        found: dict[str, Any] = {name: tuple(value.shape) for name, value in layers.named_parameters()}
-        if own == found and self.kinds:
-            own, found = self.kinds, kinds_of(layers)
-        if own != found:
-            name = next(name for name in [*own, *found] if own.get(name) != found.get(name))
+        self._check(_shapes_of(self), _shapes_of(layers))
+        if self.kinds:
+            self._check(self.kinds, kinds_of(layers))
+        return layers, rest
+
+    def _check(self, ours: Mapping[str, object], theirs: Mapping[str, object]) -> None:
+        """
+        :param ours: properties of the encoder's layers by name
+        :param theirs: properties of the first layers of an actor
+        :raises ValueError: if they differ
+        """
+        if ours != theirs:
+            name = next(name for name in [*ours, *theirs] if ours.get(name) != theirs.get(name))
             raise ArgumentError(
                 f"the encoder holds the first {self.n_layers} layers of its learners, and those of this network are others: "
-                f"`{name}` is {found.get(name, 'missing')} instead of {own.get(name, 'missing')}"
+                f"`{name}` is {theirs.get(name, 'missing')} instead of {ours.get(name, 'missing')}"
             )
-        return layers, rest
 
     @th.no_grad()
     def write_to(self, layers: nn.Module) -> None:
         """
-        :param layers: those of any actor, see ``split``; they take over the encoder's values
+        :param layers: first layers of any actor, see ``split``; they take over the encoder's values
         """
         for name, value in self.named_parameters():
             layers.get_parameter(name).copy_(value)
 
     def first(self, n_layers: int, actor: Network) -> "Encoder | None":
         """
-        :param n_layers: of the result, at most as many as here
+        :param n_layers: number of layers of the result, at most that of this encoder
         :param actor: an actor with these layers
         :return: an encoder of fewer layers, copied; ``None`` for no layers
         :raises ValueError: if the actor has other layers
@@ -115,20 +121,21 @@ class Encoder(nn.Module):
         layers, _ = split(actor, n_layers)
         if layers is None:
             return None
-        own = {name: self.get_parameter(name) for name, _ in layers.named_parameters()}
-        return Encoder(own, n_layers, kinds_of(layers) if self.kinds else {})
+        parameters = {name: self.get_parameter(name) for name, _ in layers.named_parameters()}
+        return Encoder(parameters, n_layers, kinds_of(layers) if self.kinds else {})
 
     def bind(self, layers: nn.Module) -> "BoundEncoder":
         """
-        :param layers: those of any actor, see ``split``
+        :param layers: first layers of any actor, see ``split``
+        :return: what they compute with the encoder's parameters
         """
         return BoundEncoder(layers, dict(self.named_parameters()))
 
 
 def kinds_of(layers: nn.Module) -> dict[str, str]:
     """
-    :param layers: see ``split``
-    :return: the kind of each module that does something, by name: what shapes of parameters do not tell (activations)
+    :param layers: first layers of an actor, see ``split``
+    :return: the class of each module that does something, by name: what shapes of parameters do not tell (activations)
     """
     idle = (nn.Sequential, nn.Identity, nn.Flatten, nn.Dropout)
     parts = ((name, module) for name, module in layers.named_modules() if not list(module.children()))
@@ -139,15 +146,18 @@ class BoundEncoder:
     """
     An encoder as a function.
 
-    :param layers: see ``split``
-    :param parameters: what they compute with, by name
+    :param layers: first layers of an actor, see ``split``
+    :param parameters: parameters by name, with which the layers compute
     """
 
     def __init__(self, layers: nn.Module, parameters: dict[str, th.Tensor]) -> None:
         self._layers, self._parameters = layers, parameters
 
-    def __call__(self, observations: Any) -> th.Tensor:
-        """Observations ``(b, *preprocessed shape)``, or a dict of such tensors, to what the rest of a learner sees."""
+    def __call__(self, observations: Observations) -> th.Tensor:
+        """
+        :param observations: observations ``(b, *preprocessed shape)``, or a dict of such tensors
+        :return: what the rest of a learner sees ``(b, ...)``
+        """
         encoded: th.Tensor = functional_call(self._layers, self._parameters, (observations,))
         return encoded
 
@@ -155,7 +165,7 @@ class BoundEncoder:
     def parts(self) -> "tuple[BoundEncoder, BoundEncoder | None]":
         """The same encoder in two: its features extractor, and what comes behind (where there is anything)."""
         behind = [(name, part) for name, part in self._layers.named_children() if name != "features"]
-        features = nn.Sequential(OrderedDict(features=self._layers.features))  # type: ignore[arg-type]
+        features = nn.Sequential(OrderedDict(features=self._layers.get_submodule("features")))
         rest = BoundEncoder(nn.Sequential(OrderedDict(behind)), self._below("latent.", "head.")) if behind else None
         return BoundEncoder(features, self._below("features.")), rest
 
@@ -165,12 +175,16 @@ class BoundEncoder:
 
 def holds_features(layers: nn.Module | None, network: Network) -> bool:
     """
-    :param layers: the first ones of an actor, see ``split``
+    :param layers: first layers of the actor, see ``split``
     :param network: the actor
     :return: whether its whole features extractor is among them, and there is something in it to be trained
     """
-    own = {f"features.{name}" for name, _ in network.features.named_parameters()}
-    return bool(own) and layers is not None and own <= {name for name, _ in layers.named_parameters()}
+    extractor = {f"features.{name}" for name, _ in network.features.named_parameters()}
+    return bool(extractor) and layers is not None and extractor <= {name for name, _ in layers.named_parameters()}
+
+
+def _shapes_of(layers: nn.Module) -> dict[str, Shape]:
+    return {name: tuple(value.shape) for name, value in layers.named_parameters()}
 
 
 def _starts_level(module: nn.Module) -> bool:

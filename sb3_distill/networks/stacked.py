@@ -2,24 +2,25 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
 
 import torch as th
 from torch import nn
 from torch.func import functional_call, vmap
 
-from sb3_distill.networks import stacked_perceptron as mlp_step
+from sb3_distill.networks import stacked_perceptron
 from sb3_distill.networks.anatomy import Network
-from sb3_distill.networks.roles import role_of_parameters
+from sb3_distill.networks.perceptron_layers import layers_of
+from sb3_distill.networks.roles import Role, role_of_parameters
+from sb3_distill.trees import length, map_leaves
 from sb3_distill.typing import Observations, Params
 
-Layer = Callable[[Mapping[str, th.Tensor], th.Tensor], th.Tensor]
+BatchedLayer = Callable[[Mapping[str, th.Tensor], th.Tensor], th.Tensor]
+"""From stacked parameters and inputs ``(M, b, ...)`` to outputs ``(M, b, ...)``."""
 
 ELEMENTWISE = (
     nn.Tanh,
     nn.ReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Sigmoid, nn.LeakyReLU, nn.Softplus, nn.SELU, nn.Mish, nn.Hardtanh, nn.Identity
 )  # fmt: skip
-
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -32,69 +33,78 @@ class StackedNetwork:
     small networks is several times as fast as ``vmap``; actors with convolutions are called one by one, since ``vmap`` makes
     grouped convolutions of them, which are slower, and not faster in half precision; every other actor goes through ``vmap``.
 
+    ``latent``, ``head`` and ``differentiable`` can be differentiated any number of times, a call only once. All take
+    parameters by name, stacked to ``(M, *shape)``, and learner i of M sees entry i of the inputs.
+
     :param actor: any actor of that shape; its parameter values are not used
+    :ivar template: the actor, a plain module for one parameter set
+    :ivar mlp: its layers, if it is a perceptron whose derivatives are written out, else ``None``
+    :ivar batched: whether it is evaluated by batched matrix products
     """
 
     def __init__(self, actor: Network) -> None:
         self.template = actor
-        self.mlp = mlp_step.layers_of(actor.chain())
-        layers = _batched_layers(actor)
-        self.batched = layers is not None
-        self._hidden = layers[:-1] if layers is not None else [self._called_latent]
-        self.head = layers[-1] if layers is not None else self._called_head
+        self.mlp = layers_of(actor.chain())
+        self._layers = _batched_layers(actor)
+        self.batched = self._layers is not None
         convolves = any(isinstance(module, CONVOLUTIONS) for module in actor.modules())
-        self._call = _call_one_by_one if convolves else _vmap_call
+        self._call_each = _call_one_by_one if convolves else _call_by_vmap
 
     @cached_property
-    def roles(self) -> dict[str, int]:
+    def roles(self) -> dict[str, Role]:
         """See ``role_of_parameters``."""
         return role_of_parameters(self.template)
 
     def __call__(self, params: Mapping[str, th.Tensor], observations: Observations) -> th.Tensor:
         """
-        :param params: stacked parameters, ``(M, *shape)`` each
-        :param observations: ``(M, b, *preprocessed shape)``, or a dict of such tensors
-        :return: outputs ``(M, b, n_outputs)``
+        :param params: stacked parameters by name
+        :param observations: observations ``(M, b, *preprocessed shape)``, or a dict of such tensors
+        :return: outputs ``(M, b, n_outputs)``, differentiable once
         """
-        if (
-            self.mlp is not None
-            and isinstance(observations, th.Tensor)
-            and observations.dim() == 3
-            and not th.is_autocast_enabled(observations.device.type)
-        ):
-            return mlp_step.forward(self.mlp, params, observations)
+        if self.mlp is not None and isinstance(observations, th.Tensor) and observations.dim() == 3:
+            # Under autocast the backward pass that is written out would mix precisions; autograd's does not.
+            if not th.is_autocast_enabled(observations.device.type):
+                return stacked_perceptron.forward(self.mlp, params, observations)
         return self.differentiable(params, observations)
 
     def differentiable(self, params: Mapping[str, th.Tensor], observations: Observations) -> th.Tensor:
-        """As a call, but differentiable any number of times."""
+        """
+        :param params: stacked parameters by name
+        :param observations: observations ``(M, b, *preprocessed shape)``, or a dict of such tensors
+        :return: outputs ``(M, b, n_outputs)``
+        """
         return self.head(params, self.latent(params, observations))
 
     def latent(self, params: Mapping[str, th.Tensor], observations: Observations) -> th.Tensor:
         """
-        The input of the last layer.
-
-        :param params: stacked parameters, ``(M, *shape)`` each
-        :param observations: ``(M, b, *preprocessed shape)``, or a dict of such tensors
-        :return: ``(M, b, h)``
+        :param params: stacked parameters by name
+        :param observations: observations ``(M, b, *preprocessed shape)``, or a dict of such tensors
+        :return: inputs of the last layer ``(M, b, h)``
         """
-        inputs: Any = observations
-        for layer in self._hidden:
-            inputs = layer(params, inputs)
-        latent: th.Tensor = inputs
-        return latent
+        if self._layers is None:
+            features = self._call_each(self.template.features, params, "features.", observations)
+            return self._call_each(self.template.latent, params, "latent.", features)
+        assert isinstance(observations, th.Tensor), "a chain of layers takes one tensor"
+        x = observations
+        for layer in self._layers[:-1]:
+            x = layer(params, x)
+        return x
 
-    def _called_latent(self, params: Mapping[str, th.Tensor], observations: Observations) -> th.Tensor:
-        features = self._call(self.template.features, params, "features.", observations)
-        return self._call(self.template.latent, params, "latent.", features)
-
-    def _called_head(self, params: Mapping[str, th.Tensor], latent: th.Tensor) -> th.Tensor:
-        return self._call(self.template.head, params, "head.", latent)
+    def head(self, params: Mapping[str, th.Tensor], latent: th.Tensor) -> th.Tensor:
+        """
+        :param params: stacked parameters by name
+        :param latent: inputs of the last layer ``(M, b, h)``
+        :return: outputs ``(M, b, n_outputs)``
+        """
+        if self._layers is None:
+            return self._call_each(self.template.head, params, "head.", latent)
+        return self._layers[-1](params, latent)
 
 
 def stack_parameters(actors: list[Network]) -> Params:
     """
     :param actors: M actors of one shape
-    :return: their parameters, copied and stacked
+    :return: their parameters by name, copied and stacked
     """
     named = [dict(actor.named_parameters()) for actor in actors]
     return {name: th.stack([params[name].detach() for params in named]) for name in named[0]}
@@ -105,9 +115,9 @@ def write_parameters(actor: Network, params: Mapping[str, th.Tensor], index: int
     """
     Copy one parameter set of a stack into an actor.
 
-    :param actor: is changed in place
-    :param params: stacked parameters of its shape, or some of them
-    :param index: which of the M
+    :param actor: actor that is changed in place
+    :param params: stacked parameters of its shape by name, or some of them
+    :param index: index of the parameter set
     """
     for name, value in params.items():
         actor.get_parameter(name).copy_(value[index])
@@ -117,37 +127,42 @@ def _below(prefix: str, params: Mapping[str, th.Tensor]) -> Params:
     return {name.removeprefix(prefix): tensor for name, tensor in params.items() if name.startswith(prefix)}
 
 
-def _call_one_by_one(module: nn.Module, params: Mapping[str, th.Tensor], prefix: str, inputs: Any) -> th.Tensor:
-    own, is_dict = _below(prefix, params), isinstance(inputs, Mapping)
-    m = len(next(iter(inputs.values())) if is_dict else inputs)
-    parts = ({key: value[i] for key, value in inputs.items()} if is_dict else inputs[i] for i in range(m))
-    outputs = [
-        functional_call(module, {name: value[i] for name, value in own.items()}, (part,)) for i, part in enumerate(parts)
-    ]
-    return outputs[0].unsqueeze(0) if m == 1 else th.stack(outputs)
+def _call_one_by_one(module: nn.Module, params: Mapping[str, th.Tensor], prefix: str, inputs: Observations) -> th.Tensor:
+    stacked = _below(prefix, params)
 
-
-def _vmap_call(module: nn.Module, params: Mapping[str, th.Tensor], prefix: str, inputs: Observations) -> th.Tensor:
-    own = _below(prefix, params)
-
-    def call(one: dict[str, th.Tensor], x: th.Tensor) -> Any:
-        return functional_call(module, one, (x,))
-
-    if not own:  # vmap over an empty dict of parameters has no size to map over
-        outputs: th.Tensor = vmap(module, randomness="different")(inputs)
+    def call(i: int) -> th.Tensor:
+        values = {name: value[i] for name, value in stacked.items()}
+        outputs: th.Tensor = functional_call(module, values, (map_leaves(lambda leaf: leaf[i], inputs),))
         return outputs
-    return vmap(call, randomness="different")(own, inputs)  # type: ignore[no-any-return, arg-type]
+
+    outputs = [call(i) for i in range(length(inputs))]
+    return outputs[0].unsqueeze(0) if len(outputs) == 1 else th.stack(outputs)
 
 
-def _batched_layers(actor: Network) -> list[Layer] | None:
+def _call_by_vmap(module: nn.Module, params: Mapping[str, th.Tensor], prefix: str, inputs: Observations) -> th.Tensor:
+    def call(values: Params, x: Observations) -> th.Tensor:
+        outputs: th.Tensor = functional_call(module, values, (x,))
+        return outputs
+
+    stacked = _below(prefix, params)
+    if not stacked:  # vmap over an empty dict of parameters has no size to map over
+        return _vmap(module)(inputs)
+    return _vmap(call)(stacked, inputs)
+
+
+def _vmap(function: Callable[..., th.Tensor]) -> Callable[..., th.Tensor]:
+    return vmap(function, randomness="different")
+
+
+def _batched_layers(actor: Network) -> list[BatchedLayer] | None:
     chain = actor.chain()
     if chain is None or not isinstance(chain[-1][1], nn.Linear):
         return None
-    layers = [_batched_layer(name, module) for name, module in chain]
-    return layers if None not in layers else None  # type: ignore[return-value]
+    layers = [layer for layer in (_batched_layer(name, module) for name, module in chain) if layer is not None]
+    return layers if len(layers) == len(chain) else None
 
 
-def _batched_layer(name: str, module: nn.Module) -> Layer | None:
+def _batched_layer(name: str, module: nn.Module) -> BatchedLayer | None:
     weight, bias = f"{name}.weight", f"{name}.bias"
     if isinstance(module, nn.Linear):
         if module.bias is None:

@@ -13,108 +13,56 @@ a forward pass of tangents (``da_l``, ``dh_l``) and a backward pass through it, 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
 
 import torch as th
 from torch import nn
+from torch.autograd.function import FunctionCtx, once_differentiable
 
-Function3 = Callable[[th.Tensor, th.Tensor], th.Tensor | None]
+from sb3_distill.networks.perceptron_layers import ACTIVATIONS, IDENTITY, Layer
+from sb3_distill.typing import Params
 
-
-SMALL = 16_384  # entries
-
-
-class Activation(NamedTuple):
-    """
-    An element-wise function ``y = f(a)`` with its first two derivatives as functions of ``(a, y)``; ``None`` means 0, and
-    for ``first`` the function is the identity.
-    """
-
-    value: Callable[[th.Tensor], th.Tensor]
-    first: Callable[[th.Tensor, th.Tensor], th.Tensor] | None
-    second: Callable[[th.Tensor, th.Tensor], th.Tensor] | None
-
-
-def _silu_second(a: th.Tensor, _: th.Tensor) -> th.Tensor:
-    s = a.sigmoid()
-    return s * (1 - s) * (2 + a * (1 - 2 * s))
-
-
-def _silu_first(a: th.Tensor, y: th.Tensor) -> th.Tensor:
-    s = a.sigmoid()
-    return s + y * (1 - s)
-
-
-IDENTITY = Activation(lambda a: a, None, None)
-ACTIVATIONS: dict[type[nn.Module], Activation] = {
-    nn.Tanh: Activation(th.tanh, lambda _, y: 1 - y * y, lambda _, y: 2 * y * (y * y - 1)),
-    nn.ReLU: Activation(th.relu, lambda a, _: (a > 0).to(a.dtype), None),
-    nn.ELU: Activation(nn.functional.elu, lambda a, y: th.where(a > 0, 1.0, y + 1), lambda a, y: th.where(a > 0, 0.0, y + 1)),
-    nn.SiLU: Activation(nn.functional.silu, _silu_first, _silu_second),
-    nn.Identity: IDENTITY,
-}
-
-
-class Layer(NamedTuple):
-    """One linear layer by the names of its parameters, and what follows it."""
-
-    weight: str
-    bias: str
-    activation: Activation
-
-
-def layers_of(chain: list[tuple[str, nn.Module]] | None) -> list[Layer] | None:
-    """
-    :param chain: the modules of a network, see ``Network.chain``
-    :return: its layers, if it is a multi-layer perceptron of a known kind on flat inputs
-    """
-    if chain is None:
-        return None
-    layers: list[Layer] = []
-    for name, module in chain:
-        known = ACTIVATIONS.get(type(module))
-        if isinstance(module, nn.Flatten) and not layers:
-            continue  # nothing to do on flat inputs; others are refused by `fits`
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            layers.append(Layer(f"{name}.weight", f"{name}.bias", IDENTITY))
-        elif layers and known is not None and layers[-1].activation is IDENTITY and getattr(module, "alpha", 1.0) == 1.0:
-            layers[-1] = layers[-1]._replace(activation=known)
-        else:
-            return None
-    return layers or None
+SMALL = 16_384
+"""Number of entries below which PyTorch's tanh is as fast as ours, see ``tanh_``."""
 
 
 def gradient_step(
     layers: list[Layer],
-    params: dict[str, th.Tensor],
+    params: Params,
     observations: th.Tensor,
     labels: th.Tensor,
     rates: th.Tensor,
     factor: th.Tensor | None = None,
-) -> dict[str, th.Tensor]:
+) -> Params:
     """
-    :param layers: see ``layers_of``
-    :param params: stacked parameters ``(M, *shape)``
-    :param observations: ``(M, k, n)``
-    :param labels: ``(k, n_outputs)``, or ``(M, k, n_outputs)`` to have the gradient of each learner apart
-    :param rates: the step size of each weight and bias in turn, first to last layer ``(2 L,)``; or ``(M, 2 L)``, the same for
-        all learners, to have the gradient of each apart
-    :param factor: by which all rates of a learner are multiplied ``(M,)``
+    Rates are the same for all learners; only ``factor`` differs.
+
+    :param layers: layers of the perceptrons, see ``layers_of``
+    :param params: stacked parameters ``(M, *shape)`` by name
+    :param observations: synthetic observations ``(M, k, n)``
+    :param labels: labels ``(k, n_outputs)``, or ``(M, k, n_outputs)`` to have the gradient of each learner apart
+    :param rates: step size of each weight and bias in turn, first to last layer ``(2 L,)``. To have the gradient of each
+        learner apart, the same row M times ``(M, 2 L)``: only row 0 is read
+    :param factor: factor of all rates of a learner ``(M,)``, or ``None`` for 1
     :return: parameters after one step on the mean squared error over ``k * n_outputs`` entries, differentiable once with
         respect to everything
     """
     names = [name for layer in layers for name in (layer.weight, layer.bias)]
-    values = [params[name] for name in names]
-    stepped = _GradientStep.apply(layers, observations, labels, rates, factor, *values)  # type: ignore[no-untyped-call]
+    # Shapes only: to compare the rows would cost as much as a layer, and wait for a GPU.
+    assert rates.shape in ((len(names),), (len(observations), len(names))), "one rate for each weight and bias"
+    step: Callable[..., tuple[th.Tensor, ...]] = _GradientStep.apply
+    stepped = step(layers, observations, labels, rates, factor, *(params[name] for name in names))
     return dict(zip(names, stepped, strict=True))
 
 
 def forward(layers: list[Layer], params: Mapping[str, th.Tensor], x: th.Tensor) -> th.Tensor:
     """
-    The perceptrons' outputs, differentiable once, with activations computed in place and half of autograd's work.
+    The perceptrons' outputs, differentiable once.
 
-    :param layers: see ``layers_of``
-    :param params: stacked parameters ``(M, *shape)``
+    Autograd would keep the input and the output of a tanh; written out, activations are computed in place and half of the
+    bookkeeping is gone.
+
+    :param layers: layers of the perceptrons, see ``layers_of``
+    :param params: stacked parameters ``(M, *shape)`` by name
     :param x: inputs ``(M, b, n)``
     :return: outputs ``(M, b, n_outputs)``
     """
@@ -122,13 +70,12 @@ def forward(layers: list[Layer], params: Mapping[str, th.Tensor], x: th.Tensor) 
         for layer in layers:
             x = _activate(layer, th.baddbmm(params[layer.bias].unsqueeze(1), x, params[layer.weight].mT))
         return x
-    flat = [params[name] for layer in layers for name in (layer.weight, layer.bias)]
-    outputs: th.Tensor = _Forward.apply(layers, x, *flat)  # type: ignore[no-untyped-call]
-    return outputs
+    apply: Callable[..., th.Tensor] = _Forward.apply
+    return apply(layers, x, *(params[name] for layer in layers for name in (layer.weight, layer.bias)))
 
 
 def _activate(layer: Layer, a: th.Tensor) -> th.Tensor:
-    """What follows a linear layer; ``a`` is lost where that is a tanh."""
+    """The activation of ``a``, which a tanh overwrites: its slope follows from its value."""
     return tanh_(a) if layer.activation is ACTIVATIONS[nn.Tanh] else layer.activation.value(a)
 
 
@@ -144,11 +91,45 @@ def tanh_(x: th.Tensor) -> th.Tensor:
     return x.mul_(2).sigmoid_().mul_(2).sub_(1)
 
 
+class _Context(FunctionCtx):
+    """What autograd offers to every function, by type."""
+
+    saved_tensors: tuple[th.Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+    layers: list[Layer]
+
+
+class _ForwardContext(_Context):
+    """
+    :param before: inputs of activations; ``None`` for a tanh, whose slope follows from its output
+    """
+
+    before: list[th.Tensor | None]
+
+
+class _StepContext(_Context):
+    """
+    :param sizes: step sizes of each weight and bias in turn
+    :param scale: factor of errors in the derivative of the loss
+    :param factor: factor of all rates of a learner ``(M,)``
+    :param slopes: ``f_l'(a_l)``; ``None`` for the identity
+    :param error: derivative of the loss with respect to ``h_L``
+    :param apart: whether labels, and whether rates, have a gradient for each learner
+    """
+
+    sizes: list[float]
+    scale: float | th.Tensor
+    factor: th.Tensor | None
+    slopes: list[th.Tensor | None]
+    error: th.Tensor
+    apart: tuple[bool, bool]
+
+
 class _Forward(th.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, layers: list[Layer], x: th.Tensor, *params: th.Tensor) -> th.Tensor:
+    def forward(ctx: _ForwardContext, layers: list[Layer], x: th.Tensor, *params: th.Tensor) -> th.Tensor:
         weights, biases = params[::2], params[1::2]
-        before: list[th.Tensor | None] = []  # inputs of activations, where their outputs do not tell the slope
+        before: list[th.Tensor | None] = []
         h = [x]
         for layer, weight, bias in zip(layers, weights, biases, strict=True):
             a = th.baddbmm(bias.unsqueeze(1), h[-1], weight.mT)
@@ -159,11 +140,12 @@ class _Forward(th.autograd.Function):
         return h[-1]
 
     @staticmethod
-    @th.autograd.function.once_differentiable
-    def backward(ctx: Any, g: th.Tensor) -> tuple[Any, ...]:
+    @once_differentiable
+    def backward(ctx: _ForwardContext, g: th.Tensor) -> tuple[th.Tensor | None, ...]:
         n = len(ctx.layers)
         weights, h = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
-        grads: list[Any] = [None] * (2 * n)
+        grads: list[th.Tensor | None] = [None] * (2 * n)
+        # Frozen first layers need no products; autograd would skip them by itself.
         lowest = next((i for i, needed in enumerate(ctx.needs_input_grad[2:]) if needed), 2 * n) // 2
         lowest = 0 if ctx.needs_input_grad[1] else lowest
         for index in range(n - 1, lowest - 1, -1):
@@ -182,7 +164,7 @@ class _Forward(th.autograd.Function):
 class _GradientStep(th.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: _StepContext,
         layers: list[Layer],
         x: th.Tensor,
         labels: th.Tensor,
@@ -190,15 +172,16 @@ class _GradientStep(th.autograd.Function):
         factor: th.Tensor | None,
         *params: th.Tensor,
     ) -> tuple[th.Tensor, ...]:
+        # As numbers, rates go into the products below for nothing; as tensors each would be one more operation per parameter.
+        # On a GPU `tolist` waits once per step.
         weights, biases, sizes = params[::2], params[1::2], rates.flatten()[: len(params)].tolist()
         a, h = [], [x]  # a[l - 1] is a_l, h[l] is h_l
         for layer, weight, bias in zip(layers, weights, biases, strict=True):
             a.append(th.baddbmm(bias.unsqueeze(1), h[-1], weight.mT))
             h.append(layer.activation.value(a[-1]))
         first = [f.activation.first and f.activation.first(a_l, y) for f, a_l, y in zip(layers, a, h[1:], strict=True)]
-        # A factor of a learner's rates is one of its loss.
-        scale: Any = 2 / h[-1][0].numel()
-        if factor is not None:
+        scale: float | th.Tensor = 2 / h[-1][0].numel()
+        if factor is not None:  # a factor of a learner's rates is one of its loss, where it costs one product instead of 2 L
             scale = factor.view(-1, 1, 1) * scale
         error = (h[-1] - labels) * scale
         backward: list[th.Tensor] = []  # d_l W_l, last layer first
@@ -218,15 +201,16 @@ class _GradientStep(th.autograd.Function):
         return tuple(stepped)
 
     @staticmethod
-    @th.autograd.function.once_differentiable
-    def backward(ctx: Any, *outer: th.Tensor) -> tuple[Any, ...]:
+    @once_differentiable
+    def backward(ctx: _StepContext, *outer: th.Tensor) -> tuple[th.Tensor | None, ...]:
         layers, first, sizes, n = ctx.layers, ctx.slopes, ctx.sizes, len(ctx.layers)
         saved = ctx.saved_tensors
         weights, a, h, d = saved[:n], saved[n : 2 * n], saved[2 * n : 3 * n + 1], saved[3 * n + 1 : 4 * n + 1]
         backward = saved[: 4 * n : -1]  # of layers 2 .. L
         grad_w, grad_b = outer[::2], outer[1::2]
-        grad_rates, directions, da = [], [], []
-        dh: list[Any] = [None]
+        grad_rates, directions = [], []
+        da: list[th.Tensor] = []  # da[l - 1] is da_l, dh[l - 1] is dh_l; dh_0 is 0
+        dh: list[th.Tensor] = []
         for index in range(n):
             along_w = th.bmm(h[index], grad_w[index].mT)
             along_b = grad_b[index].unsqueeze(1)
@@ -236,7 +220,8 @@ class _GradientStep(th.autograd.Function):
             if index:
                 tangent = th.baddbmm(tangent, dh[-1], weights[index].mT)
             da.append(tangent)
-            dh.append(tangent if first[index] is None else tangent * first[index])
+            slope = first[index]
+            dh.append(tangent if slope is None else tangent * slope)
         change = dh[-1] * ctx.scale
         bar_a = change if first[-1] is None else change * first[-1]
         bar_a = _add_curvature(bar_a, layers[-1], a[-1], h[-1], da[-1], ctx.error)
@@ -246,14 +231,14 @@ class _GradientStep(th.autograd.Function):
             if needs_params:
                 curved = th.bmm(bar_a.mT, h[index])
                 if index:
-                    curved = th.baddbmm(curved, d[index].mT, dh[index])
+                    curved = th.baddbmm(curved, d[index].mT, dh[index - 1])
                 grad_params += [grad_b[index] - bar_a.sum(dim=1), grad_w[index] - curved]
             bar_h = th.baddbmm(th.bmm(d[index], directions[index]), bar_a, weights[index])
             if index:
                 slope = first[index - 1]
                 bar_a = bar_h if slope is None else bar_h * slope
                 bar_a = _add_curvature(bar_a, layers[index - 1], a[index - 1], h[index], da[index - 1], backward[index - 1])
-        grads: list[Any] = grad_params[::-1] if needs_params else [None] * (2 * n)
+        grads = grad_params[::-1] if needs_params else [None] * (2 * n)
         rates = -th.stack(grad_rates, dim=1)
         factor = None if ctx.factor is None else rates @ rates.new_tensor(sizes) / ctx.factor
         if not ctx.apart[0]:
@@ -266,6 +251,7 @@ class _GradientStep(th.autograd.Function):
 def _add_curvature(
     bar_a: th.Tensor, layer: Layer, a: th.Tensor, y: th.Tensor, da: th.Tensor, incoming: th.Tensor
 ) -> th.Tensor:
+    """The derivative of ``D`` with respect to ``a`` also goes through the slope, by which ``incoming`` was multiplied."""
     if layer.activation.second is None:
         return bar_a
     return th.addcmul(bar_a, layer.activation.second(a, y) * da, incoming)

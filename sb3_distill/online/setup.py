@@ -14,7 +14,7 @@ from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.learners.distribution import LearnerDistribution
 from sb3_distill.learners.population import Learners
-from sb3_distill.networks.action_distribution import ActionDistribution
+from sb3_distill.networks.action_distribution import make_action_distribution
 from sb3_distill.networks.anatomy import Network, actor_of
 from sb3_distill.networks.encoder import Encoder, holds_features, kinds_of
 from sb3_distill.networks.precision import Precision
@@ -160,7 +160,7 @@ def build_parts(policy: ActorCriticPolicy, actor: Network, recipe: Recipe, gener
     encoder = start.encoder
     if start.source is None and layers is not None:
         encoder = Encoder(dict(layers.named_parameters()), settings.encoder_layers, kinds_of(layers))
-    distribution = ActionDistribution(policy.action_space, policy.action_dist)
+    distribution = make_action_distribution(policy.action_space, policy.action_dist)
     if distribution.state_dependent and policy_actor.rest is None:
         raise ArgumentError("gSDE needs the inputs of a learner's last layer: leave it out of the encoder")
     precision = Precision(settings.autocast_dtype, device)

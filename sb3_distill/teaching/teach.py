@@ -12,7 +12,7 @@ from torch import nn
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import MisfitError
 from sb3_distill.learners.population import Learners
-from sb3_distill.networks.action_distribution import ActionDistribution
+from sb3_distill.networks.action_distribution import make_action_distribution
 from sb3_distill.networks.anatomy import Network, actor_of, share_statistics, squashes
 from sb3_distill.networks.stacked import StackedNetwork, stack_parameters, write_parameters
 
@@ -85,7 +85,7 @@ def _write_log_std(policy: BasePolicy, log_std: th.Tensor) -> None:
     deviation = getattr(policy, "log_std", None)
     predicted = getattr(getattr(policy, "actor", None), "log_std", None)
     if isinstance(deviation, nn.Parameter):
-        distribution = ActionDistribution(policy.action_space, getattr(policy, "action_dist", None))
+        distribution = make_action_distribution(policy.action_space, getattr(policy, "action_dist", None))
         deviation.copy_(distribution.expand_log_std(log_std, len(deviation)))
     elif isinstance(predicted, nn.Linear):
         predicted.weight.zero_()  # SAC predicts it from the state; the dataset has one for all states

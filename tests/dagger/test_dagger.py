@@ -21,7 +21,6 @@ from sb3_distill.cli import program as cli
 from sb3_distill.dagger.algorithm import DAgger
 from sb3_distill.dagger.cloning import clone
 from sb3_distill.dagger.expert import Expert
-from sb3_distill.networks.action_distribution import ActionDistribution
 
 
 class SpacesEnv(gym.Env):
@@ -68,16 +67,6 @@ def test_states_of_the_learners_are_what_is_fitted(folder):
     model.learn(10_000)
     assert _distance(model, expert) < 0.3 < before
     assert model.dataset.log_std.exp().item() < 0.7
-
-
-def test_what_an_environment_clips_is_as_good_as_the_bound():
-    """Learners need not come back to a bound that their agent's action lies at, but must leave the other side."""
-    actions = th.tensor([[2.0], [2.0], [-2.0], [1.0]])
-    means = th.tensor([[5.0], [-3.0], [-3.0], [3.0]])
-    forgiven = ActionDistribution(spaces.Box(-2.0, 2.0, (1,))).forgive(means, actions)
-    assert forgiven.flatten().tolist() == [2.0, -3.0, -2.0, 3.0]
-    assert ActionDistribution(spaces.Box(-np.inf, np.inf, (1,))).forgive(means, actions).equal(means)
-    assert ActionDistribution(spaces.Discrete(2)).forgive(means, actions) is means
 
 
 def _distance(model, expert):
