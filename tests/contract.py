@@ -99,20 +99,19 @@ def first(observations):
     return {key: value[0] for key, value in observations.items()} if isinstance(observations, dict) else observations[0]
 
 
-def acts(actor, observations, action_space):
-    """Whether all actions are in the space, for a batch and for one observation, sampled and greedy."""
+def assert_acts(actor, observations, action_space):
+    """All actions are in the space: for a batch and for one observation, sampled and greedy."""
     for deterministic in (True, False):
         batch, _ = actor.predict(observations, deterministic=deterministic)
         one, _ = actor.predict(first(observations), deterministic=deterministic)
         assert len(batch) == N_ENVS
-        assert all(action_space.contains(action[()]) for action in [*batch, one])
-    return True
+        for action in [*batch, one]:
+            assert action_space.contains(action[()])
 
 
 def same(one, other):
     """Whether two state dicts are equal to the last bit."""
-    assert one.keys() == other.keys()
-    return all(th.equal(value, other[name]) for name, value in one.items())
+    return one.keys() == other.keys() and all(th.equal(value, other[name]) for name, value in one.items())
 
 
 def column(folder, name):

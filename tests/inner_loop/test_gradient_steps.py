@@ -142,7 +142,8 @@ def test_a_learner_whose_steps_diverge_keeps_its_parameters_and_spoils_no_gradie
     outputs = taught(th.randn(3, 2, 5))
     gradients = th.autograd.grad(outputs[[0, 2]].square().sum() + outputs[1].mean(), [x, y, *learned.values()])
     assert all(gradient.isfinite().all() and gradient.abs().sum() > 0 for gradient in gradients)
-    assert loop.caught() > 0 and loop.caught() == 0
+    assert loop.caught() > 0
+    assert loop.caught() == 0
 
 
 def test_one_rate_for_each_step_may_be_a_plain_list():

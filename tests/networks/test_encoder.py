@@ -49,11 +49,13 @@ def test_encoder_and_rest_are_the_actor(name):
     x, names = inputs(space), dict(actor.named_parameters())
     for n_layers in range(levels + 1):
         encoder, rest = split(actor, n_layers)
-        assert (encoder is None) == (n_layers == 0) and (rest is None) == (n_layers == levels)
+        assert (encoder is None) == (n_layers == 0)
+        assert (rest is None) == (n_layers == levels)
         encoded = x if encoder is None else encoder(x)
         th.testing.assert_close(encoded if rest is None else rest(encoded), actor(x))
         found = {name: value for part in (encoder, rest) if part is not None for name, value in part.named_parameters()}
-        assert found.keys() == names.keys() and all(found[name] is names[name] for name in names)
+        assert found.keys() == names.keys()
+        assert all(found[name] is names[name] for name in names)
 
 
 def test_levels_that_a_network_does_not_have():

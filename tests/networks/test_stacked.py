@@ -50,7 +50,8 @@ def test_a_custom_extractor_has_no_first_layer():
 
     sequential = Network(nn.Flatten(), nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 4)), nn.Linear(4, 3))
     roles = {name: ROLES[role] for name, role in role_of_parameters(sequential).items()}
-    assert roles["latent.0.weight"] == "input_weights" and roles["latent.2.bias"] == "hidden_biases"
+    assert roles["latent.0.weight"] == "input_weights"
+    assert roles["latent.2.bias"] == "hidden_biases"
     assert roles["head.weight"] == "output_weights"
     roles = role_of_parameters(Network(Own(), nn.Linear(6, 4), nn.Linear(4, 3)))
     assert ROLES[roles["features.layer.weight"]] == ROLES[roles["latent.weight"]] == "hidden_weights"

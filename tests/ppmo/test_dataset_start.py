@@ -17,7 +17,8 @@ def test_a_run_can_start_from_a_dataset(tmp_path):
     for given in (dataset, tmp_path / "set.safetensors"):
         model = PPMO("MlpPolicy", small_env(), initial_dataset=given, seed=0)
         assert evaluate_policy(model, small_env(2), 4)[0] == 500
-        assert th.equal(model.dataset.labels, dataset.labels) and model.dataset.labels is not dataset.labels
+        assert th.equal(model.dataset.labels, dataset.labels)
+        assert model.dataset.labels is not dataset.labels
     with pytest.raises(DatasetError, match="observation space"):
         PPMO("MlpPolicy", "CartPole-v1", initial_dataset=dataset)
 
@@ -38,8 +39,8 @@ def test_a_dataset_can_start_from_visited_states(tmp_path):
     assert again.dataset.info.timesteps == 3 * 128
     # It is the paper's way that is the default, and what comes with a dataset stays.
     assert model.get_parameters()["dataset"]["observations"].shape == (5, 8)
+    given = simplex_dataset(2, 10.0)
     with pytest.warns(UserWarning, match="`dataset_init` is not used"):
-        given = simplex_dataset(2, 10.0)
         go_on = PPMO("MlpPolicy", small_env(4), initial_dataset=given, dataset_init="observations", **SMALL)
     before = go_on.dataset.observations.clone()
     go_on._setup_learn(128, None)
@@ -88,7 +89,8 @@ def test_an_initial_dataset_brings_the_scale_of_rewards(tmp_path):
     PPMO("MlpPolicy", env, n_steps=64, seed=0).learn(256).dataset.save(tmp_path / "set.safetensors")
     again = environment()
     PPMO("MlpPolicy", again, n_steps=64, initial_dataset=tmp_path / "set.safetensors")
-    assert env.ret_rms.var > 2 and again.ret_rms.var == pytest.approx(env.ret_rms.var)
+    assert env.ret_rms.var > 2
+    assert again.ret_rms.var == pytest.approx(env.ret_rms.var)
     # Statistics of one's own stay.
     PPMO("MlpPolicy", env, n_steps=64, initial_dataset=tmp_path / "set.safetensors")
     assert env.ret_rms.count < 1_000

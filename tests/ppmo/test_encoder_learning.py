@@ -14,6 +14,7 @@ from sb3_distill import PPMO, DistilledPolicy, LearnerDistribution, SyntheticDat
 from sb3_distill.networks.anatomy import actor_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_layers", [1, 2, 3])
 def test_learning_with_an_encoder(n_layers, tmp_path):
     model = PPMO("MlpPolicy", make_vec_env("NDCartPole1D-v0", 32, seed=0), encoder_layers=n_layers, seed=0)
@@ -63,7 +64,8 @@ def test_a_taught_policy_is_what_the_encoder_and_one_step_make(tmp_path):
 
 
 # With four layers, features grow meanwhile: without relative rates the policy saturates, and is lost.
-@pytest.mark.parametrize(("n_layers", "dtype", "n_steps"), [(0, None, 1_500), (3, "bfloat16", 1_500), (4, None, 4_000)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_layers, dtype, n_steps", [(0, None, 1_500), (3, "bfloat16", 1_500), (4, None, 4_000)])
 def test_images_are_learned(n_layers, dtype, n_steps):
     model = PPMO(
         "CnnPolicy",
@@ -91,7 +93,8 @@ def test_half_precision_is_for_what_networks_see():
         learners = model.dataset.teach(model._sampler.sample(1, th.Generator().manual_seed(0)))
         observations = th.as_tensor(ImageEnv().reset(seed=0)[0][None])
         outputs.append(model._see(learners, observations).outputs)
-    assert outputs[1].dtype == th.float32 and not outputs[0].equal(outputs[1])
+    assert outputs[1].dtype == th.float32
+    assert not outputs[0].equal(outputs[1])
     th.testing.assert_close(outputs[0], outputs[1], atol=0.02, rtol=0.02)
     with pytest.raises(ValueError, match="`autocast_dtype` must be None or one of bfloat16, got 'float16'"):
         PPMO("MlpPolicy", "CartPole-v1", autocast_dtype="float16")

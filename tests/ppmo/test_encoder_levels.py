@@ -18,13 +18,15 @@ def test_rollback_starts_from_the_level_above(tmp_path):
     above.dataset.save(tmp_path / "l2.safetensors")
     below = PPMO("MlpPolicy", env, encoder_layers=1, encoder_from=tmp_path / "l2.safetensors", **SMALL)
     held = dict(below.dataset.encoder.named_parameters())
-    assert len(held) == 2 and below.dataset.encoder_layers == below.dataset.info.encoder_layers == 1
+    assert len(held) == 2
+    assert below.dataset.encoder_layers == below.dataset.info.encoder_layers == 1
     assert all(value.equal(above.dataset.encoder.get_parameter(name)) for name, value in held.items())
     assert below.dataset.labels.equal(above.dataset.labels)
     assert below.dataset.info.timesteps == above.dataset.info.timesteps
     below.learn(500)
     full = PPMO("MlpPolicy", env, encoder_from=below.dataset, **SMALL)
-    assert full.dataset.encoder is None and full.dataset.encoder_layers == 0
+    assert full.dataset.encoder is None
+    assert full.dataset.encoder_layers == 0
     full.learn(500)
 
 
@@ -60,8 +62,8 @@ def test_learners_that_do_not_fit_the_encoder(tmp_path):
     for given in (dataset, tmp_path / "set.safetensors"):
         with pytest.raises(DatasetError, match=r"`latent.1` is ReLU instead of Tanh"):
             DistilledPolicy.from_dataset(given, policy_kwargs=dict(net_arch=[16], activation_fn=th.nn.ReLU))
+    relu = {**SMALL, "policy_kwargs": {**SMALL["policy_kwargs"], "activation_fn": th.nn.ReLU}}
     with pytest.raises(ValueError, match=r"`latent.1` is ReLU instead of Tanh"):
-        relu = {**SMALL, "policy_kwargs": {**SMALL["policy_kwargs"], "activation_fn": th.nn.ReLU}}
         PPMO("MlpPolicy", env, initial_dataset=dataset, **relu)
     # Behind the encoder they are free.
     DistilledPolicy.from_dataset(dataset, policy="MlpPolicy", policy_kwargs=dict(net_arch=[16, 30, 30]))
@@ -82,10 +84,9 @@ def test_a_model_with_an_encoder_is_saved_and_goes_on(tmp_path):
         assert model.encoder_layers == model.dataset.encoder_layers == 2
         return model.learn(512, reset_num_timesteps=False).dataset.state_dict()
 
-    with pytest.raises(ValueError, match="`encoder_layers` cannot change from 2 to 1 when a model is loaded"):
-        run()
-        PPMO.load(tmp_path / "model.zip", encoder_layers=1)
     first, second = run(), run()
+    with pytest.raises(ValueError, match="`encoder_layers` cannot change from 2 to 1 when a model is loaded"):
+        PPMO.load(tmp_path / "model.zip", encoder_layers=1)
     assert any(name.startswith("encoder.") for name in first)
     assert all(value.equal(second[name]) for name, value in first.items())
 
@@ -145,5 +146,6 @@ def test_batch_norm_statistics_go_along():
     for given in (dict(encoder_layers=1, encoder_from=above.dataset), dict(initial_dataset=above.dataset)):
         model = PPMO("MlpPolicy", env, **given, **kwargs)
         for name, value in above.dataset.statistics.items():
-            assert value.abs().sum() > 0 and model.dataset.statistics[name].equal(value)
+            assert value.abs().sum() > 0
+            assert model.dataset.statistics[name].equal(value)
             assert model._actor.get_buffer(name) is model.dataset.statistics[name]

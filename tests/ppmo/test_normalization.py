@@ -95,6 +95,7 @@ class DistractedEnv(ReachEnv):
         return np.concatenate([self.np_random.uniform(-1, 1, 40), target]).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_weights_of_observations_are_learned_and_travel(tmp_path):
     def make(n_envs):
         return DummyVecEnv([DistractedEnv for _ in range(n_envs)])

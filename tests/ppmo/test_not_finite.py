@@ -5,7 +5,6 @@ import pytest
 import torch as th
 from helpers import SMALL, FaultyEnv, small_env
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_distill import PPMO, SyntheticDataset
@@ -15,11 +14,11 @@ from sb3_distill import PPMO, SyntheticDataset
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("normalized", [False, True])
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_what_is_not_finite_stops_training_and_nothing_is_lost(tmp_path, what, value, normalized):
+def test_what_is_not_finite_stops_training_and_nothing_is_lost(tmp_path, log_to_csv, what, value, normalized):
     env = DummyVecEnv([lambda i=i: FaultyEnv(40 if i == 1 else 0, what, value) for i in range(4)])
     env = VecNormalize(env) if normalized else env
     model = PPMO("MlpPolicy", env, **{**SMALL, "n_steps": 16, "batch_size": 32})
-    model.set_logger(configure(str(tmp_path), ["csv"]))
+    log_to_csv(model, tmp_path)
     last = {}
 
     class Keep(BaseCallback):
@@ -38,7 +37,8 @@ def test_what_is_not_finite_stops_training_and_nothing_is_lost(tmp_path, what, v
     rescued = SyntheticDataset.load(tmp_path / "last_finite_dataset.safetensors")
     assert not normalized or np.isfinite(rescued.info.normalization.mean).all()
     for name, value in last.items():
-        assert th.equal(value, model.dataset.state_dict()[name]) and th.equal(value, rescued.state_dict()[name])
+        assert th.equal(value, model.dataset.state_dict()[name])
+        assert th.equal(value, rescued.state_dict()[name])
 
 
 def test_gradients_that_are_not_finite_are_skipped_and_counted():

@@ -10,7 +10,7 @@ from sb3_distill import PPMO, make_vec_env
 
 @pytest.mark.parametrize("n_envs, n_learners, expected", [(64, None, 8), (10, None, 5), (7, None, 7), (1, None, 1), (6, 2, 2)])
 def test_number_of_learners(n_envs, n_learners, expected):
-    model = PPMO("MlpPolicy", small_env(n_envs), n_learners=n_learners, **SMALL)
+    model = PPMO("MlpPolicy", small_env(n_envs), n_learners=n_learners, **{**SMALL, "batch_size": 32 * n_envs})
     assert model.rollout_buffer.n_learners == expected
 
 

@@ -4,12 +4,11 @@ import copy
 
 import numpy as np
 import pytest
-from contract import ACTIONS, BOX, DISCRETE, N_ENVS, ROLLOUT, SETTINGS, acts, make, spaces_env
+from contract import ACTIONS, BOX, DISCRETE, N_ENVS, ROLLOUT, SETTINGS, assert_acts, make, spaces_env
 from helpers import SMALL, small_env
 from stable_baselines3 import PPO
 from stable_baselines3.common import callbacks
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 from sb3_distill import PPMO
@@ -30,9 +29,10 @@ def test_eval_callback_stops(reached, tmp_path):
     n_evaluations = 1 if reached else 3  # the first is the best, the second does not count yet, the third stops
     assert model.num_timesteps == n_evaluations * 10 * N_ENVS
     results = np.load(tmp_path / "evaluations.npz")
-    assert results["results"].shape == (n_evaluations, 4) and (results["results"] == 8).all()
+    assert results["results"].shape == (n_evaluations, 4)
+    assert (results["results"] == 8).all()
     np.testing.assert_array_equal(eval_env.obs_rms.mean, env.obs_rms.mean)
-    assert acts(PPMO.load(tmp_path / "best_model"), eval_env.reset(), DISCRETE)
+    assert_acts(PPMO.load(tmp_path / "best_model"), eval_env.reset(), DISCRETE)
 
 
 def test_checkpoints_in_the_middle_of_a_rollout_continue(tmp_path):
@@ -44,7 +44,8 @@ def test_checkpoints_in_the_middle_of_a_rollout_continue(tmp_path):
     )
     env = VecNormalize.load(tmp_path / f"rl_model_vecnormalize_{steps[1]}_steps.pkl", spaces_env())
     model = PPMO.load(tmp_path / f"rl_model_{steps[1]}_steps", env=env)
-    assert model.num_timesteps == steps[1] and model.get_vec_normalize_env() is env
+    assert model.num_timesteps == steps[1]
+    assert model.get_vec_normalize_env() is env
     model.learn(ROLLOUT, reset_num_timesteps=False)
     assert model.num_timesteps == steps[1] + ROLLOUT
 
@@ -76,7 +77,8 @@ class Recorder(callbacks.BaseCallback):
         self.events.append("rollout")
 
     def _on_step(self):
-        assert self.model.num_timesteps == self.num_timesteps and self.training_env is self.model.get_env()
+        assert self.model.num_timesteps == self.num_timesteps
+        assert self.training_env is self.model.get_env()
         names = ("new_obs", "actions", "rewards", "dones", "infos")
         self.steps.append({name: copy.deepcopy(self.locals[name]) for name in names})
         return len(self.steps) < self.n_steps
@@ -101,7 +103,8 @@ def test_callbacks_find_what_they_find_in_ppo(action_space):
     assert len(ours.steps) == len(theirs.steps)
     for our_step, their_step in zip(ours.steps, theirs.steps, strict=True):
         for name in ("new_obs", "actions", "rewards", "dones"):
-            assert our_step[name].shape == their_step[name].shape and our_step[name].dtype == their_step[name].dtype
+            assert our_step[name].shape == their_step[name].shape
+            assert our_step[name].dtype == their_step[name].dtype
         np.testing.assert_array_equal(our_step["new_obs"], their_step["new_obs"])  # one seed, one environment
         np.testing.assert_array_equal(our_step["dones"], their_step["dones"])
         assert [set(info) for info in our_step["infos"]] == [set(info) for info in their_step["infos"]]
@@ -110,9 +113,12 @@ def test_callbacks_find_what_they_find_in_ppo(action_space):
 def test_a_run_stopped_by_a_callback_continues():
     recorder = Recorder(n_steps=3)
     model = make().learn(10 * ROLLOUT, callback=recorder)
-    assert recorder.events[-1] == "done" and model.num_timesteps == 3 * N_ENVS and model._n_updates == 0
+    assert recorder.events[-1] == "done"
+    assert model.num_timesteps == 3 * N_ENVS
+    assert model._n_updates == 0
     model.learn(ROLLOUT, reset_num_timesteps=False)
-    assert model.num_timesteps == 3 * N_ENVS + ROLLOUT and model._n_updates == SETTINGS["n_epochs"]
+    assert model.num_timesteps == 3 * N_ENVS + ROLLOUT
+    assert model._n_updates == SETTINGS["n_epochs"]
 
 
 def test_callbacks_see_the_step():
@@ -124,12 +130,13 @@ def test_callbacks_see_the_step():
             return len(seen) < 10
 
     model = PPMO("MlpPolicy", small_env(), **SMALL).learn(10_000, callback=Spy())
-    assert len(seen) == 10 and model.num_timesteps == 80
+    assert len(seen) == 10
+    assert model.num_timesteps == 80
 
 
-def test_the_log_has_what_the_readme_names(tmp_path):
+def test_the_log_has_what_the_readme_names(tmp_path, log_to_csv):
     model = PPMO("MlpPolicy", small_env(), **SMALL)
-    model.set_logger(configure(str(tmp_path), ["csv"]))
+    log_to_csv(model, tmp_path)
     model.learn(1024)
     header = (tmp_path / "progress.csv").read_text().splitlines()[0].split(",")
     for key in (

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch as th
-from contract import DISCRETE, ROLLOUT, acts, make, spaces_env, through_a_file
+from contract import DISCRETE, ROLLOUT, assert_acts, make, spaces_env, through_a_file
 from gymnasium import spaces
 from helpers import SMALL, small_env
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -73,7 +73,7 @@ def test_policies(policy, policy_kwargs, widths, tmp_path):
     taught = through_a_file(model, tmp_path) if named else through_a_file(model, tmp_path, policy, policy_kwargs)
     actor = [taught.pi_features_extractor, taught.mlp_extractor.policy_net]
     assert [layer.out_features for part in actor for layer in part.modules() if isinstance(layer, th.nn.Linear)] == widths
-    assert acts(taught, raw, DISCRETE)
+    assert_acts(taught, raw, DISCRETE)
 
 
 @pytest.mark.parametrize("share", [True, False], ids=["shared", "separate"])
@@ -82,8 +82,9 @@ def test_image_policies(share, tmp_path):
     kwargs = dict(net_arch=[8], features_extractor_kwargs=dict(features_dim=6), share_features_extractor=share)
     model = make(spaces_env(space), policy_kwargs={**kwargs, "normalize_images": False})
     policy = through_a_file(model.learn(2 * ROLLOUT), tmp_path)
-    assert policy.features_extractor.features_dim == 6 and not policy.normalize_images
-    assert acts(policy, spaces_env(space).reset(), DISCRETE)
+    assert policy.features_extractor.features_dim == 6
+    assert not policy.normalize_images
+    assert_acts(policy, spaces_env(space).reset(), DISCRETE)
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"use_expln": True}, {"full_std": False}, {"squash_output": True}])

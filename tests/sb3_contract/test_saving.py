@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch as th
-from contract import BOX, DISCRETE, N_ENVS, N_LEARNERS, ROLLOUT, SETTINGS, acts, column, make, same, spaces_env
+from contract import BOX, DISCRETE, N_ENVS, N_LEARNERS, ROLLOUT, SETTINGS, assert_acts, column, make, same, spaces_env
 from helpers import SMALL, simplex_dataset, small_env
 from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecMonitor
 
 from sb3_distill import PPMO
@@ -50,7 +49,7 @@ def test_parameters_round_trip(tmp_path):
         assert same(fresh.dataset.state_dict(), model.dataset.state_dict())
         expected = model.predict(raw, deterministic=True)[0]
         np.testing.assert_array_equal(fresh.predict(raw, deterministic=True)[0], expected)
-        assert acts(fresh.learn(ROLLOUT), raw[:N_ENVS], DISCRETE)
+        assert_acts(fresh.learn(ROLLOUT), raw[:N_ENVS], DISCRETE)
     given = model.get_parameters()
     with pytest.raises(ValueError, match="nonsense"):
         other.set_parameters({**given, "nonsense": {}})
@@ -68,7 +67,8 @@ def test_load_then_set_env_is_load_with_an_environment(n_learners, batch_size, t
     model = make(n_learners=n_learners, batch_size=batch_size, n_steps=32).learn(ROLLOUT)
     model.save(tmp_path / "model")
     later = PPMO.load(tmp_path / "model")
-    assert later.get_env() is None and acts(later, spaces_env().reset(), DISCRETE)
+    assert later.get_env() is None
+    assert_acts(later, spaces_env().reset(), DISCRETE)
     later.set_env(spaces_env())
     at_once = PPMO.load(tmp_path / "model", env=spaces_env())
     for loaded in (later, at_once):
@@ -82,25 +82,29 @@ def test_counters_and_the_log_folder_go_on(tmp_path):
     model.save(tmp_path / "model")
     n_episodes = len(model.ep_info_buffer)
     for continued in (model, PPMO.load(tmp_path / "model", env=VecMonitor(spaces_env()))):
-        assert continued.num_timesteps == 2 * ROLLOUT and continued._n_updates == 2 * SETTINGS["n_epochs"]
+        assert continued.num_timesteps == 2 * ROLLOUT
+        assert continued._n_updates == 2 * SETTINGS["n_epochs"]
         assert len(continued.ep_info_buffer) == n_episodes > 0
         continued.learn(ROLLOUT, reset_num_timesteps=False)
-        assert continued.num_timesteps == 3 * ROLLOUT and continued._n_updates == 3 * SETTINGS["n_epochs"]
+        assert continued.num_timesteps == 3 * ROLLOUT
+        assert continued._n_updates == 3 * SETTINGS["n_epochs"]
         assert continued.dataset.info.timesteps == 3 * ROLLOUT
     assert [folder.name for folder in tmp_path.glob("PPMO*")] == ["PPMO_1"]
     model.learn(ROLLOUT)
-    assert model.num_timesteps == ROLLOUT and (tmp_path / "PPMO_2").is_dir()
+    assert model.num_timesteps == ROLLOUT
+    assert (tmp_path / "PPMO_2").is_dir()
 
 
-def test_what_is_changed_when_loading(tmp_path):
+def test_what_is_changed_when_loading(tmp_path, log_to_csv):
     model = make(learning_rate=lambda left: 0.01 * left, clip_range=lambda left: 0.2 * left).learn(ROLLOUT)
     model.save(tmp_path / "model")
     custom = dict(learning_rate=0.5, lr_schedule=lambda _: 0.5, clip_range=0.3)
     loaded = PPMO.load(tmp_path / "model", env=spaces_env(), custom_objects=custom, n_epochs=5, target_kl=None)
-    loaded.set_logger(configure(str(tmp_path), ["csv"]))
+    log_to_csv(loaded, tmp_path)
     loaded.learn(2 * ROLLOUT)
     assert loaded._n_updates == SETTINGS["n_epochs"] + 2 * 5
-    assert column(tmp_path, "train/learning_rate") == [0.5] and column(tmp_path, "train/clip_range") == [0.3]
+    assert column(tmp_path, "train/learning_rate") == [0.5]
+    assert column(tmp_path, "train/clip_range") == [0.3]
     assert PPMO.load(tmp_path / "model", env=spaces_env(), n_learners=2).learn(ROLLOUT).learners.n_learners == 2
 
 
@@ -117,8 +121,11 @@ def test_save_excludes_and_includes(tmp_path):
     model.save(tmp_path / "without", exclude=["learning_rate", "tensorboard_log", "note"])
     model.save(tmp_path / "with", include=["rollout_buffer"])
     without, with_buffer = (PPMO.load(tmp_path / name, env=spaces_env()) for name in ("without", "with"))
-    assert without.learning_rate == 0.005 and without.tensorboard_log is None and not hasattr(without, "note")
-    assert with_buffer.learning_rate == 0.02 and with_buffer.note == "mine"
+    assert without.learning_rate == 0.005
+    assert without.tensorboard_log is None
+    assert not hasattr(without, "note")
+    assert with_buffer.learning_rate == 0.02
+    assert with_buffer.note == "mine"
     for loaded in (without, with_buffer):
         assert same(loaded.dataset.state_dict(), model.dataset.state_dict())
         loaded.learn(ROLLOUT, reset_num_timesteps=False)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from contract import ROLLOUT, column, make, spaces_env
 from helpers import SMALL, small_env
-from stable_baselines3.common.logger import configure
 from stable_baselines3.common.utils import LinearSchedule
 
 from sb3_distill import PPMO
@@ -13,11 +12,11 @@ from sb3_distill import PPMO
 @pytest.mark.parametrize(
     "schedule", [lambda left: 0.1 * left, LinearSchedule(0.1, 0.0, 1.0)], ids=["lambda", "LinearSchedule"]
 )
-def test_schedules_are_followed_and_saved(schedule, tmp_path):
+def test_schedules_are_followed_and_saved(schedule, tmp_path, log_to_csv):
     names = ("learning_rate", "clip_range", "clip_range_vf")
     model = make(**dict.fromkeys((*names, "labels_learning_rate", "critic_learning_rate"), schedule))
     for total in (4 * ROLLOUT, 3 * ROLLOUT):  # the second time from a file
-        model.set_logger(configure(str(tmp_path / str(total)), ["csv"]))
+        log_to_csv(model, tmp_path / str(total))
         model.learn(total)
         expected = [0.1 * (1 - step / total) for step in range(ROLLOUT, total, ROLLOUT)]
         for name in names:
@@ -31,7 +30,9 @@ def test_rates_follow_learning_rate_unless_given():
         "MlpPolicy", small_env(), learning_rate=1.0, labels_learning_rate=lambda p: 3 * p, critic_learning_rate=0.5, **SMALL
     )
     rates = model._rates()
-    assert rates["learning"] == 1.0 and rates["labels"] == 3.0 and rates["critic"] == 0.5
+    assert rates["learning"] == 1.0
+    assert rates["labels"] == 3.0
+    assert rates["critic"] == 0.5
     model._current_progress_remaining = 0.5
     assert model._rates()["labels"] == 1.5
 

@@ -4,7 +4,19 @@ from functools import partial
 
 import numpy as np
 import pytest
-from contract import ACTIONS, BOX, N_ENVS, N_LEARNERS, OBSERVATIONS, ROLLOUT, SpacesEnv, acts, make, spaces_env, through_a_file
+from contract import (
+    ACTIONS,
+    BOX,
+    N_ENVS,
+    N_LEARNERS,
+    OBSERVATIONS,
+    ROLLOUT,
+    SpacesEnv,
+    assert_acts,
+    make,
+    spaces_env,
+    through_a_file,
+)
 from gymnasium import spaces
 from stable_baselines3.common.envs import FakeImageEnv, SimpleMultiObsEnv
 from stable_baselines3.common.vec_env import DummyVecEnv
@@ -16,11 +28,14 @@ from sb3_distill import PPMO, evaluate_learners
 @pytest.mark.parametrize("observation_space", OBSERVATIONS.values(), ids=OBSERVATIONS)
 def test_spaces(observation_space, action_space, tmp_path):
     model = make(spaces_env(observation_space, action_space)).learn(2 * ROLLOUT)
-    assert model.learners.n_learners == N_LEARNERS and model.dataset.is_finite()
+    assert model.learners.n_learners == N_LEARNERS
+    assert model.dataset.is_finite()
     policy = through_a_file(model, tmp_path)
-    assert policy.observation_space == model.observation_space and policy.action_space == action_space
+    assert policy.observation_space == model.observation_space
+    assert policy.action_space == action_space
     raw = spaces_env(observation_space, action_space).reset()
-    assert acts(model, raw, action_space) and acts(policy, raw, action_space)
+    assert_acts(model, raw, action_space)
+    assert_acts(policy, raw, action_space)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +50,7 @@ def test_spaces(observation_space, action_space, tmp_path):
 def test_sb3s_own_environments(env_class, kwargs, tmp_path):
     env = DummyVecEnv([partial(env_class, **kwargs)] * N_ENVS)
     model = make(env).learn(2 * ROLLOUT)
-    assert acts(through_a_file(model, tmp_path), env.reset(), env.action_space)
+    assert_acts(through_a_file(model, tmp_path), env.reset(), env.action_space)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from contract import (
     N_LEARNERS,
     ROLLOUT,
     VECTORS,
-    acts,
+    assert_acts,
     make,
     spaces_env,
     through_a_file,
@@ -88,14 +88,14 @@ def test_vec_envs(build, tmp_path):
         assert model.num_timesteps == 2 * ROLLOUT
         monitored = isinstance(model.get_env(), VecMonitor) or isinstance(getattr(model.get_env(), "venv", None), VecMonitor)
         assert bool(model.ep_info_buffer) == monitored
-        assert acts(through_a_file(model, tmp_path), model.get_env().reset(), DISCRETE)
+        assert_acts(through_a_file(model, tmp_path), model.get_env().reset(), DISCRETE)
     finally:
         model.get_env().close()
 
 
 def test_vec_envs_without_access_to_single_environments(tmp_path):
     model = make(OwnVecEnv()).learn(2 * ROLLOUT)
-    assert acts(through_a_file(model, tmp_path), spaces_env().reset(), DISCRETE)
+    assert_acts(through_a_file(model, tmp_path), spaces_env().reset(), DISCRETE)
 
 
 def test_gymnasium_vector_envs_are_taken_if_they_reset_in_the_same_step():
@@ -109,7 +109,8 @@ def test_set_env_and_get_env(tmp_path):
     model = make(VecMonitor(spaces_env())).learn(ROLLOUT)
     for env in (VecNormalize(VecMonitor(spaces_env())), VecMonitor(spaces_env())):
         model.set_env(env)
-        assert model.get_env() is env and model.get_vec_normalize_env() is (env if isinstance(env, VecNormalize) else None)
+        assert model.get_env() is env
+        assert model.get_vec_normalize_env() is (env if isinstance(env, VecNormalize) else None)
         model.learn(ROLLOUT, reset_num_timesteps=False)
     model.set_env(vectorized(SyncVectorEnv))
     assert model.learn(ROLLOUT, reset_num_timesteps=False).num_timesteps == 4 * ROLLOUT
@@ -118,6 +119,8 @@ def test_set_env_and_get_env(tmp_path):
     model.save(tmp_path / "model")
     loaded = PPMO.load(tmp_path / "model", env=spaces_env(n_envs=8))
     before = loaded.dataset.labels.detach().clone()
-    assert loaded.n_envs == 8 and loaded.num_timesteps == 4 * ROLLOUT
+    assert loaded.n_envs == 8
+    assert loaded.num_timesteps == 4 * ROLLOUT
     assert loaded.learn(2 * ROLLOUT, reset_num_timesteps=False).num_timesteps == 6 * ROLLOUT
-    assert loaded.learners.n_learners == N_LEARNERS and not th.equal(loaded.dataset.labels, before)
+    assert loaded.learners.n_learners == N_LEARNERS
+    assert not th.equal(loaded.dataset.labels, before)
