@@ -17,6 +17,8 @@ SETTINGS = dict(
     n_learners=N_LEARNERS, n_instances=4, n_steps=8, batch_size=16, n_epochs=2, policy_kwargs=dict(net_arch=[8]), seed=0
 )
 ROLLOUT = N_ENVS * SETTINGS["n_steps"]
+SB3S = (ValueError, AssertionError, NotImplementedError)
+"""What SB3 raises for bad input."""
 ACTIONS = {
     "Box": spaces.Box(-2, 1, (2, 3)),
     "Discrete": spaces.Discrete(3),

@@ -18,6 +18,7 @@ VECTOR = spaces.Box(-np.inf, np.inf, (8,))
 IMAGE = spaces.Box(0, 255, (4, 36, 36), np.uint8)
 BOTH = spaces.Dict({"image": IMAGE, "vector": VECTOR})
 ACTIONS = spaces.Discrete(4)
+SMALL = dict(n_steps=32, batch_size=128, n_epochs=2, policy_kwargs=dict(net_arch=[16, 12]), seed=0)
 
 
 def policy_of(kind, space, **kwargs):
@@ -101,9 +102,6 @@ def test_behind_a_custom_mlp_extractor_is_no_place_to_cut():
 class Sine(nn.Module):
     def forward(self, x):
         return x.sin()
-
-
-SMALL = dict(n_steps=32, batch_size=128, n_epochs=2, policy_kwargs=dict(net_arch=[16, 12]), seed=0)
 
 
 def test_activations_of_ones_own():

@@ -13,6 +13,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from sb3_distill import PPMO, DistilledPolicy, LearnerDistribution, SyntheticDataset, evaluate_learners, make_vec_env
 from sb3_distill.networks.anatomy import actor_of
 
+SMALL = dict(n_steps=32, batch_size=128, n_epochs=2, policy_kwargs=dict(net_arch=[16, 12]), seed=0)
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_layers", [1, 2, 3])
@@ -139,9 +141,6 @@ def test_with_all_layers_in_the_encoder_it_is_ppo(name, monkeypatch):
     for name, value in ours.dataset.encoder.named_parameters():
         th.testing.assert_close(value, actor.get_parameter(name), atol=1e-6, rtol=1e-5)
         assert not value.equal(start[name])
-
-
-SMALL = dict(n_steps=32, batch_size=128, n_epochs=2, policy_kwargs=dict(net_arch=[16, 12]), seed=0)
 
 
 def test_gsde_needs_a_last_layer_that_is_taught():

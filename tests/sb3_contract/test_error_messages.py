@@ -3,15 +3,13 @@
 from functools import partial
 
 import pytest
-from contract import BOX, ROLLOUT, VECTORS, make, spaces_env
+from contract import BOX, ROLLOUT, SB3S, VECTORS, make, spaces_env
 from gymnasium import spaces
 from helpers import SMALL, simplex_dataset, small_env
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from sb3_distill import PPMO, SyntheticDataset
-
-SB3S = (ValueError, AssertionError, NotImplementedError)  # what SB3 raises for bad input
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from contract import ROLLOUT, column, make, spaces_env
+from contract import ROLLOUT, SB3S, column, make, spaces_env
 from helpers import SMALL, small_env
 from stable_baselines3.common.utils import LinearSchedule
 
@@ -45,9 +45,6 @@ def test_rates_follow_learning_rate_unless_given():
 def test_schedules_are_refused_where_there_are_none(name):
     with pytest.raises(ValueError, match=f"`{name}` must be"):
         make(**{name: lambda left: left}).learn(ROLLOUT)
-
-
-SB3S = (ValueError, AssertionError, NotImplementedError)  # what SB3 raises for bad input
 
 
 @pytest.mark.parametrize(
