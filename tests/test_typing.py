@@ -20,8 +20,8 @@ def complaints():
     assert run.returncode in (0, 1), run.stdout + run.stderr
     errors = {USES: defaultdict(list), MISTAKES: defaultdict(list)}
     for file, line, message in re.findall(r"^(\S+?):(\d+): error: (.*)$", run.stdout, flags=re.MULTILINE):
-        assert file in errors, f"{file}:{line}: {message}"
-        errors[file][int(line)].append(message)
+        if file in errors:  # those of the package itself are for `make type`
+            errors[file][int(line)].append(message)
     return errors
 
 
