@@ -1,33 +1,55 @@
 PYTHON ?= python3
+# `make test LOWEST=1`: with the lowest versions that pyproject.toml declares, in an environment of their own. Old libraries
+# warn of newer ones that they need; TORCH=requirements-torch.lock keeps the newer PyTorch.
+LOWEST ?=
+ifeq ($(LOWEST),)
 VENV := .venv
+LOCK := requirements.lock
+TORCH ?= requirements-torch.lock
+CI := lint type test docs
+else
+VENV := .venv-lowest
+LOCK := requirements-lowest.lock
+TORCH ?= requirements-torch-lowest.lock
+CI := test
+PYTEST_OPTIONS := -W ignore::DeprecationWarning
+endif
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint format type docs bench conformance clean
+.PHONY: ci demo test coverage lint format type docs bench conformance clean
 
-# Every target installs what it needs, in the versions of requirements.lock. PyTorch goes first and pinned: left to itself,
-# pip takes a build with several gigabytes of CUDA.
+# What every change must pass, here (.ci/run) and in .github/workflows/ci.yml. One after the other, also with `make -j`.
+ci:
+	for target in $(CI); do $(MAKE) $$target || exit 1; done
+
+# Every target installs what it needs, in the versions of $(LOCK). PyTorch goes first and pinned: left to itself, pip takes a
+# build with several gigabytes of CUDA.
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --requirement requirements-torch.lock
+	$(PIP) --requirement $(TORCH)
 
-$(VENV)/.demo: $(BIN)/python requirements.lock pyproject.toml
-	$(PIP) --constraint requirements.lock --editable '.[plots]'
+$(VENV)/.demo: $(BIN)/python $(LOCK) pyproject.toml
+	$(PIP) --constraint $(LOCK) --editable '.[plots]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.demo requirements.lock pyproject.toml
-	$(PIP) --constraint requirements.lock --editable '.[plots,render,tensorboard,zoo,atari,video,dev]' sb3-contrib
+$(VENV)/.dev: $(VENV)/.demo $(LOCK) pyproject.toml
+	$(PIP) --constraint $(LOCK) --editable '.[plots,render,tensorboard,zoo,atari,video,dev]' sb3-contrib
 	@touch $@
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) tests
+
+coverage: $(VENV)/.dev
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_OPTIONS) tests
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -36,8 +58,8 @@ format: $(VENV)/.dev
 type: $(VENV)/.dev
 	$(BIN)/mypy
 
-$(VENV)/.docs: $(BIN)/python requirements.lock pyproject.toml
-	$(PIP) --constraint requirements.lock --editable '.[docs]'
+$(VENV)/.docs: $(BIN)/python $(LOCK) pyproject.toml
+	$(PIP) --constraint $(LOCK) --editable '.[docs]'
 	@touch $@
 
 docs: $(VENV)/.docs
@@ -48,7 +70,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/speed/speed.py
 
 $(VENV)/.conformance: $(VENV)/.dev
-	$(PIP) --constraint requirements.lock 'stable-baselines3[extra]'
+	$(PIP) --constraint $(LOCK) 'stable-baselines3[extra]'
 	@touch $@
 
 # Stable-Baselines3's own tests, with PPMO in PPO's place.
@@ -56,4 +78,4 @@ conformance: $(VENV)/.conformance
 	$(BIN)/python tests/conformance/run.py
 
 clean:
-	rm -rf $(VENV) build dist site *.egg-info
+	rm -rf .venv .venv-lowest build dist site *.egg-info .coverage

@@ -6,12 +6,16 @@ import gymnasium as gym
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from scipy import stats
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from nd_cartpole.env import observation_space
-from sb3_distill import SyntheticDataset
+from sb3_distill import SyntheticDataset, make_vec_env
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.inner_loop.gradient_steps import GradientSteps
+
+SMALL = dict(n_steps=32, batch_size=128, n_epochs=2, policy_kwargs=dict(net_arch=[16]), seed=0)
+"""Settings of a run that takes a tenth of a second."""
 
 
 def simplex_dataset(n_dims: int, learning_rate: float, scale: float = 3.0) -> SyntheticDataset:
@@ -88,3 +92,39 @@ class ReachEnv(gym.Env[Any, Any]):
         self.steps += 1
         self.target = self.np_random.uniform(-1, 1, 2).astype(np.float32)
         return self.target, reward, False, self.steps % 10 == 0, {}
+
+
+class ImageEnv(gym.Env):
+    """Which half of the picture is bright?"""
+
+    observation_space = spaces.Box(0, 255, (1, 36, 36), np.uint8)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self.draw(), {}
+
+    def draw(self):
+        self.side = int(self.np_random.integers(2))
+        image = np.zeros((1, 36, 36), dtype=np.uint8)
+        image[:, :, 18 * self.side : 18 * self.side + 18] = 255
+        return image
+
+    def step(self, action):
+        reward = float(action == self.side)
+        self.steps += 1
+        return self.draw(), reward, False, self.steps % 10 == 0, {}
+
+
+def small_env(n_envs=8, env_id="NDCartPole2D-v0"):
+    return make_vec_env(env_id, n_envs, seed=0)
+
+
+def improved(before, after):
+    """A permutation test on the mean returns of learners: no lucky threshold."""
+    result = stats.permutation_test(
+        (after.learner_means, before.learner_means), lambda x, y, axis: x.mean(axis) - y.mean(axis), alternative="greater",
+        vectorized=True, n_resamples=2000, rng=np.random.default_rng(0),
+    )  # fmt: skip
+    return result.pvalue < 0.01

@@ -7,7 +7,7 @@ from stable_baselines3.common.envs import FakeImageEnv
 
 from sb3_distill import PPMO, DistilledPolicy, SyntheticDataset, evaluate_learners, make_vec_env
 
-pytestmark = pytest.mark.skipif(not th.cuda.is_available(), reason="needs CUDA")
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not th.cuda.is_available(), reason="needs CUDA")]
 
 SMALL = dict(n_steps=32, batch_size=128, n_epochs=1, n_learners=2, seed=0)
 
@@ -53,7 +53,8 @@ def test_files_travel(tmp_path):
     model.save(tmp_path / "model")
     model.dataset.save(tmp_path / "set.safetensors")
     on_cpu = PPMO.load(tmp_path / "model", cartpole(), device="cpu")
-    assert on_cpu.dataset.labels.device.type == "cpu" and on_cpu.dataset.labels.equal(model.dataset.labels.cpu())
+    assert on_cpu.dataset.labels.device.type == "cpu"
+    assert on_cpu.dataset.labels.equal(model.dataset.labels.cpu())
     on_cpu.learn(128, reset_num_timesteps=False)
     assert SyntheticDataset.load(tmp_path / "set.safetensors", "cuda").labels.equal(model.dataset.labels)
 
@@ -63,9 +64,11 @@ def test_learners_play_alike():
     scores = [evaluate_learners("CartPole-v1", 20, 5, True, device=device).mean for device in ("cpu", "cuda")]
     assert scores[1] == pytest.approx(scores[0], abs=15)
     policy = DistilledPolicy.from_dataset("CartPole-v1", device="cuda")
-    assert policy.device.type == "cuda" and policy.predict(cartpole().reset())[0].shape == (4,)
+    assert policy.device.type == "cuda"
+    assert policy.predict(cartpole().reset())[0].shape == (4,)
 
 
 def test_half_precision():
     model = PPMO("CnnPolicy", images(), device="cuda", autocast_dtype="bfloat16", encoder_layers=4, **SMALL).learn(256)
-    assert model.dataset.is_finite() and model.dataset.labels.dtype == th.float32
+    assert model.dataset.is_finite()
+    assert model.dataset.labels.dtype == th.float32

@@ -12,6 +12,7 @@ from sb3_distill import PPMO, DistilledPolicy, SyntheticDataset
 from sb3_distill.rollback.checkpoints import Checkpoints, resume
 
 DATA = Path(__file__).parent / "data"
+pytestmark = pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="NumPy 1 cannot read pickles of NumPy 2")
 VERSIONS = sorted(path.name for path in DATA.iterdir() if path.is_dir() and path.name[0].isdigit())
 
 

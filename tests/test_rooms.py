@@ -107,7 +107,7 @@ def test_old_paths_have_what_they_had():
     from sb3_distill.dataset_info import DatasetInfo, Normalization
     from sb3_distill.learner_component import LearnerComponent
     from sb3_distill.learner_distribution import LearnerDistribution
-    from sb3_distill.ppmo.buffers import LearnerRolloutBuffer
+    from sb3_distill.online.buffers import LearnerRolloutBuffer
     from sb3_distill.ridge_head import RidgeHead
     from sb3_distill.vec_env import as_vec_env, env_origin, import_plugin, is_cheap, make_native, make_vec_env
 

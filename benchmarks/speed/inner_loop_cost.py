@@ -43,7 +43,7 @@ def held_bytes(model: PPMO) -> int:
         return tensor
 
     with th.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        model.dataset.teach(model.learners)
+        model.dataset.teach(model.parts.learners)
     return held
 
 

@@ -36,6 +36,7 @@ class NDCartPoleVectorEnv(VectorEnv[Observations, Actions, RewardsOrFlags]):
     """
 
     metadata: Info = {"render_modes": ["rgb_array"], "render_fps": 50, "autoreset_mode": AutoresetMode.NEXT_STEP}
+    _renderer: Renderer | None = None  # here, since Gymnasium 1.1 closes environments that could not be made
 
     def __init__(
         self,
@@ -60,7 +61,6 @@ class NDCartPoleVectorEnv(VectorEnv[Observations, Actions, RewardsOrFlags]):
         self.state: dynamics.FloatArray | None = None
         self._forces = dynamics.forces(self.n_dims)
         self._bounds = (-dynamics.RESET_BOUND, dynamics.RESET_BOUND)
-        self._renderer: Renderer | None = None
 
     def reset(
         self,

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from typing import Any, NoReturn, Self, SupportsIndex, TypeVar
+from typing import Any, NoReturn, Self, SupportsIndex, TypeVar, cast
 
 import gymnasium as gym
 import numpy as np
@@ -13,6 +13,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
@@ -103,7 +104,7 @@ class DistilledPolicy(BasePolicy):
 
     def predict(
         self,
-        observation: RawObservations,
+        observation: RawObservations | VecEnvObs,
         state: tuple[Array, ...] | None = None,
         episode_start: Array | None = None,
         deterministic: bool = False,
@@ -114,10 +115,11 @@ class DistilledPolicy(BasePolicy):
 
         :raises ValueError: if the observation has another shape than the dataset was made for
         """
-        self._check_shape(observation)
+        observations = cast(RawObservations, observation)  # the type of SB3 has tuples, which no policy takes
+        self._check_shape(observations)
         if self.dataset.info.normalization is not None:
-            observation = normalize(self.dataset, channels_first(observation, self.observation_space))
-        return super().predict(observation, state, episode_start, deterministic)  # type: ignore[arg-type]
+            observations = normalize(self.dataset, channels_first(observations, self.observation_space))
+        return super().predict(observations, state, episode_start, deterministic)  # type: ignore[arg-type]
 
     def to_algorithm(
         self, algorithm: type[Algorithm], env: GymEnv | str, fold_normalization: bool = False, **kwargs: Any

@@ -63,7 +63,8 @@ def test_it_can_be_imported_from_its_folder_and_trains_nothing(script, imported)
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_it_runs_main_only_as_a_program(script):
     *_, last = ast.parse(script.read_text()).body
-    assert isinstance(last, ast.If) and ast.unparse(last.test) == "__name__ == '__main__'"
+    assert isinstance(last, ast.If)
+    assert ast.unparse(last.test) == "__name__ == '__main__'"
 
 
 @pytest.mark.parametrize("folder", [REPOSITORY, BENCHMARKS / "paper"], ids=["repository", "own folder"])
@@ -71,7 +72,8 @@ def test_it_runs_as_a_program(folder):
     script = os.path.relpath(BENCHMARKS / "paper" / "table4.py", folder)
     done = subprocess.run([sys.executable, script, "--help"], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "MuJoCo" in done.stdout and "--kinds" in done.stdout
+    assert "MuJoCo" in done.stdout
+    assert "--kinds" in done.stdout
 
 
 def test_the_readme_lists_every_script():

@@ -29,18 +29,8 @@ def main() -> int:
     version = importlib.metadata.version("stable-baselines3")
     here = Path(__file__).parent
     with tempfile.TemporaryDirectory() as folder:
-        download = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--no-build-isolation",
-            "--no-binary",
-            ":all:",
-        ]
-        subprocess.run([*download, "--dest", folder, f"stable-baselines3=={version}"], check=True)
+        download = ["pip", "download", "--quiet", "--no-deps", "--no-build-isolation", "--no-binary", ":all:"]
+        subprocess.run([sys.executable, "-m", *download, "--dest", folder, f"stable-baselines3=={version}"], check=True)
         (archive,) = Path(folder).glob("*.tar.gz")
         with tarfile.open(archive) as tar:
             root = archive.name.removesuffix(".tar.gz")
@@ -48,14 +38,7 @@ def main() -> int:
             tar.extractall(folder, members=wanted, filter="data")
         command = [
             sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "swap_ppo_for_ppmo",
-            "-p",
-            "no:cacheprovider",
-            "tests",
-            "-k",
+            *["-m", "pytest", "-p", "swap_ppo_for_ppmo", "-p", "no:cacheprovider", "tests", "-k"],
             SELECTION,
         ]
         environment = {**os.environ, "PYTHONPATH": str(here), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -52,7 +52,8 @@ def folder(tmp_path_factory):
 def test_learners_act_as_the_agent(folder):
     model = clone(Expert.load(folder / "cartpole.zip"), "CartPole-v1", 20_000, 32, n_instances=4, n_updates=40, batch_size=256)
     assert evaluate_learners(model.dataset, 20, 2, deterministic=True).mean > 450
-    assert model.num_timesteps >= 20_000 and model.dataset.info.normalization is not None
+    assert model.num_timesteps >= 20_000
+    assert model.dataset.info.normalization is not None
 
 
 def test_states_of_the_learners_are_what_is_fitted(folder):
@@ -96,7 +97,8 @@ def test_the_agent_drives_in_its_share_of_steps(folder):
         env = VecNormalize(make_vec_env("CartPole-v1", 64, seed=0), norm_reward=False)
         model = DAgger("MlpPolicy", env, expert, expert_share=share, n_steps=1, n_updates=1, batch_size=64, seed=0)
         model.learn(64, Collector())
-    assert Collector.shares[0] == 1.0 and Collector.shares[1] < 0.9
+    assert Collector.shares[0] == 1.0
+    assert Collector.shares[1] < 0.9
 
 
 def test_statistics_of_the_agent_are_taken_over(folder, tmp_path):
@@ -116,11 +118,13 @@ def test_command(folder, tmp_path, capsys):
     small = ["--timesteps", "2000", "--n-envs", "8", "--n-instances", "6", "--inner-loop", "ridge", "--json"]
     assert cli.main(["clone", str(folder / "td3.zip"), "--env", "Pendulum-v1", "-o", output, *small]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["dataset"] == output and told["k"] == 6 and told["vecnormalize"] is None
+    assert told["dataset"] == output
+    assert told["k"] == 6
+    assert told["vecnormalize"] is None
     dataset = SyntheticDataset.load(output)
-    assert (
-        dataset.info.env_id == "Pendulum-v1" and dataset.info.loss == "dagger" and dataset.info.inner_loop["name"] == "ridge"
-    )
+    assert dataset.info.env_id == "Pendulum-v1"
+    assert dataset.info.loss == "dagger"
+    assert dataset.info.inner_loop["name"] == "ridge"
     small += ["-params", "encoder_layers:1", "n_updates:2"]
     assert (
         cli.main(["clone", str(folder / "td3.zip"), "--env", "Pendulum-v1", "-o", output[:-12] + "1.safetensors", *small]) == 0
@@ -158,7 +162,8 @@ def test_dict_observations():
     model = clone(
         Expert(agent.policy), DummyVecEnv(make), 64, policy="MultiInputPolicy", n_steps=8, n_updates=2, batch_size=16
     )
-    assert model.num_timesteps == 64 and model.dataset.info.normalization is None
+    assert model.num_timesteps == 64
+    assert model.dataset.info.normalization is None
 
 
 def test_images_are_seen_as_the_agent_sees_them():
@@ -167,7 +172,8 @@ def test_images_are_seen_as_the_agent_sees_them():
     agent = PPO("CnnPolicy", "OwnImages-v0", n_steps=8, batch_size=8, policy_kwargs=network, device="cpu")
     small = dict(policy="CnnPolicy", policy_kwargs=network, n_steps=4, n_updates=1, batch_size=4)
     model = clone(Expert(agent.policy), "OwnImages-v0", 16, 2, **small)
-    assert model.dataset.observations.shape[1:] == (3, 36, 36) and model.dataset.info.normalization is None
+    assert model.dataset.observations.shape[1:] == (3, 36, 36)
+    assert model.dataset.info.normalization is None
 
 
 def test_only_numbers_with_a_fraction_are_normalised():
@@ -187,7 +193,8 @@ def test_normalised_observations_are_kept_where_the_environment_has_whole_number
         learned = PPMO(policy, env, n_steps=8, n_learners=1, batch_size=8, seed=0).learn(16)
         for buffer in (cloned.replay_buffer, learned.rollout_buffer):
             kept = buffer.observations["memory"] if isinstance(space, spaces.Dict) else buffer.observations
-            assert kept.dtype == np.float32 and kept.min() < 0 < kept.max() < 10
+            assert kept.dtype == np.float32
+            assert kept.min() < 0 < kept.max() < 10
 
 
 def test_statistics_of_an_initial_dataset_stay(folder):

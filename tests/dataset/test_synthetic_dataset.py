@@ -80,9 +80,11 @@ def test_round_trip_of_everything(tmp_path):
     assert loaded.inner_loop.n_steps == 3
     normalization = loaded.info.normalization
     np.testing.assert_array_equal(normalization.mean["b"], statistics["b"])
-    assert normalization.clip == 5.0 and loaded.info.scores == info.scores
+    assert normalization.clip == 5.0
+    assert loaded.info.scores == info.scores
     observation = {"a": 1, "b": np.full((2, 2), 100.0)}
-    assert (normalization(observation)["b"] == 5.0).all() and normalization(observation)["a"] == 1
+    assert (normalization(observation)["b"] == 5.0).all()
+    assert normalization(observation)["a"] == 1
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)

@@ -125,7 +125,8 @@ def test_infos_of_gymnasium_vector_envs_arrive():
 
     env = SyncVectorEnv([lambda: Succeeds(gym.make("CartPole-v1"))] * 4, autoreset_mode=AutoresetMode.SAME_STEP)
     model = PPMO("MlpPolicy", env, **{**QUICK, "n_steps": 64}).learn(256)
-    assert model.ep_success_buffer and all(model.ep_success_buffer)
+    assert model.ep_success_buffer
+    assert all(model.ep_success_buffer)
 
 
 def test_a_taught_policy_does_not_change_with_the_model():

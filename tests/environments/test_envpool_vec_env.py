@@ -25,7 +25,8 @@ def test_an_episode_ends_and_begins_in_one_step():
         for i in np.flatnonzero(dones):
             ended += 1
             assert np.abs(observations[i]).max() <= 0.05 < np.abs(infos[i]["terminal_observation"]).max()
-            assert infos[i]["episode"]["l"] == infos[i]["episode"]["r"] < 20 and not infos[i]["TimeLimit.truncated"]
+            assert infos[i]["episode"]["l"] == infos[i]["episode"]["r"] < 20
+            assert not infos[i]["TimeLimit.truncated"]
     assert ended > 20
     env.close()
 
@@ -66,4 +67,5 @@ def test_it_shows_the_contact_forces_that_gymnasium_shows():
         actions = np.zeros((4, 17), dtype=np.float32)
         forces.append(np.mean([np.abs(env.step(actions)[0][:, -84:]).mean() for _ in range(60)]))
         env.close()
-    assert forces[0] > 0.5 and forces[0] == pytest.approx(forces[1], rel=0.3)
+    assert forces[0] > 0.5
+    assert forces[0] == pytest.approx(forces[1], rel=0.3)

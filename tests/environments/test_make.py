@@ -8,7 +8,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 from stable_baselines3 import PPO
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
 from sb3_distill import PPMO, SyntheticDataset, make_vec_env
 from sb3_distill.environments.gymnasium_vec_env import GymnasiumVecEnv
@@ -22,7 +22,8 @@ def test_the_adapter_steps_as_sb3s_dummy_vec_env():
     dummy.reset()
     for env, state in zip(dummy.envs, native.unwrapped.env.state, strict=True):
         env.unwrapped.state = state.copy()
-    assert observations.shape == (4, 8) and observations.dtype == np.float32
+    assert observations.shape == (4, 8)
+    assert observations.dtype == np.float32
     rng = np.random.default_rng(0)
     ends = 0
     for _ in range(60):
@@ -35,7 +36,8 @@ def test_the_adapter_steps_as_sb3s_dummy_vec_env():
                 ends += 1
                 np.testing.assert_array_equal(info["terminal_observation"], expected["terminal_observation"])
                 assert info["TimeLimit.truncated"] == expected["TimeLimit.truncated"]
-                assert info["episode"]["r"] == expected["episode"]["r"] and info["episode"]["l"] == expected["episode"]["l"]
+                assert info["episode"]["r"] == expected["episode"]["r"]
+                assert info["episode"]["l"] == expected["episode"]["l"]
                 dummy.envs[i].unwrapped.state = native.unwrapped.env.state[i].copy()
             else:
                 np.testing.assert_array_equal(ours[0][i], theirs[0][i])
@@ -50,7 +52,9 @@ def test_native_where_one_exists_and_nothing_asks_for_single_environments(tmp_pa
         dict(wrapper_class=gym.wrappers.ClipReward, wrapper_kwargs=dict(max_reward=0.5)), dict(monitor_dir=str(tmp_path)),
         dict(vec_env_cls=DummyVecEnv),
     ):  # fmt: skip
-        assert isinstance(make_vec_env("NDCartPole2D-v0", 2, **kwargs).unwrapped, DummyVecEnv)
+        env = make_vec_env("NDCartPole2D-v0", 2, **kwargs)
+        assert isinstance(env.unwrapped, DummyVecEnv)
+        env.close()
     assert isinstance(make_vec_env(lambda: gym.make("NDCartPole2D-v0"), 2).unwrapped, DummyVecEnv)
 
 
@@ -90,7 +94,7 @@ def test_single_environments_have_no_attributes_of_their_own():
 def test_where_an_environment_comes_from():
     assert env_origin(make_vec_env("NDCartPole3D-v0", 2)) == ("NDCartPole3D-v0", {})
     assert env_origin(make_vec_env("NDCartPole-v0", 2, env_kwargs=dict(n_dims=4))) == ("NDCartPole-v0", {"n_dims": 4})
-    pendulum = VecMonitor(make_vec_env("Pendulum-v1", 1, env_kwargs=dict(g=5.0)))
+    pendulum = VecNormalize(make_vec_env("Pendulum-v1", 1, env_kwargs=dict(g=5.0)))
     assert env_origin(pendulum) == ("Pendulum-v1", {"g": 5.0})
 
 

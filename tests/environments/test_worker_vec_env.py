@@ -81,7 +81,8 @@ def test_dict_observations_seeds_and_options(env):
         one.seed(7)
         one.set_options([{"start": i} for i in range(5)])
     first, second = env.reset(), other.reset()
-    assert all(np.array_equal(first[key], second[key]) for key in ("a", "b")) and list(first["b"]) == [0, 1, 2, 3, 4]
+    assert all(np.array_equal(first[key], second[key]) for key in ("a", "b"))
+    assert list(first["b"]) == [0, 1, 2, 3, 4]
     assert env.reset_infos == other.reset_infos
     assert list(env.reset()["b"]) == [0] * 5  # options hold for one reset
 
@@ -90,7 +91,8 @@ def test_attributes_and_methods_reach_the_right_environment(env):
     env.set_attr("size", 5, indices=[1, 3])
     assert env.get_attr("size") == [1, 5, 1, 5, 1]
     assert env.env_method("enlarge", 2, twice=True, indices=[0, 3]) == [5, 9]
-    assert env.has_attr("size") and not env.has_attr("colour")
+    assert env.has_attr("size")
+    assert not env.has_attr("colour")
     assert not any(env.env_is_wrapped(Monitor))
     assert [image.max() for image in env.get_images()] == [1, 5, 1, 5, 1]
 
@@ -98,7 +100,8 @@ def test_attributes_and_methods_reach_the_right_environment(env):
 def test_ppmo_learns_with_it():
     env = sb3_make_vec_env("CartPole-v1", 4, 0, vec_env_cls=WorkerVecEnv)
     model = PPMO("MlpPolicy", env, n_steps=64, seed=0).learn(2_000)
-    assert model.ep_info_buffer and model.dataset.info.env_id == "CartPole-v1"
+    assert model.ep_info_buffer
+    assert model.dataset.info.env_id == "CartPole-v1"
     env.close()
 
 
@@ -117,8 +120,8 @@ def test_errors_come_back(env):
     with pytest.raises(Exception, match="colour"):
         env.get_attr("colour")
     os.kill(env._processes[1].pid, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match="the process of environments 1 to 1 has ended"):
-        for _ in range(3):
+    with pytest.raises(RuntimeError, match="the process of environments 1 to 1 has ended"):  # noqa: PT012
+        for _ in range(3):  # it takes a moment until the pipe notices
             env.step(np.zeros(2, dtype=int))
     env.close()
     env.close()

@@ -1,6 +1,7 @@
 """Records of wrappers: made from an environment, put into words, made into wrappers again."""
 
 import gymnasium as gym
+import numpy as np
 import pytest
 from gymnasium.wrappers import FrameStackObservation, NormalizeObservation, RescaleAction
 from stable_baselines3.common.envs import SimpleMultiObsEnv
@@ -36,7 +37,7 @@ def test_options_of_ales_vector_environment_are_found_among_records():
 
 def test_wrappers_are_recorded_from_the_inside_out_and_made_again():
     def wear(env):
-        return FrameStackObservation(RescaleAction(env, -0.5, 0.5), 2)
+        return FrameStackObservation(RescaleAction(env, np.float32(-0.5), np.float32(0.5)), 2)
 
     env = VecFrameStack(VecMonitor(DummyVecEnv([lambda: wear(pendulum())])), 3)
     records = recorded_wrappers(env)

@@ -33,7 +33,8 @@ def distil(env, tmp_path, policy="MlpPolicy", **kwargs):
 def test_a_frame_stack_is_rebuilt_and_named_when_it_is_missing(tmp_path):
     dataset = distil(VecFrameStack(make_vec_env("NDCartPole1D-v0", 4), 3), tmp_path)
     env = make_vec_env(dataset, 6)
-    assert env.num_envs == 6 and env.observation_space.shape == (12,)
+    assert env.num_envs == 6
+    assert env.observation_space.shape == (12,)
     assert evaluate_learners(dataset, 2, 2).mean > 0
     policy = DistilledPolicy.from_dataset(dataset)
     assert evaluate_policy(policy, env, 2)[0] > 0
@@ -58,6 +59,7 @@ def test_normalisation_below_a_frame_stack_fits_the_stacked_observations(tmp_pat
     assert evaluate_policy(DistilledPolicy.from_dataset(dataset), raw, 2)[0] > 0
 
 
+@pytest.mark.filterwarnings("ignore:.*precision lowered by casting")  # Gymnasium makes the rescaled space of doubles
 def test_wrappers_of_single_environments_are_rebuilt_in_their_order(tmp_path):
     def wear(env):
         return FlattenObservation(FrameStackObservation(RescaleAction(env, -0.5, 0.5), 2))
@@ -69,7 +71,8 @@ def test_wrappers_of_single_environments_are_rebuilt_in_their_order(tmp_path):
         "FlattenObservation",
     ]
     env = make_vec_env(dataset, 2)
-    assert env.observation_space.shape == (6,) and env.action_space.high == 0.5
+    assert env.observation_space.shape == (6,)
+    assert env.action_space.high == 0.5
     assert evaluate_learners(dataset, 2, 1).mean < 0
 
 
@@ -83,7 +86,8 @@ def test_wrappers_of_sb3_keep_their_arguments_and_images_are_turned(tmp_path):
         "kwargs": {"skip": 3},
     }
     env = make_vec_env(dataset, 2)
-    assert env.observation_space == dataset.info.observation_space and env.observation_space.shape == (2, 40, 40)
+    assert env.observation_space == dataset.info.observation_space
+    assert env.observation_space.shape == (2, 40, 40)
     assert env.get_attr("_skip") == [3, 3]
     assert evaluate_learners(dataset, 2, 1).returns.shape == (2, 1)
     with pytest.raises(ValueError, match=r"MaxAndSkipEnv\(skip=3\), ClipRewardEnv\(\), VecFrameStack\(.*n_stack=2"):
@@ -115,7 +119,8 @@ def test_a_file_cannot_run_code_of_its_choice():
 def test_a_distilled_policy_can_be_pickled(tmp_path):
     policy = DistilledPolicy.from_dataset("NDCartPole2D-v0", seed=3)
     copy = pickle.loads(pickle.dumps(policy))
-    assert isinstance(copy, DistilledPolicy) and isinstance(copy, type(policy).__mro__[2])
+    assert isinstance(copy, DistilledPolicy)
+    assert isinstance(copy, type(policy).__mro__[2])
     observations = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32) / 10
     assert (copy.predict(observations, deterministic=True)[0] == policy.predict(observations, deterministic=True)[0]).all()
     with pytest.raises(TypeError, match="save the dataset instead"):

@@ -63,7 +63,8 @@ def test_five_hundred_steps_are_a_truncation():
         scores = observation.reshape(2, 4) @ [0.02, 0.05, 0.9, 0.22]
         axis = np.abs(scores).argmax()
         observation, reward, terminated, truncated, _ = env.step(2 * axis + (scores[axis] > 0))
-        assert reward == 1.0 and not terminated
+        assert reward == 1.0
+        assert not terminated
         assert truncated == (step == 499)
 
 
@@ -84,7 +85,8 @@ def test_vector_env_is_the_scalar_env(mode):
         ended = terminated | truncated
         for i, env in enumerate(singles):
             if fresh[i]:  # NEXT_STEP: this step only reset
-                assert rewards[i] == 0 and not ended[i]
+                assert rewards[i] == 0
+                assert not ended[i]
                 env.reset()
                 env.unwrapped.state = vector.state[i].copy()
                 continue
@@ -95,7 +97,8 @@ def test_vector_env_is_the_scalar_env(mode):
             if ended[i]:
                 n_ends += 1
             if ended[i] and mode is AutoresetMode.SAME_STEP:
-                assert info["_final_obs"][i] and np.abs(observations[i]).max() <= 0.05
+                assert info["_final_obs"][i]
+                assert np.abs(observations[i]).max() <= 0.05
                 env.reset()
                 env.unwrapped.state = vector.state[i].copy()
         fresh = ended if mode is AutoresetMode.NEXT_STEP else np.zeros(5, dtype=bool)
@@ -129,7 +132,8 @@ def test_reset_options_and_seed():
     one, two = (env.reset(seed=5)[0] for _ in range(2))
     np.testing.assert_array_equal(one, two)
     observation, _ = env.reset(options={"low": 0.1, "high": 0.2})
-    assert observation.min() >= 0.1 and observation.max() <= 0.2
+    assert observation.min() >= 0.1
+    assert observation.max() <= 0.2
 
 
 @pytest.mark.parametrize("n_dims, panels", [(1, (1, 1)), (2, (3, 1)), (5, (3, 2))])
@@ -137,7 +141,8 @@ def test_rendering_shows_a_panel_per_axis(n_dims, panels):
     env = gym.make("NDCartPole-v0", n_dims=n_dims, render_mode="rgb_array")
     env.reset(seed=0)
     first = env.render()
-    assert first.dtype == np.uint8 and first.shape == (240 * panels[1], 360 * panels[0], 3)
+    assert first.dtype == np.uint8
+    assert first.shape == (240 * panels[1], 360 * panels[0], 3)
     for _ in range(5):
         env.step(1)
     assert (env.render() != first).any()
@@ -148,7 +153,8 @@ def test_vector_env_renders_a_frame_each():
     vector = gym.make_vec("NDCartPole2D-v0", num_envs=3, render_mode="rgb_array")
     vector.reset(seed=0)
     frames = vector.render()
-    assert len(frames) == 3 and frames[0].shape == (240, 1080, 3)
+    assert len(frames) == 3
+    assert frames[0].shape == (240, 1080, 3)
     vector.close()
 
 

@@ -48,7 +48,9 @@ def test_every_named_distribution_teaches(name):
 def test_the_columns_of_table_1_are_the_papers():
     assert {width for _, width, *_ in draws("random-h")} <= set(range(32, 256))
     for depth, width, activation, *_ in draws("random-l"):
-        assert 1 <= depth <= 6 and width == 64 and activation is nn.Identity
+        assert 1 <= depth <= 6
+        assert width == 64
+        assert activation is nn.Identity
     for _, _, activation, _, params in draws("xe", n=20):
         assert activation is nn.Tanh
         assert abs(params["latent.2.weight"].std() / (2**0.5 * (2 / 128) ** 0.5) - 1) < 0.1
@@ -71,7 +73,8 @@ def test_shapes_are_bounded_and_equal_ones_are_stacked():
     wide = sampler({"width": [8, 200]})
     for _ in range(20):
         learners = wide.sample(16, generator)
-        assert len(learners.groups) <= 4 and learners.n_learners == 16
+        assert len(learners.groups) <= 4
+        assert learners.n_learners == 16
     one_shape = sampler([{"init": "orthogonal"}, {"init": "xavier_normal"}, {"init": "pytorch"}])
     assert all(len(one_shape.sample(16, generator).groups) == 1 for _ in range(10))
 
@@ -117,7 +120,8 @@ def test_custom_policies_and_extractors_are_components():
     ]
     distribution = LearnerDistribution.parse(components)
     learners = distribution.bind(ActorCriticPolicy, {}, OBSERVATIONS, ACTIONS).sample(30, th.Generator().manual_seed(0))
-    assert learners(th.rand(30, 2, 5)).shape == (30, 2, 3) and len(learners.groups) > 1
+    assert learners(th.rand(30, 2, 5)).shape == (30, 2, 3)
+    assert len(learners.groups) > 1
     assert distribution.to_json()[1] == {"policy": "DQNPolicy", "policy_kwargs": {"net_arch": [11]}}
 
 
@@ -163,14 +167,16 @@ def test_a_component_that_does_not_fit_is_named():
 
 def test_the_committed_grid_is_what_its_seed_draws():
     cells = load_grid(RANDOM)
-    assert cells == random_cells() and len(cells) == 64
+    assert cells == random_cells()
+    assert len(cells) == 64
     assert {cell["activation"] for cell in cells.values()} == set(ACTIVATIONS)
 
 
 def test_a_grid_is_evaluated_cell_by_cell(tmp_path):
     cells = {"small": {"width": 8}, "deep": {"depth": 3}}
     found = evaluate_learners("NDCartPole1D-v0", 2, 2, grid=cells)
-    assert list(found) == ["small", "deep"] and found["small"].returns.shape == (2, 2)
+    assert list(found) == ["small", "deep"]
+    assert found["small"].returns.shape == (2, 2)
     (tmp_path / "own.json").write_text('{"a": {"init": "pytorch"}}')
     assert list(load_grid(tmp_path / "own.json")) == ["a"]
     for wrong, message in (("nonsense", "known are table1 and random64"), ({}, "at least one")):
@@ -194,7 +200,8 @@ def test_own_parameters_of_custom_modules_are_drawn_by_their_own_code():
         ((_, params),) = learners.groups
         assert th.equal(params["features.gate"], th.full((3, 7), 0.5))
         assert th.equal(params["features.norm.weight"], th.ones(3, 7))
-        assert params["features.layer.weight"].std() > 0 and learners(th.rand(3, 2, 5)).abs().max() > 0
+        assert params["features.layer.weight"].std() > 0
+        assert learners(th.rand(3, 2, 5)).abs().max() > 0
 
 
 def test_components_that_do_not_fit_are_refused_before_learning():

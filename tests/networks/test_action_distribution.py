@@ -123,7 +123,7 @@ def test_a_rollout_draws_its_noise_at_once():
     assert th.cat(list(steps)).equal(distribution.noise(8, generators[1]))
 
 
-@pytest.mark.parametrize(("every", "draws"), [(-1, [0, 0, 0, 0, 0]), (2, [0, 0, 1, 1, 2]), (1, [0, 1, 2, 3, 4])])
+@pytest.mark.parametrize("every, draws", [(-1, [0, 0, 0, 0, 0]), (2, [0, 0, 1, 1, 2]), (1, [0, 1, 2, 3, 4])])
 def test_exploration_matrices_are_kept_for_some_steps(every, draws):
     distribution = make_action_distribution(BOX, gsde())
     steps = distribution.rollout_noise(5, 2, th.Generator().manual_seed(0), LATENT_DIM, every)

@@ -43,7 +43,7 @@ def labels_after(env, n_rollouts, callback=None, **arguments):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    "name, value",
     [
         ("learning_rate", 0.05),
         ("learning_rate", "lin_0.05"),
@@ -83,7 +83,7 @@ def test_what_a_callback_sets_takes_effect_in_the_same_iteration(env, name, valu
     assert changed
 
 
-@pytest.mark.parametrize(("name", "value"), [("gamma", 0.1), ("gae_lambda", 0.1), ("vf_coef", 0.0)])
+@pytest.mark.parametrize("name, value", [("gamma", 0.1), ("gae_lambda", 0.1), ("vf_coef", 0.0)])
 def test_what_a_script_sets_takes_effect_in_the_next_rollout(env, name, value):
     model = PPMO("MlpPolicy", env, **SMALL).learn(ROLLOUT)
     setattr(model, name, value)
@@ -106,7 +106,7 @@ def test_what_custom_objects_say_takes_effect(env, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "message"),
+    "name, value, message",
     [
         ("ent_coef", "much", "`ent_coef` must be a number"),
         ("batch_size", 1, "`batch_size` must be"),
@@ -139,7 +139,8 @@ def test_numbers_are_resolved_and_arguments_are_kept(env):
     model = PPMO("MlpPolicy", env, **SMALL)
     assert model.arguments == Settings()
     assert (model.n_instances, model.n_learners, model.encoder_layers, model.inner_loop) == (2, 4, 0, "sgd")
-    assert model.inner_rate_relative is False and model.inner_learning_rate == 1.0
+    assert model.inner_rate_relative is False
+    assert model.inner_learning_rate == 1.0
 
 
 def test_what_shapes_the_dataset_cannot_be_set(env):

@@ -22,7 +22,8 @@ def is_picture(path, least=1_000):
 def test_poles_and_bars_are_drawn(tmp_path):
     show(simplex_dataset(2, 10.0), tmp_path / "poles.png")
     show(PPMO("MlpPolicy", DummyVecEnv([ReachEnv]), n_steps=8, seed=0).dataset, tmp_path / "bars.png")
-    assert is_picture(tmp_path / "poles.png") and is_picture(tmp_path / "bars.png")
+    assert is_picture(tmp_path / "poles.png")
+    assert is_picture(tmp_path / "bars.png")
 
 
 def test_images_are_drawn(tmp_path):
@@ -34,11 +35,13 @@ def test_logits_are_drawn_as_probabilities_and_means_as_they_are():
     dataset = SyntheticDataset.load("NDCartPole1D-v0")
     labels, limits, kind = _drawn_labels(dataset)
     np.testing.assert_allclose(labels.sum(axis=1), 1, rtol=1e-5)
-    assert limits == (0, 1) and kind == "softmax of the label"
+    assert limits == (0, 1)
+    assert kind == "softmax of the label"
     dataset.info.action_space = spaces.Box(-1, 1, (2,))
     labels, limits, kind = _drawn_labels(dataset)
     np.testing.assert_array_equal(labels, dataset.labels.detach().numpy())
-    assert limits == (labels.min(), labels.max()) and kind == "label"
+    assert limits == (labels.min(), labels.max())
+    assert kind == "label"
 
 
 def test_observations_of_several_keys_are_drawn_side_by_side():
@@ -46,7 +49,8 @@ def test_observations_of_several_keys_are_drawn_side_by_side():
     rows = _rows({"a": one, "b": two})
     np.testing.assert_array_equal(rows, np.concatenate([one.numpy(), two.numpy()], axis=1))
     images = one.reshape(2, 1, 2, 2)
-    assert _rows(images).shape == (2, 1, 2, 2) and _rows({"image": images}).shape == (2, 4)
+    assert _rows(images).shape == (2, 1, 2, 2)
+    assert _rows({"image": images}).shape == (2, 4)
 
 
 @pytest.mark.parametrize("n", [1, 8, 11])

@@ -20,7 +20,8 @@ def test_videos(tmp_path, ending, capsys):
     assert main(["watch", TASK, "-o", str(path), "--max-steps", "20"]) == 0
     assert "21 frames, return 20" in capsys.readouterr().out
     frames = imageio.mimread(path)
-    assert 5 < len(frames) <= 21 and frames[0].shape[0] > 100
+    assert 5 < len(frames) <= 21
+    assert frames[0].shape[0] > 100
 
 
 def test_a_seed_decides_what_is_filmed(tmp_path):

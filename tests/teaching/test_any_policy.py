@@ -41,7 +41,8 @@ def test_discrete_actions(algorithm):
     action, _ = policy.predict(np.zeros((3, 4), dtype=np.float32), deterministic=True)
     greedy = outputs(policy, dataset).argmax(dim=1)
     raw = dataset.observations.detach().numpy()
-    assert action.shape == (3,) and (policy.predict(raw, deterministic=True)[0] == greedy.numpy()).all()
+    assert action.shape == (3,)
+    assert (policy.predict(raw, deterministic=True)[0] == greedy.numpy()).all()
 
 
 @pytest.mark.parametrize("algorithm", [PPO, SAC, TD3, DDPG, TQC, CrossQ], ids=lambda algorithm: algorithm.__name__)

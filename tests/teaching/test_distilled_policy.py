@@ -27,7 +27,8 @@ def test_a_set_made_by_hand_teaches_fresh_learners(n_dims, learning_rate, target
 
 def test_the_policy_plays_as_sb3s():
     policy = DistilledPolicy.from_dataset(simplex_dataset(2, 10.0), seed=0)
-    assert isinstance(policy, ActorCriticPolicy) and isinstance(policy, DistilledPolicy)
+    assert isinstance(policy, ActorCriticPolicy)
+    assert isinstance(policy, DistilledPolicy)
     mean, std = evaluate_policy(policy, gym.make("NDCartPole2D-v0"), 5, warn=False)
     assert (mean, std) == (500, 0)
     action, _ = policy.predict(np.zeros(8, dtype=np.float32))
@@ -40,7 +41,8 @@ def test_the_seed_decides_and_leaves_torchs_generator_alone():
     one, two, three = (DistilledPolicy.from_dataset(dataset, seed=seed) for seed in (1, 1, 2))
     assert th.equal(state, th.get_rng_state())
     weights = [policy.action_net.weight for policy in (one, two, three)]
-    assert th.equal(weights[0], weights[1]) and not th.equal(weights[0], weights[2])
+    assert th.equal(weights[0], weights[1])
+    assert not th.equal(weights[0], weights[2])
 
 
 def test_other_networks_aliases_classes_and_instances():
@@ -55,8 +57,10 @@ def test_other_networks_aliases_classes_and_instances():
     instance = Own(dataset.info.observation_space, dataset.info.action_space, lambda _: 0.0)
     before = instance.action_net.weight.clone()
     taught = DistilledPolicy.from_dataset(dataset, instance)
-    assert isinstance(taught, Own) and not isinstance(instance, DistilledPolicy)
-    assert th.equal(instance.action_net.weight, before) and not th.equal(taught.action_net.weight, before)
+    assert isinstance(taught, Own)
+    assert not isinstance(instance, DistilledPolicy)
+    assert th.equal(instance.action_net.weight, before)
+    assert not th.equal(taught.action_net.weight, before)
 
 
 @pytest.mark.parametrize("algorithm", [PPO, A2C])
@@ -84,7 +88,7 @@ def test_predict_normalises_and_to_algorithm_brings_vecnormalize(tmp_path):
     np.testing.assert_array_equal(
         normalising.predict(raw, deterministic=True)[0], reference.predict(inside, deterministic=True)[0]
     )
-    model = normalising.to_algorithm(PPO, make_vec_env("NDCartPole2D-v0", 2), n_steps=8)
+    model = normalising.to_algorithm(PPO, make_vec_env("NDCartPole2D-v0", 2), n_steps=8, batch_size=16)
     venv = model.get_env()
     assert isinstance(venv, VecNormalize)
     np.testing.assert_allclose(venv.normalize_obs(raw), inside, atol=1e-6)
