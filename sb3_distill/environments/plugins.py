@@ -29,7 +29,7 @@ def import_plugin(env_id: str) -> None:
     """
     module, _, _ = env_id.rpartition(":")  # Gymnasium's "module:id"
     if module:
-        importlib.import_module(module)
+        _import_for(env_id, module)
     if env_id.startswith("dm_control/"):
         with contextlib.suppress(ImportError):
             importlib.import_module("shimmy")
@@ -44,11 +44,12 @@ def import_plugin(env_id: str) -> None:
             _import_for(env_id, simulator, extra)
 
 
-def _import_for(env_id: str, module: str, extra: str) -> None:
+def _import_for(env_id: str, module: str, extra: str | None = None) -> None:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        raise MissingExtraError(f'{env_id} needs {module}: pip install "sb3-distill[{extra}]" ({error})') from error
+        advice = "" if extra is None else f': pip install "sb3-distill[{extra}]"'
+        raise MissingExtraError(f"{env_id} needs {module}{advice} ({error})") from error
 
 
 def is_cheap(env_id: str) -> bool:

@@ -184,13 +184,14 @@ def _check_counts(n_learners: int, n_episodes: int) -> None:
 
 def _copy_on(device: th.device | str, dataset: DatasetLike) -> SyntheticDataset:
     """A copy of a dataset on a device, since one that is still being learned changes."""
+    dataset = copy.deepcopy(dataset) if isinstance(dataset, SyntheticDataset) else SyntheticDataset.load(dataset)
     try:
-        device = get_device(device)
+        moved = dataset.to(get_device(device))
     except RuntimeError as error:
         raise ArgumentError(f"`device` must be cpu, cuda, auto or another one of PyTorch's, got {device!r}") from error
-    if isinstance(dataset, SyntheticDataset):
-        return copy.deepcopy(dataset).to(device)
-    return SyntheticDataset.load(dataset, device)
+    if moved.labels.is_meta:
+        raise ArgumentError("`device` must be one that computes, got 'meta'")
+    return moved
 
 
 def _sampler_of(
