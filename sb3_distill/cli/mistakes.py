@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import gymnasium as gym
+from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sb3_distill.errors import ArgumentError, SB3DistillError
 
@@ -21,10 +22,10 @@ PACKAGE = Path(__file__).parents[1]
 
 
 @contextmanager
-def refused_by(algorithm: type) -> Iterator[None]:
+def refused_by(algorithm: type[BaseAlgorithm]) -> Iterator[None]:
     """
-    Tell an error that is raised while an algorithm is being made as one of its arguments. SB3 checks some of them by
-    assertions, and others not at all.
+    Tell an error that is raised while an algorithm is made, or prepares to learn, as one of its arguments. SB3 checks some
+    of them by assertions, and others not at all.
 
     :param algorithm: class that is made from a user's arguments somewhere inside
     :raises ArgumentError: for such an error
@@ -34,7 +35,7 @@ def refused_by(algorithm: type) -> Iterator[None]:
     except MISTAKES:
         raise
     except (ValueError, TypeError, AssertionError, RuntimeError) as error:
-        if not _passed(error, algorithm.__init__):  # type: ignore[misc]
+        if not _passed(error, algorithm.__init__, algorithm._setup_learn):
             raise
         raise ArgumentError(f"{algorithm.__name__} does not take these arguments: {_sentence(error)}") from error
 

@@ -124,7 +124,7 @@ def check_hyperparameters(
         algorithm does not notice itself
     """
     parameters = inspect.signature(algorithm).parameters
-    names = parameters if names is None else names
+    names = [name for name in parameters if name[0] != "_"] if names is None else names
     for name, value in hyperparameters.items():
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)

@@ -12,6 +12,7 @@ from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm.auto import tqdm
 
+from sb3_distill.dataset.recorded_arguments import refused_by_environment
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.make import as_vec_env, make_vec_env
@@ -232,4 +233,5 @@ def _make_true_env(dataset: SyntheticDataset, n_envs: int) -> VecEnv:
     """The dataset's environment; scores of Atari games are those of whole games, and not clipped."""
     is_atari = atari_options(dataset.info.wrappers) is not None
     unclipped = {"clip_reward": False, "terminal_on_life_loss": False} if is_atari else None
-    return make_vec_env(dataset, n_envs, vec_env_kwargs=unclipped)
+    with refused_by_environment(dataset.info):
+        return make_vec_env(dataset, n_envs, vec_env_kwargs=unclipped)
