@@ -1,9 +1,9 @@
 """
 Whose mistake an error is.
 
-This package tells users' mistakes by errors of its own. Other packages do not: Stable-Baselines3, PyTorch and rl-zoo answer
-a wrong argument by whatever goes wrong with it. Where such an argument is handed over, the functions of this module make a
-sentence of the answer; any other error is a bug, and stays one.
+This package raises the errors of ``sb3_distill.errors`` for users' mistakes. Other packages have no such errors:
+Stable-Baselines3, PyTorch and rl-zoo answer a wrong argument by whatever goes wrong with it. Where such an argument is handed
+over, the functions of this module make a sentence of the answer; any other error is a bug, and stays one.
 """
 
 import traceback

@@ -83,8 +83,8 @@ def teach_as_zip(dataset: SyntheticDataset, algorithm: str, path: Path, seed: in
 def _class_of(algorithm: str) -> type[BaseAlgorithm]:
     if algorithm not in ALGORITHMS:
         raise ArgumentError(f"`algorithm` must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
-    found: type[BaseAlgorithm] = getattr(stable_baselines3, algorithm.upper())
-    return found
+    algorithm_class: type[BaseAlgorithm] = getattr(stable_baselines3, algorithm.upper())
+    return algorithm_class
 
 
 def _policy_of(algorithm: type[BaseAlgorithm], dataset: SyntheticDataset) -> type[BasePolicy]:

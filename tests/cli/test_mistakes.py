@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 import zipfile
 
 import gymnasium as gym
@@ -19,6 +20,14 @@ ROLLBACK = ["rollback", "--env", TASK, "--levels", "1", "--timesteps", "64", "--
 ROLLBACK += ["--learners", "1", "--episodes", "1"]
 SMALL = ["-params", "n_steps:16", "n_learners:2"]
 CLONE = ["--env", "CartPole-v1", "-o", "new.safetensors", "--timesteps", "64", "--n-envs", "4"]
+
+DAMAGED = {
+    "data": ("data", b"{"),
+    "list": ("data", b"[1]"),
+    "weights": ("policy.pth", b"x"),
+    "none": ("policy.pth", None),
+}
+"""Agents by name: a part of the zip, and what it holds instead (nothing: it is missing)."""
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +73,7 @@ def _write_damaged(folder):
     (folder / "text.zip").write_text("no zip")
     with zipfile.ZipFile(folder / "other.zip", "w") as archive:
         archive.writestr("a.txt", "another library")
-    for name, part, content in (
-        ("data", "data", b"{"),
-        ("list", "data", b"[1]"),
-        ("weights", "policy.pth", b"x"),
-        ("none", "policy.pth", None),
-    ):
+    for name, (part, content) in DAMAGED.items():
         with zipfile.ZipFile(folder / "ppo.zip") as good, zipfile.ZipFile(folder / f"{name}.zip", "w") as bad:
             for entry in good.namelist():
                 if entry != part or content is not None:
@@ -105,7 +109,7 @@ MISTAKES = [
     (["watch", "arguments.safetensors"], "was recorded with {'no_such': 1} and cannot be made so"),
     (["rollback", "--env", TASK, "--levels", "x"], "--levels are numbers"),
     (["rollback", "--env", TASK, "--levels", "0,1"], "`levels` must fall"),
-    ([*ROLLBACK, "--levels", "9"], "from 0 to 2 for this network"),
+    ([*ROLLBACK, "--levels", "9"], "from 0 to 3 for this network"),
     ([*ROLLBACK, "--env", "Nothing-v0"], "Nothing"),
     ([*ROLLBACK, "--env", "no_such_module:Nothing-v0"], "needs no_such_module"),
     ([*ROLLBACK, "--env", "Blackjack-v1"], "observation space is not supported"),
@@ -161,7 +165,7 @@ MISTAKES = [
 def test_a_mistake_is_told_in_one_line(files, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(files)
     arguments = [str(tmp_path / "ladder") if argument == "ladder" else argument for argument in arguments]
-    assert cli.main([*arguments, "--json"] if "-params" not in arguments else [arguments[0], "--json", *arguments[1:]]) == 1
+    assert cli.main([arguments[0], "--json", *arguments[1:]]) == 1
     lines = capsys.readouterr().err.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
     assert len(errors) == 1 and errors[0] == lines[-1] and message in errors[0]
@@ -179,7 +183,7 @@ def test_seeds_that_torch_does_not_take(command, capsys):
 
 def test_a_missing_extra_is_named(files, monkeypatch, capsys):
     monkeypatch.chdir(files)
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert cli.main(["show", "set.safetensors"]) == 1
     assert capsys.readouterr().err.startswith('error: pictures need matplotlib: pip install "sb3-distill[plots]"')
 
@@ -196,7 +200,7 @@ FAULTY = [
 
 
 @pytest.mark.parametrize("arguments, name", FAULTY, ids=[name.split(".")[-1] for _, name in FAULTY])
-@pytest.mark.parametrize("kind", [TypeError, ValueError, AssertionError, KeyError])
+@pytest.mark.parametrize("kind", [TypeError, AssertionError])
 def test_a_bug_shows_where_it_is(files, tmp_path, monkeypatch, capsys, arguments, name, kind):
     def faulty(*args, **kwargs):
         raise kind("a bug")
