@@ -12,7 +12,7 @@ import torch as th
 from stable_baselines3.common.utils import LinearSchedule
 
 from sb3_distill import PPMO, DistilledPolicy, evaluate_learners, make_vec_env
-from sb3_distill.cli.program import print_evaluations
+from sb3_distill.cli import print_evaluations
 from sb3_distill.report.pictures import show
 
 

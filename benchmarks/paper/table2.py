@@ -30,7 +30,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.results import RUNS, read, write
 from sb3_distill import PPMO, make_vec_env
-from sb3_distill.cli.zoo import literal
+from sb3_distill.cli.parsing import literal
 from sb3_distill.environments.atari.vec_env import AtariVecEnv
 from sb3_distill.rollback.checkpoints import Checkpoints, resume
 from sb3_distill.rollback.ladder import carry_critic, critic_path, read_results, rollback, score_level

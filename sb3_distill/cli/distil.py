@@ -1,32 +1,34 @@
 """The commands that distil: ``sb3-distill clone`` and ``sb3-distill rollback``."""
 
 import argparse
-from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
 
 import torch as th
-from rich.console import Console
-from rich.table import Table
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from sb3_distill.cli import zoo
+from sb3_distill.cli.mistakes import refused_by
+from sb3_distill.cli.parsing import AddCommand, add_params, levels_of, positive, read_params, seed
+from sb3_distill.cli.printing import kind_of, print_table, score_of
 from sb3_distill.dagger.algorithm import DAgger
 from sb3_distill.dagger.cloning import clone
 from sb3_distill.dagger.expert import Expert, statistics_beside
 from sb3_distill.dataset.file import check_path
-from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.atari.vec_env import AtariVecEnv
 from sb3_distill.environments.make import make_vec_env
 from sb3_distill.environments.plugins import import_plugin, is_atari
-from sb3_distill.errors import ArgumentError
-from sb3_distill.report import pictures as plotting
+from sb3_distill.ppmo import PPMO
+from sb3_distill.report import pictures
 from sb3_distill.rollback.ladder import rollback
+from sb3_distill.typing import Json
+
+ROLLBACK_SAYS = {"seed", "encoder_layers", "encoder_from", "env", "policy"}
+CLONE_SAYS = {"policy", "env", "expert", "seed", "learner_distribution", "inner_loop", "n_instances"}
+"""Arguments of the algorithms that the commands set themselves."""
 
 
-def add_learning_commands(add: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
+def add_learning_commands(add: AddCommand) -> None:
     """
-    :param add: adds a command: its name, what runs it, and a summary
+    :param add: adds a command
     """
     command = add("rollback", _rollback, "Distil with an encoder that gives its layers back level by level (Table 2).")
     command.add_argument("--env", required=True, help="Gymnasium id of the environment")
@@ -38,12 +40,12 @@ def add_learning_commands(add: Callable[[str, Any, str], argparse.ArgumentParser
     command.add_argument("--policy", help="alias of the policy (default: CnnPolicy for Atari games, else MlpPolicy)")
     command.add_argument("--n-envs", type=int, default=16, help="number of environments (default: 16)")
     command.add_argument("--normalize", action="store_true", help="normalise observations too (default: rewards only)")
-    command.add_argument("--seed", type=int, default=0, help="of everything (default: 0)")
+    command.add_argument("--seed", type=seed, default=0, help="of everything (default: 0)")
     command.add_argument("--learners", type=int, default=20, help="fresh learners that are evaluated (default: 20)")
     command.add_argument("--episodes", type=int, default=5, help="episodes of each (default: 5)")
     command.add_argument("--minutes", type=float, default=3.0, help="between checkpoints (default: 3)")
-    command.add_argument("--num-threads", type=_positive, default=1, help="of PyTorch (default: 1)")
-    _add_params(command, "PPMO")
+    command.add_argument("--num-threads", type=positive, default=1, help="of PyTorch (default: 1)")
+    add_params(command, "PPMO")
 
     command = add("clone", _clone, "Distil an agent that exists: fresh learners are taught to act as it does.")
     command.add_argument("agent", type=Path, help="a zip that an SB3 algorithm saved (a pickle: only what you trust)")
@@ -61,52 +63,15 @@ def add_learning_commands(add: Callable[[str, Any, str], argparse.ArgumentParser
     command.add_argument("--n-instances", type=int, help="number of synthetic instances (default: as PPMO)")
     command.add_argument("--timesteps", type=int, default=500_000, help="of the environments, in all (default: 500000)")
     command.add_argument("--n-envs", type=int, default=64, help="number of environments (default: 64)")
-    command.add_argument("--seed", type=int, default=0, help="of everything (default: 0)")
-    command.add_argument(
-        "--num-threads", type=_positive, default=1, help="of PyTorch (default: 1, fastest for small networks)"
-    )
-    _add_params(command, "DAgger, encoder_layers:1 for instance")
+    command.add_argument("--seed", type=seed, default=0, help="of everything (default: 0)")
+    command.add_argument("--num-threads", type=positive, default=1, help="of PyTorch (default: 1, fastest for small networks)")
+    add_params(command, "DAgger, encoder_layers:1 for instance")
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
-    return number
-
-
-def _add_params(command: argparse.ArgumentParser, algorithm: str) -> None:
-    about = f"arguments of {algorithm}, as rl-zoo takes them"
-    command.add_argument("-params", "--hyperparams", nargs="*", default=[], metavar="NAME:VALUE", help=about)
-
-
-def _read_params(options: argparse.Namespace, reserved: set[str], known: Collection[str] | None = None) -> dict[str, Any]:
-    try:
-        pairs = [pair.split(":", 1) for pair in options.hyperparams]
-        hyperparams = {name: zoo.literal(value) for name, value in pairs}
-    except ValueError as error:
-        raise ArgumentError(f"-params are name:value ({error})") from None
-    zoo.check_hyperparameters(hyperparams, "-params", known)
-    if taken := sorted(reserved & set(hyperparams)):
-        raise ArgumentError(f"-params cannot say {taken[0]}: the command has its own way to")
-    return hyperparams
-
-
-def kind_of(dataset: SyntheticDataset) -> str:
-    """The inner loop of a dataset in a few words."""
-    settings = dataset.info.inner_loop
-    if "n_steps" not in settings:
-        return str(settings["name"])
-    return f"{settings['name']}, {settings['n_steps']} step{'s' if settings['n_steps'] > 1 else ''}"
-
-
-def _rollback(options: argparse.Namespace) -> Any:
-    try:
-        levels = [int(level) for level in options.levels.split(",")]
-    except ValueError as error:
-        raise ArgumentError(f"--levels are numbers, 4,3,2,1,0 ({error})") from None
-    hyperparams = _read_params(options, {"seed", "encoder_layers", "encoder_from", "env", "policy"})
-    plotting.new_figure(1, 1)  # a missing matplotlib is missed before hours of learning
+def _rollback(options: argparse.Namespace) -> Json:
+    levels = levels_of(options.levels)
+    params = read_params(options.hyperparams, ROLLBACK_SAYS, PPMO)
+    pictures.new_figure(1, 1)  # a missing matplotlib is missed before hours of learning
     th.set_num_threads(options.num_threads)
     output = options.output or Path(f"rollback-{options.env.replace('/', '-')}")
     import_plugin(options.env)
@@ -115,65 +80,66 @@ def _rollback(options: argparse.Namespace) -> Any:
     def make(n_envs: int) -> VecEnv:
         return make_vec_env(options.env, n_envs, seed=options.seed, vec_env_cls=vec_env_cls)
 
-    results = rollback(
-        options.policy or ("CnnPolicy" if vec_env_cls else "MlpPolicy"),
-        lambda: VecNormalize(make(options.n_envs), norm_obs=options.normalize, gamma=hyperparams.get("gamma", 0.99)),
-        levels,
-        options.timesteps,
-        output,
-        options.learners,
-        options.episodes,
-        make,
-        options.minutes,
-        progress_bar=not options.json,
-        seed=options.seed,
-        **hyperparams,
-    )
+    with refused_by(PPMO):
+        results = rollback(
+            options.policy or ("CnnPolicy" if vec_env_cls else "MlpPolicy"),
+            lambda: VecNormalize(make(options.n_envs), norm_obs=options.normalize, gamma=params.get("gamma", 0.99)),
+            levels,
+            options.timesteps,
+            output,
+            options.learners,
+            options.episodes,
+            make,
+            options.minutes,
+            progress_bar=not options.json,
+            seed=options.seed,
+            **params,
+        )
     picture = output / "rollback.png"
-    plotting.ladder(results, picture, options.env)
+    pictures.ladder(results, picture, options.env)
     if not options.json:
-        table = Table(title=f"{options.env}: scores of fresh learners")
-        for column in ("encoder layers", "sampled", "greedy", "environment steps", "iterations"):
-            table.add_column(column, justify="right")
-        for level, row in results.items():
-            scores = [f"{row[name]['mean']:.1f} ± {row[name]['std']:.1f}" for name in ("sampled", "greedy")]
-            table.add_row(level, *scores, f"{row['timesteps']:,}", f"{row['iterations']:,}")
-        Console().print(table)
+        columns = ("encoder layers", "sampled", "greedy", "environment steps", "iterations")
+        print_table(f"{options.env}: scores of fresh learners", columns, [_row(*level) for level in results.items()])
         print(f"picture: {picture}")
     return {**results, "picture": str(picture)}
 
 
-def _clone(options: argparse.Namespace) -> Any:
+def _row(level: str, entry: Json) -> list[str]:
+    scores = [score_of(entry[kind]) for kind in ("sampled", "greedy")]
+    return [level, *scores, f"{entry['timesteps']:,}", f"{entry['iterations']:,}"]
+
+
+def _clone(options: argparse.Namespace) -> Json:
     check_path(options.output)
-    own = {"policy", "env", "expert", "seed", "learner_distribution", "inner_loop", "n_instances"}
-    hyperparams = _read_params(options, own, DAgger.arguments_of_constructor())
+    params = read_params(options.hyperparams, CLONE_SAYS, DAgger, DAgger.arguments_of_constructor())
     th.set_num_threads(options.num_threads)
     statistics = options.vecnormalize or statistics_beside(options.agent, options.env)
     if str(options.vecnormalize) == "none":
         statistics = None
-    model = clone(
-        Expert.load(options.agent, statistics, options.algo),
-        options.env,
-        options.timesteps,
-        options.n_envs,
-        progress_bar=not options.json,
-        policy=options.policy,
-        learner_distribution=options.learner_distribution,
-        inner_loop=options.inner_loop,
-        n_instances=options.n_instances,
-        seed=options.seed,
-        **hyperparams,
-    )
+    expert = Expert.load(options.agent, statistics, options.algo)
+    with refused_by(DAgger):
+        model = clone(
+            expert,
+            options.env,
+            options.timesteps,
+            options.n_envs,
+            progress_bar=not options.json,
+            policy=options.policy,
+            learner_distribution=options.learner_distribution,
+            inner_loop=options.inner_loop,
+            n_instances=options.n_instances,
+            seed=options.seed,
+            **params,
+        )
     model.dataset.save(options.output)
-    result = {
-        "dataset": str(options.output),
-        "k": model.dataset.n_instances,
-        "timesteps": model.dataset.info.timesteps,
-        "vecnormalize": None if statistics is None else str(statistics),
-    }
     if not options.json:
         if statistics is not None:
             print(f"observations of the agent are normalised by {statistics}")
         made = f"{kind_of(model.dataset)}, k={model.dataset.n_instances}"
         print(f"{options.output}: {made}; PPMO(initial_dataset=...) goes on from it")
-    return result
+    return {
+        "dataset": str(options.output),
+        "k": model.dataset.n_instances,
+        "timesteps": model.dataset.info.timesteps,
+        "vecnormalize": None if statistics is None else str(statistics),
+    }

@@ -15,7 +15,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_distill.errors import ArgumentError
+from sb3_distill.errors import ArgumentError, SB3DistillError
 from sb3_distill.spaces.checks import SpacesOnly, difference
 
 ALGORITHMS = ("PPO", "A2C", "DQN", "SAC", "TD3", "DDPG")
@@ -51,10 +51,16 @@ class Expert:
             raise FileNotFoundError(f"there is no agent {path}")
         if not zipfile.is_zipfile(path):
             raise ArgumentError(f"{path} is not a zip that an SB3 algorithm saved")
-        algorithm = _algorithm_of(path, algo)
-        # What an agent remembers is of no use here.
-        small: Any = {"buffer_size": 1, "replay_buffer_class": None} if issubclass(algorithm, OffPolicyAlgorithm) else {}
-        model: Any = algorithm.load(path, device="cpu", **small)
+        try:
+            algorithm = _algorithm_of(path, algo)
+            # What an agent remembers is of no use here.
+            small: Any = {"buffer_size": 1, "replay_buffer_class": None} if issubclass(algorithm, OffPolicyAlgorithm) else {}
+            model: Any = algorithm.load(path, device="cpu", **small)
+        except (SB3DistillError, OSError):
+            raise
+        except Exception as error:  # whatever a damaged pickle leads to, or the zip of another algorithm
+            advice = "is it damaged?" if algo is None else f"was it saved by {algo}?"
+            raise ArgumentError(f"{path} cannot be loaded, {advice} ({type(error).__name__}: {error})") from error
         model.policy.set_training_mode(False)
         venv = None
         if normalization is not None:

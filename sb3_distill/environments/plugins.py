@@ -35,7 +35,7 @@ def import_plugin(env_id: str) -> None:
     """
     module, _, _ = env_id.rpartition(":")  # Gymnasium's "module:id"
     if module:
-        importlib.import_module(module)
+        _import_for(env_id, module)
     if env_id.startswith("dm_control/"):
         with contextlib.suppress(ImportError):
             importlib.import_module("shimmy")
@@ -69,8 +69,9 @@ def is_cheap(env_id: str) -> bool:
     return not (is_atari(env_id) or is_simulator(env_id))
 
 
-def _import_for(env_id: str, package: str, extra: str) -> None:
+def _import_for(env_id: str, package: str, extra: str | None = None) -> None:
     try:
         importlib.import_module(package)
     except ImportError as error:
-        raise MissingExtraError(f'{env_id} needs {package}: pip install "sb3-distill[{extra}]" ({error})') from error
+        advice = "" if extra is None else f': pip install "sb3-distill[{extra}]"'
+        raise MissingExtraError(f"{env_id} needs {package}{advice} ({error})") from error

@@ -12,6 +12,7 @@ from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm.auto import tqdm
 
+from sb3_distill.dataset.recorded_arguments import refused_by_environment
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.make import as_vec_env, make_vec_env
@@ -187,13 +188,14 @@ def _check_counts(n_learners: int, n_episodes: int) -> None:
 
 def _copy_on(device: th.device | str, dataset: DatasetLike) -> SyntheticDataset:
     """A copy of a dataset on a device, since one that is still being learned changes."""
+    dataset = copy.deepcopy(dataset) if isinstance(dataset, SyntheticDataset) else SyntheticDataset.load(dataset)
     try:
-        device = get_device(device)
+        moved = dataset.to(get_device(device))
     except RuntimeError as error:
         raise ArgumentError(f"`device` must be cpu, cuda, auto or another one of PyTorch's, got {device!r}") from error
-    if isinstance(dataset, SyntheticDataset):
-        return copy.deepcopy(dataset).to(device)
-    return SyntheticDataset.load(dataset, device)
+    if moved.labels.is_meta:
+        raise ArgumentError("`device` must be one that computes, got 'meta'")
+    return moved
 
 
 def _sampler_of(
@@ -234,4 +236,5 @@ def _make_true_env(dataset: SyntheticDataset, n_envs: int) -> VecEnv:
     """The dataset's environment; scores of Atari games are those of whole games, and not clipped."""
     is_atari = atari_options(dataset.info.wrappers) is not None
     unclipped = {"clip_reward": False, "terminal_on_life_loss": False} if is_atari else None
-    return make_vec_env(dataset, n_envs, vec_env_kwargs=unclipped)
+    with refused_by_environment(dataset.info):
+        return make_vec_env(dataset, n_envs, vec_env_kwargs=unclipped)

@@ -16,7 +16,7 @@ from gymnasium import spaces
 from sb3_distill import trees
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.atari.games import game_buttons
-from sb3_distill.errors import MissingExtraError
+from sb3_distill.errors import ArgumentError, MissingExtraError
 from sb3_distill.evaluation.result import Evaluation
 from sb3_distill.typing import Array, Json, Observations
 
@@ -42,6 +42,15 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def _save(figure: "Figure", path: str | os.PathLike[str], dpi: int, bbox_inches: str | None = None) -> None:
+    """The folder is made if missing."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        figure.savefig(path, dpi=dpi, bbox_inches=bbox_inches)
+    except ValueError as error:  # an ending that matplotlib has no format for
+        raise ArgumentError(f"{path} cannot be drawn: {error}") from error
+
+
 def show(dataset: SyntheticDataset | str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     """
     Draw a dataset instance by instance, as in Figure 3 of Wilhelm & Ventura (2025): what is seen, and what to do.
@@ -51,8 +60,9 @@ def show(dataset: SyntheticDataset | str | os.PathLike[str], path: str | os.Path
     otherwise.
 
     :param dataset: a dataset, a path, or the name of a shipped set
-    :param path: path of the PNG
+    :param path: path of the picture; its ending says the format, ``*.png`` for instance
     :raises ImportError: without matplotlib
+    :raises ValueError: for a format that matplotlib does not write
     """
     dataset = SyntheticDataset.of(dataset)
     observations = _rows(dataset.encode())
@@ -74,7 +84,7 @@ def show(dataset: SyntheticDataset | str | os.PathLike[str], path: str | os.Path
         bottom.set_ylim(*limits)
         bottom.set_title(kind, fontsize=8)
         _name_actions(bottom, dataset, labels.shape[1])
-    figure.savefig(path, dpi=110, bbox_inches="tight")  # the layout alone forgets tick labels beside images
+    _save(figure, path, dpi=110, bbox_inches="tight")  # the layout alone forgets tick labels beside images
 
 
 def _rows(observations: Observations) -> Array:
@@ -114,7 +124,7 @@ def heat_map(evaluations: Mapping[str, Evaluation], path: str | os.PathLike[str]
     Draw the mean returns of the cells of a grid.
 
     :param evaluations: one for each cell, by its name
-    :param path: path of the PNG
+    :param path: path of the picture; its ending says the format, ``*.png`` for instance
     :param title: title of the picture
     :raises ImportError: without matplotlib
     """
@@ -134,8 +144,7 @@ def heat_map(evaluations: Mapping[str, Evaluation], path: str | os.PathLike[str]
     axis.set_xticks([])
     axis.set_yticks([])
     axis.set_title(title)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    _save(figure, path, dpi=150)
 
 
 def ladder(results: Mapping[str, Json], path: str | os.PathLike[str], title: str = "") -> None:
@@ -143,7 +152,7 @@ def ladder(results: Mapping[str, Json], path: str | os.PathLike[str], title: str
     Draw the scores of a rollback against the layers in the encoder.
 
     :param results: what ``rollback`` returns
-    :param path: path of the PNG
+    :param path: path of the picture; its ending says the format, ``*.png`` for instance
     :param title: title of the picture
     :raises ImportError: without matplotlib
     """
@@ -157,8 +166,7 @@ def ladder(results: Mapping[str, Json], path: str | os.PathLike[str], title: str
     axis.set_xticks(levels)
     axis.set(xlabel="layers in the encoder (0: full distillation)", ylabel="return of fresh learners", title=title)
     axis.legend()
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    _save(figure, path, dpi=130)
 
 
 def _draw_poles(axis: "Axes", observation: Array) -> None:

@@ -14,6 +14,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack
 
+from sb3_distill.dataset.recorded_arguments import refused_by_environment
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.make import as_vec_env
@@ -160,7 +161,8 @@ def make_visible(dataset: SyntheticDataset) -> VecEnv:
         kwargs = dict(info.env_kwargs)
         if options is not None:  # ALE's vector environment draws nothing; this is the same task
             kwargs |= {"repeat_action_probability": options["action_repeat_probability"], "frameskip": 1}
-        env: Env = Monitor(gym.make(env_id, render_mode="rgb_array", **kwargs))
+        with refused_by_environment(info):
+            env: Env = Monitor(gym.make(env_id, render_mode="rgb_array", **kwargs))
         if options is not None:
             return _preprocessed(env, options)
         return env if wrap is None else wrap(env)

@@ -62,23 +62,6 @@ def test_pictures_are_named_after_the_whole_set(path, tmp_path, capsys):
     assert "picture: plain.png" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        (["evaluate", "set.safetensors", "--grid", "table1", "--learner-distribution", "xe"], "leave out --learner-dist"),
-        (["evaluate", "missing.safetensors"], "there is no dataset file missing.safetensors"),
-        (["evaluate", "Missing-v0"], "no shipped dataset is called 'Missing-v0'"),
-        (["evaluate", "set.safetensors", "--learners", "0"], "must be at least 1"),
-        (["show", "broken.safetensors"], "not a readable safetensors file"),
-    ],
-)
-def test_errors_are_one_line(path, tmp_path, capsys, arguments, message):
-    (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
-    assert cli.main(arguments) == 1
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1 and error.startswith("error: ")
-
-
 def test_help_lists_the_commands():
     run = subprocess.run([sys.executable, "-m", "sb3_distill.cli", "--help"], capture_output=True, text=True, check=True)
     for command in ("datasets", "show", "evaluate", "teach", "train", "enjoy"):

@@ -1,7 +1,9 @@
 """rl-zoo with PPMO in it; skipped where rl-zoo is not installed."""
 
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -75,12 +77,69 @@ def test_env_kwargs_of_a_configuration_reach_the_evaluation_too(tmp_path):
         (["--env", "NDCartPole1D-v0", "-params", "gamma:'lin_0.9'"], "`gamma` must be a number, got 'lin_0.9'"),
         (["--env", "NDCartPole1D-v0", "-params", "policy:'Nonsense'"], "Nonsense"),
         (["--env", "NDCartPole1D-v0", "-params", "learning_rate:'cos_0.1'"], "must be written 'lin_<number>', got 'cos_0.1'"),
+        (["--env", "no_such_module:Nothing-v0"], "needs no_such_module"),
+        (["--env", "NDCartPole1D-v0", "-params", "gamma:None"], "`gamma` must be a number, got None"),
+        (["--env", "NDCartPole1D-v0", "-params", "gamma:nonsense"], "name 'nonsense' is not defined .raised in rl-zoo"),
+        (["--env", "NDCartPole1D-v0", "-params", "policy_kwargs:3"], "PPMO does not take these arguments"),
+        (["--env", "NDCartPole1D-v0", "-params", "batch_size:0"], "`batch_size` must be greater than 1"),
+        (["--env", "NDCartPole1D-v0", "-params", "env_wrapper:'no_such.Wrapper'"], "No module named 'no_such'"),
+        (["--env", "NDCartPole1D-v0", "--env-kwargs", "no_such:1"], "unexpected keyword argument 'no_such'"),
+        (
+            ["--env", "NDCartPole1D-v0", "-conf", "other.yml"],
+            "Hyperparameters not found for ppmo-NDCartPole1D-v0 in other.yml",
+        ),
+        (["--env", "NDCartPole1D-v0", "-conf", "broken.yml"], "while parsing a flow"),
+        (["--env", "NDCartPole1D-v0", "-conf", "incomplete.yml"], "KeyError: 'n_timesteps'"),
+        (["--env", "NDCartPole1D-v0", "-conf", "missing.yml"], "missing.yml"),
+        (["--env", "NDCartPole1D-v0", "-i", "missing.zip"], "must be a valid path to a .zip file"),
+        (["--env", "NDCartPole1D-v0", "--device", "toaster"], "Expected one of cpu, cuda"),
+        (["--algo", "dqn", "--env", "Pendulum-v1"], "only supports .*Discrete"),
     ],
 )
-def test_errors_are_one_line(capsys, arguments, message):
+def test_errors_are_one_line(tmp_path, capsys, arguments, message):
+    (tmp_path / "other.yml").write_text("CartPole-v1: {policy: MlpPolicy, n_timesteps: 100}")
+    (tmp_path / "broken.yml").write_text("default: [")
+    (tmp_path / "incomplete.yml").write_text("default: {policy: MlpPolicy}")
     assert cli.main(["train", *arguments, "-n", "100"]) == 1
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: ") and re.search(message, error)
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("error: ") and re.search(message, lines[-1])
+    assert not any(line.startswith("Traceback") for line in lines)
+
+
+def test_runs_that_are_not_there(tmp_path, capsys):
+    (tmp_path / "logs").mkdir()
+    for arguments, message in (
+        (["enjoy", "--env", "NDCartPole1D-v0", "-f", "logs", "--exp-id", "3"], "folder was not found"),
+        (["plot-from-file", "-i", "missing.pkl"], "missing.pkl"),
+    ):
+        assert cli.main(arguments) == 1
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert error.startswith("error: ") and message in error
+
+
+@pytest.mark.parametrize("place", ["train", "collect_rollouts"])
+def test_a_bug_of_ppmo_shows_where_it_is(monkeypatch, capsys, place):
+    """Also where the line that raises is not ours."""
+
+    def faulty(*args, **kwargs):
+        return np.zeros(3) @ np.zeros(4)
+
+    monkeypatch.setattr(PPMO, place, faulty)
+    assert cli.main(["train", "--env", "NDCartPole1D-v0", "--eval-freq", "-1", *QUICK]) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" in error and "in faulty" in error
+
+
+def test_a_bug_in_the_tables_shows_where_it_is(monkeypatch, capsys):
+    monkeypatch.setattr("sb3_distill.cli.zoo_manager.check_hyperparameters", check_with_a_bug)
+    monkeypatch.setattr("sb3_distill.cli.mistakes.PACKAGE", Path(__file__).parent)
+    assert cli.main(["train", "--env", "NDCartPole1D-v0", "--eval-freq", "-1", *QUICK]) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" in error and "in check_with_a_bug" in error
+
+
+def check_with_a_bug(*args):
+    raise TypeError("a bug")
 
 
 def test_every_configuration_is_valid():

@@ -1,0 +1,173 @@
+"""The commands for datasets that are there: list, show, evaluate, teach and watch."""
+
+import argparse
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from sb3_distill.cli.parsing import AddCommand, path_beside, seed
+from sb3_distill.cli.printing import kind_of, print_evaluations, print_table, score_of
+from sb3_distill.dataset.file import find, shipped_sets
+from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.errors import ArgumentError
+from sb3_distill.evaluation.protocol import evaluate_grid, evaluate_learners
+from sb3_distill.evaluation.result import Evaluation
+from sb3_distill.teaching.as_zip import ALGORITHMS, TaughtZip, teach_as_zip
+from sb3_distill.typing import Json
+
+DATASET = "a .safetensors file, or the name of a shipped set"
+
+
+def add_dataset_commands(add: AddCommand) -> None:
+    """
+    :param add: adds a command
+    """
+    add("datasets", _datasets, "List the datasets that come with the package.")
+
+    command = add("show", _show, "Draw a dataset and print what its file says.")
+    command.add_argument("dataset", help=DATASET)
+    command.add_argument("-o", "--output", type=Path, help="the picture (default: <name>.png in this folder)")
+
+    command = add("evaluate", _evaluate, "Teach fresh learners and let each play (the protocol of the paper's Table 1).")
+    command.add_argument("dataset", help=DATASET)
+    command.add_argument("--learners", type=int, default=100, help="number of fresh learners (default: 100)")
+    command.add_argument("--episodes", type=int, default=100, help="episodes of each (default: 100)")
+    command.add_argument("--deterministic", action="store_true", help="greedy actions only (default: sampled and greedy)")
+    command.add_argument("--seed", type=seed, default=0, help="of learners, actions and environments (default: 0)")
+    command.add_argument("--learner-distribution", help="which learners (default: the dataset's policy as SB3 starts it)")
+    command.add_argument(
+        "--grid", help="evaluate on each cell of a grid: table1, random64, or a JSON file of learner distributions by name"
+    )
+    command.add_argument(
+        "--device", default="cpu", help="of the learners: cpu, or auto for a GPU if there is one (default: cpu)"
+    )
+    command.add_argument("-o", "--output", type=Path, help="heat map of the grid (default: <name>-<grid>.png in this folder)")
+
+    command = add("teach", _teach, "Teach one policy and save it as a plain Stable-Baselines3 zip.")
+    command.add_argument("dataset", help=DATASET)
+    command.add_argument("--algo", default="ppo", choices=ALGORITHMS, help="algorithm of the zip (default: ppo)")
+    command.add_argument("-o", "--output", type=Path, default=Path("agent.zip"), help="the zip (default: agent.zip)")
+    command.add_argument("--seed", type=seed, default=None, help="of the initialisation")
+
+    command = add("watch", _watch, "Teach a fresh policy and film an episode of it.")
+    command.add_argument("dataset", help=DATASET)
+    command.add_argument("-o", "--output", type=Path, help="the video, *.gif or *.mp4 (default: <name>.gif in this folder)")
+    command.add_argument("--deterministic", action="store_true", help="greedy actions (default: sampled)")
+    command.add_argument("--seed", type=seed, default=0, help="of the policy, its actions and the environment (default: 0)")
+    command.add_argument("--max-steps", type=int, default=2_000, help="end the video after so many steps (default: 2000)")
+
+
+def _datasets(options: argparse.Namespace) -> list[Json]:
+    rows: list[Json] = []
+    for name in shipped_sets():
+        dataset = SyntheticDataset.load(name)
+        rows.append(
+            {
+                "name": name,
+                "k": dataset.n_instances,
+                "bytes": find(name).stat().st_size,
+                "inner_loop": dataset.info.inner_loop,
+                "kind": kind_of(dataset),
+                "scores": dataset.info.scores,
+            }
+        )
+    if not options.json:
+        columns = ("name", "k", "inner loop", "sampled", "greedy", "size")
+        print_table("Shipped datasets", columns, map(_row, rows), left=columns, whole=["name"])
+    return rows
+
+
+def _row(entry: Json) -> list[str]:
+    scores = [score_of(entry["scores"].get(kind, {})) for kind in ("sampled", "greedy")]
+    return [entry["name"], str(entry["k"]), entry["kind"], *scores, f"{entry['bytes'] / 1000:.1f} kB"]
+
+
+def _show(options: argparse.Namespace) -> Json:
+    from sb3_distill.report.pictures import show
+
+    dataset = SyntheticDataset.load(options.dataset)
+    output = path_beside(options.dataset, options.output, ".png")
+    show(dataset, output)
+    info = {"k": dataset.n_instances, **dataset.info.to_json(), **dataset.inner_loop.rates(dataset.learned)}
+    if not options.json:
+        table = Table(title=options.dataset, show_header=False)
+        for key, value in info.items():
+            table.add_row(key, value if isinstance(value, str) else json.dumps(value))
+        Console().print(table)
+        print(f"picture: {output}")
+    return {**info, "picture": str(output)}
+
+
+def _evaluate(options: argparse.Namespace) -> Json:
+    dataset = SyntheticDataset.load(options.dataset)
+    if options.grid is not None and options.learner_distribution is not None:
+        raise ArgumentError("--grid says which learners: leave out --learner-distribution")
+    evaluations = _evaluate_kinds(dataset, options) if options.grid is None else _evaluate_cells(dataset, options)
+    picture = None
+    if options.grid is not None and (options.output is not None or not options.json):
+        from sb3_distill.report.pictures import heat_map
+
+        picture = path_beside(options.dataset, options.output, ".png", f"-{Path(options.grid).stem}")
+        heat_map(evaluations, picture, options.dataset)
+    if not options.json:
+        kind = f"{kind_of(dataset)}, " + ("greedy, " if options.deterministic and options.grid else "")
+        title = f"{options.dataset}: {kind}{options.learners} fresh learners, {options.episodes} episodes each"
+        print_evaluations(title, evaluations)
+        if picture is not None:
+            print(f"picture: {picture}")
+    return {name: evaluation.summary() for name, evaluation in evaluations.items()}
+
+
+def _evaluate_kinds(dataset: SyntheticDataset, options: argparse.Namespace) -> dict[str, Evaluation]:
+    """Sampled and greedy actions, or greedy ones only."""
+    kinds = ["greedy"] if options.deterministic else ["sampled", "greedy"]
+    return {
+        kind: evaluate_learners(
+            dataset, options.learners, options.episodes, kind == "greedy", options.learner_distribution,
+            seed=options.seed, progress_bar=not options.json, device=options.device,
+        )
+        for kind in kinds
+    }  # fmt: skip
+
+
+def _evaluate_cells(dataset: SyntheticDataset, options: argparse.Namespace) -> dict[str, Evaluation]:
+    return evaluate_grid(
+        dataset, options.grid, options.learners, options.episodes, options.deterministic,
+        seed=options.seed, progress_bar=not options.json, device=options.device,
+    )  # fmt: skip
+
+
+def _teach(options: argparse.Namespace) -> Json:
+    dataset = SyntheticDataset.load(options.dataset)
+    taught = teach_as_zip(dataset, options.algo, options.output, options.seed)
+    notes = _notes_on(taught, options.algo)
+    if not options.json:
+        print("\n".join([f"{taught.path}: {options.algo.upper()}.load opens it", *notes]))
+    return {"agent": str(taught.path), "algorithm": options.algo, "notes": notes}
+
+
+def _notes_on(taught: TaughtZip, algo: str) -> list[str]:
+    notes = []
+    if taught.buffer_size is not None:
+        size = f"{taught.buffer_size:,}"
+        notes.append(f"its replay buffer is for {size} transitions: load(..., buffer_size=...) for another")
+    if taught.is_folded:
+        notes.append("the normalisation is part of the first layer; its clipping is lost")
+    if taught.statistics is not None:
+        notes.append(f"the agent needs the normalisation in {taught.statistics}: VecNormalize.load")
+    if taught.is_of_another_network:
+        notes.append(f"the set was distilled for another network than that of {algo}: evaluate before use")
+    return notes
+
+
+def _watch(options: argparse.Namespace) -> Json:
+    from sb3_distill.report.video import watch
+
+    output = path_beside(options.dataset, options.output, ".gif")
+    dataset = SyntheticDataset.load(options.dataset)
+    total, n_frames = watch(dataset, output, options.seed, options.deterministic, options.max_steps)
+    if not options.json:
+        print(f"{output}: {n_frames} frames, return {total:g}")
+    return {"video": str(output), "frames": n_frames, "return": total}

@@ -1,0 +1,54 @@
+"""What commands print."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.evaluation.result import Evaluation
+from sb3_distill.typing import Json
+
+
+def kind_of(dataset: SyntheticDataset) -> str:
+    """The inner loop of a dataset in a few words."""
+    settings = dataset.info.inner_loop
+    if "n_steps" not in settings:
+        return str(settings["name"])
+    return f"{settings['name']}, {settings['n_steps']} step{'s' if settings['n_steps'] > 1 else ''}"
+
+
+def score_of(summary: Json) -> str:
+    """Mean and standard deviation of a summary of ``Evaluation``; a dash for an empty one."""
+    return f"{summary['mean']:.1f} ± {summary['std']:.1f}" if summary else "-"
+
+
+def print_evaluations(title: str, evaluations: Mapping[str, Evaluation]) -> None:
+    """
+    :param title: title of the table
+    :param evaluations: one for each row, by its name
+    """
+    rows = []
+    for name, evaluation in evaluations.items():
+        low, high = evaluation.iqm_interval()
+        figures = (evaluation.mean, evaluation.std, evaluation.iqm)
+        rows.append([name, *(f"{figure:.1f}" for figure in figures), f"{low:.1f} to {high:.1f}"])
+    print_table(title, ["", "mean", "sd over learners", "IQM", "95 % interval"], rows, left=[""])
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[str] = (), whole: Sequence[str] = ()
+) -> None:
+    """
+    :param title: title of the table
+    :param columns: heads of the columns
+    :param rows: a text for each column
+    :param left: columns whose texts begin at the left
+    :param whole: columns whose texts are not broken into lines
+    """
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column, justify="left" if column in left else "right", no_wrap=column in whole)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
