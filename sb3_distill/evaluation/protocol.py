@@ -128,7 +128,8 @@ def evaluate_learners(  # type: ignore[misc]  # the overloads only tell the kind
         with th.no_grad():
             if teach is True:
                 learners = dataset.teach(learners)
-            actor = _Player(dataset, learners, sampler.action_distribution(), generator, deterministic)
+            actions = sampler.factory.action_distribution(distribution.components[0])
+            actor = _Player(dataset, learners, actions, generator, deterministic)
             returns = _play(venv, actor, n_learners, n_episodes, progress_bar)
     finally:
         venv.close()

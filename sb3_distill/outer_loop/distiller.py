@@ -6,8 +6,9 @@ from typing import NamedTuple
 import torch as th
 
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
-from sb3_distill.learners.distribution import LearnerSampler
+from sb3_distill.learners.factory import NetworkFactory
 from sb3_distill.learners.population import Learners
+from sb3_distill.learners.sampler import LearnerSampler
 
 
 class Companion(NamedTuple):
@@ -44,7 +45,7 @@ class Distiller:
     def __init__(
         self,
         dataset: SyntheticDataset,
-        sampler: LearnerSampler,
+        sampler: LearnerSampler[NetworkFactory],
         n_learners: int,
         generator: th.Generator,
         sizes: Mapping[str, float],
