@@ -49,7 +49,7 @@ def test_one_step_is_plain_gradient_descent():
         nn.functional.mse_loss(expected(x), y).backward()
         optimizer.step()
         for name, parameter in expected.named_parameters():
-            th.testing.assert_close(taught.groups[0][1][name][i], parameter.detach(), rtol=1e-5, atol=1e-6)
+            th.testing.assert_close(taught.groups[0].params[name][i], parameter.detach(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU, nn.ELU, nn.SiLU, nn.Identity])
@@ -126,7 +126,7 @@ def test_stacked_forward_is_each_networks_forward(shape, layer_norm):
 
 def test_learners_differ_and_the_generator_decides():
     sampler = LearnerDistribution().bind(ActorCriticPolicy, {}, OBSERVATIONS, ACTIONS)
-    one, two = (sampler.sample(3, th.Generator().manual_seed(1)).groups[0][1] for _ in range(2))
+    one, two = (sampler.sample(3, th.Generator().manual_seed(1)).groups[0].params for _ in range(2))
     for name, value in one.items():
         th.testing.assert_close(value, two[name], rtol=0, atol=0)
     weight = one["latent.0.weight"]
@@ -135,7 +135,7 @@ def test_learners_differ_and_the_generator_decides():
 
 def test_batched_initialisation_has_sb3s_law():
     sampler = LearnerDistribution().bind(ActorCriticPolicy, {}, OBSERVATIONS, ACTIONS)
-    params = sampler.sample(500, th.Generator().manual_seed(0)).groups[0][1]
+    params = sampler.sample(500, th.Generator().manual_seed(0)).groups[0].params
     hidden, last = params["latent.2.weight"], params["head.weight"]
     eye = th.eye(64).expand(500, 64, 64)
     th.testing.assert_close(hidden @ hidden.mT, 2 * eye, atol=1e-4, rtol=0)
@@ -160,7 +160,9 @@ def test_other_policies_draw_their_own_parameters():
             nn.init.constant_(self.action_net.weight, 0.25)
 
     state = th.get_rng_state()
-    params = LearnerDistribution().bind(Odd, {}, OBSERVATIONS, ACTIONS).sample(2, th.Generator().manual_seed(0)).groups[0][1]
+    params = (
+        LearnerDistribution().bind(Odd, {}, OBSERVATIONS, ACTIONS).sample(2, th.Generator().manual_seed(0)).groups[0].params
+    )
     assert (params["head.weight"] == 0.25).all()
     assert not th.allclose(params["latent.0.weight"][0], params["latent.0.weight"][1])
     assert th.equal(state, th.get_rng_state()), "the global generator must not notice"
@@ -207,7 +209,7 @@ def test_the_ridge_head_is_ridge_regression_on_the_features(k):
     network = perceptron(2, nn.Tanh)
     stacked, params = StackedNetwork(network), draw(network, 3)
     x, y = th.randn(k, 5, dtype=th.double), th.randn(k, 3, dtype=th.double)
-    taught = train(RidgeHead(), Learners([(stacked, params)]), x, y, ridge_learned(0.1)).groups[0][1]
+    taught = train(RidgeHead(), Learners([(stacked, params)]), x, y, ridge_learned(0.1)).groups[0].params
     for i in range(3):
         features = stacked.latent(params, x.expand(3, k, 5))[i]
         # The textbook's problem with an intercept: a column of ones that is not penalised.
@@ -264,10 +266,12 @@ def test_rates_per_role_move_their_parameters_only(layer_norm):
         rates = th.full((1, len(ROLES)), -30.0, dtype=th.double)
         rates[0, role] = 0.0
         learned = {"log_inner_learning_rates": rates}
-        taught = train(GradientSteps(per_role=True), Learners([(stacked, params)]), x, y, learned).groups[0][1]
-        plain = train(
-            GradientSteps(), Learners([(stacked, params)]), x, y, {"log_inner_learning_rates": rates[:, role, None]}
-        ).groups[0][1]
+        taught = train(GradientSteps(per_role=True), Learners([(stacked, params)]), x, y, learned).groups[0].params
+        plain = (
+            train(GradientSteps(), Learners([(stacked, params)]), x, y, {"log_inner_learning_rates": rates[:, role, None]})
+            .groups[0]
+            .params
+        )
         for key, value in taught.items():
             layer = "output" if key.startswith("head") else "input" if key.startswith("latent.0.") else "hidden"
             own = layer + ("_biases" if key.endswith("bias") else "_weights")
@@ -281,12 +285,12 @@ def test_relative_rates_are_divided_by_the_size_of_the_features(layer_norm):
     params["latent.0.weight"] *= th.tensor([1.0, 2.0, 4.0], dtype=th.double).view(3, 1, 1)
     x, y = th.randn(4, 5, dtype=th.double), th.randn(4, 3, dtype=th.double)
     learned = {"log_inner_learning_rates": th.zeros((1, 1), dtype=th.double)}
-    taught = train(GradientSteps(relative=True), Learners([(stacked, params)]), x, y, learned).groups[0][1]
+    taught = train(GradientSteps(relative=True), Learners([(stacked, params)]), x, y, learned).groups[0].params
     for i in range(3):
         size = stacked.latent(params, x.expand(3, 4, 5))[i].square().sum(dim=1).mean()
         one = {name: value[i : i + 1] for name, value in params.items()}
         rate = {"log_inner_learning_rates": -(1 + size).log().view(1, 1)}
-        alone = train(GradientSteps(), Learners([(stacked, one)]), x, y, rate).groups[0][1]
+        alone = train(GradientSteps(), Learners([(stacked, one)]), x, y, rate).groups[0].params
         for name, value in alone.items():
             th.testing.assert_close(taught[name][i], value[0])
 
@@ -314,12 +318,15 @@ def test_a_learner_whose_steps_diverge_keeps_its_parameters_and_spoils_no_gradie
     loop = GradientSteps(4, 1.0)
     x, y = th.randn(4, 5, requires_grad=True), th.randn(4, 3, requires_grad=True)
     learned = {name: value.requires_grad_() for name, value in loop.initial_parameters().items()}
-    taught = train(loop, Learners([(StackedNetwork(network), params)]), x, y, learned)
-    assert all(th.equal(value[1], params[name][1]) for name, value in taught.groups[0][1].items())
+    initial = Learners([(StackedNetwork(network), params)])
+    taught = train(loop, initial, x, y, learned)
+    assert int(taught.n_discarded) == 0
+    assert all(th.equal(value[1], params[name][1]) for name, value in taught.groups[0].params.items())
     outputs = taught(th.randn(3, 2, 5))
     gradients = th.autograd.grad(outputs[[0, 2]].square().sum() + outputs[1].mean(), [x, y, *learned.values()])
     assert all(gradient.isfinite().all() and gradient.abs().sum() > 0 for gradient in gradients)
-    assert loop.caught() > 0 and loop.caught() == 0
+    assert 0 < int(taught.n_discarded) <= 3
+    assert int(train(loop, initial, x, y, learned).n_discarded) == 0  # each call counts for itself
 
 
 def test_one_rate_for_each_step_may_be_a_plain_list():
