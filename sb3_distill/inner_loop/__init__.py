@@ -3,14 +3,14 @@ Inner learning, ``Train(lambda, D)`` of the paper: how learners are trained on a
 
 A new kind is one class and one entry:
 
-1. A class in a module of this room, with the members of ``InnerLoop``. Its ``train`` returns ``Trained``, through
-   ``nothing_discarded`` unless hooks of its own leave gradients out, and may change any parameters of the learners.
-   ``initial_parameters`` names the numbers that are learned with the dataset (at least one tensor); datasets keep them in
-   ``bounds``, store them and read them back. ``settings`` returns what the class needs besides them to be made again.
-2. An entry in ``INNER_LOOPS`` of ``loop.py``: the class in the tuple there.
+1. A class in a module of this room, with the members of ``InnerLoop``. ``train`` may change any parameters of the learners;
+   it wraps them by ``nothing_discarded`` unless its backward pass leaves gradients out. ``initial_parameters`` names the
+   numbers that are learned with the dataset, which keeps them within ``bounds`` and stores them in its file. ``settings``
+   returns the other arguments of the class.
+2. The class in the tuple of ``INNER_LOOPS`` in ``loop.py``.
 
-The argument ``inner_loop`` of ``PPMO`` and ``DAgger``, the files of datasets and the log take the kind from that table. For
-type checkers ``InnerLoopName`` in ``sb3_distill.typing`` lists the names too.
+The argument ``inner_loop`` of ``PPMO`` and ``DAgger``, files of datasets and the log read that table.
+``sb3_distill.typing.InnerLoopName`` lists the names for type checkers.
 """
 
 from sb3_distill.inner_loop.gradient_steps import GradientSteps, autograd_step

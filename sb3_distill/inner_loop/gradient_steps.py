@@ -146,7 +146,7 @@ def autograd_step(
     differentiable = th.is_grad_enabled()
     with th.enable_grad():
         params = {name: value if value.requires_grad else value.detach().requires_grad_() for name, value in params.items()}
-        # Summed over learners, so that each one's gradient is that of its own mean.
+        # The sum over learners gives each learner the gradient of its mean error.
         loss = (actor.differentiable(params, observations) - labels).square().mean(dim=(1, 2)).sum()
         gradients = th.autograd.grad(loss, list(params.values()), create_graph=differentiable, allow_unused=True)
         params = {

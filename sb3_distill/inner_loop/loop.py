@@ -44,7 +44,7 @@ class InnerLoop(Protocol):
         learned: Mapping[str, th.Tensor],
     ) -> Trained:
         """
-        A pure function: nothing of the loop changes.
+        A pure function: the loop itself does not change.
 
         :param actor: the shape of the learners
         :param params: initial parameters ``(M, *shape)``

@@ -86,7 +86,7 @@ def draw(
     """
     Draw initial parameters for ``n`` actors of one shape.
 
-    :param actor: any actor of that shape
+    :param actor: an actor of the shape to draw
     :param n: number of actors
     :param generator: source of randomness (CPU)
     :param scheme: one of ``INITIALIZATIONS``; biases are zero except under ``"pytorch"``; layer norms start as identity

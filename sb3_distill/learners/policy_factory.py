@@ -64,7 +64,7 @@ class PolicyFactory:
             return None
         if policy.ortho_init:
             return "orthogonal"  # it overwrites every layer
-        # Without it a custom module may have drawn its own.
+        # Without it a custom module may have drawn its parameters otherwise.
         return None if network.chain() is None else PYTORCH
 
     def action_distribution(self, component: LearnerComponent) -> ActionDistribution:
@@ -101,7 +101,7 @@ class PolicyFactory:
             kwargs["net_arch"] = []
         try:
             policy = policy_class(self._observation_space, self._action_space, lambda _: 0.0, **kwargs).to(self._device)
-        except Exception as error:  # whatever a policy says of spaces and arguments that are not its own
+        except Exception as error:  # policies raise anything for spaces and arguments that do not fit
             raise ArgumentError(f"{policy_class.__name__} in `learner_distribution` does not fit: {error}") from error
         if without_layers and type(extractor := cast(ActorCriticPolicy, policy).mlp_extractor) is not MlpExtractor:
             raise ArgumentError(

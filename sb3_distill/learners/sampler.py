@@ -56,7 +56,7 @@ class LearnerSampler(Generic[Factory_co]):
         layers, rest = self._split(self._network(0, False))
         self._encoder_layers, self._is_taught = layers, rest is not None
         if layers is not None and encoder is not None:
-            encoder.write_to(layers)  # for learners that are not taught; a dataset binds them to its own
+            encoder.write_to(layers)  # for learners that are not taught; a dataset binds them to its parameters
 
     def sample(self, n_learners: int, generator: th.Generator) -> Learners:
         """
@@ -98,7 +98,7 @@ class LearnerSampler(Generic[Factory_co]):
     def _built_parameters(
         self, component: LearnerComponent, without_layers: bool, n: int, generator: th.Generator, template: Network
     ) -> Params:
-        """What the factory's own code draws, from torch's global generator, for the parameters of ``template``."""
+        """Parameters of ``template`` as the factory's code draws them from torch's global generator."""
         seed = int(th.randint(2**31, (), generator=generator))
         with th.random.fork_rng(devices=[]):
             th.manual_seed(seed)
