@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.results import one_thread, read, write
 from sb3_distill import SyntheticDataset, evaluate_learners
 from sb3_distill.dataset.file import shipped_sets
-from sb3_distill.learners.population import Learners
+from sb3_distill.learners.population import Group, Learners
 
 COLUMNS = {"gain 0.01": "lambda", "gain 1": "ortho-1", "PyTorch's default": {"init": "pytorch"}}
 
@@ -32,16 +32,15 @@ def train_with_adam(dataset: SyntheticDataset, n_steps: int, learners: Learners)
     """
     observations, labels = dataset.to_torch().tensors
     groups = []
-    for actor, initial in learners.groups:
-        params = {name: value.clone().requires_grad_() for name, value in initial.items()}
-        m = next(iter(params.values())).shape[0]
+    for group in learners.groups:
+        params = {name: value.clone().requires_grad_() for name, value in group.params.items()}
         optimizer = th.optim.Adam(params.values())
         for _ in range(n_steps):
             optimizer.zero_grad()
-            outputs = actor(params, observations.expand(m, *observations.shape))
+            outputs = group.network(params, observations.expand(group.n_learners, *observations.shape))
             (outputs - labels).square().mean(dim=(1, 2)).sum().backward()
             optimizer.step()
-        groups.append((actor, {name: value.detach() for name, value in params.items()}))
+        groups.append(Group(group.network, {name: value.detach() for name, value in params.items()}))
     return Learners(groups)
 
 

@@ -100,6 +100,7 @@ def run(command: str, arguments: Sequence[str]) -> None:
         if command in FUNCTIONS:
             getattr(importlib.import_module(module), command)()
         else:
+            importlib.import_module(module.rpartition(".")[0])  # the package, which imports the module
             sys.modules.pop(module, None)  # a module that was imported before would not be executed again
             runpy.run_module(module, run_name="__main__")
 

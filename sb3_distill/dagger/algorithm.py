@@ -17,9 +17,10 @@ from sb3_distill.dataset.synthetic_dataset import DatasetLike
 from sb3_distill.environments.finite import check_observations
 from sb3_distill.environments.vec_normalize import normalized_space
 from sb3_distill.errors import ArgumentError
+from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.online.rollout import RolloutOfLearners
 from sb3_distill.outer_loop.rates import schedule
-from sb3_distill.outer_loop.settings import InnerRate, LearnerDistributionLike, Settings
+from sb3_distill.outer_loop.settings import InnerRate, Settings
 from sb3_distill.typing import Array, AutocastDtype, DatasetInit, InnerLoopName, Rate, RawObservations
 
 BATCH_SIZE = 4096

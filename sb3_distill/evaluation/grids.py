@@ -3,29 +3,24 @@
 import json
 import os
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import TypeAlias
 
 from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.architecture import ACTIVATIONS
-from sb3_distill.learners.component import LearnerComponent
-from sb3_distill.learners.distribution import LearnerDistribution
+from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
 from sb3_distill.learners.named import ANY_INIT, TABLE_1
 from sb3_distill.typing import Json
 
-Component: TypeAlias = LearnerComponent | Mapping[str, object]
-"""One part of a mixture of learners; the mapping is its JSON form."""
-LearnersLike: TypeAlias = LearnerDistribution | str | Component | Sequence[Component]
-"""What ``LearnerDistribution.parse`` takes: a distribution, the name of one, or the parts of one."""
-Grid: TypeAlias = str | os.PathLike[str] | Mapping[str, LearnersLike]
+Grid: TypeAlias = str | os.PathLike[str] | Mapping[str, LearnerDistributionLike]
 """A name or a path, see ``load_grid``, or learner distributions by name."""
 RANDOM = "random64"
 """Name of the grid of random networks."""
 
 
-def load_grid(grid: Grid) -> dict[str, LearnersLike]:
+def load_grid(grid: Grid) -> dict[str, LearnerDistributionLike]:
     """
     :param grid: ``"table1"``, the columns of Table 1 of Wilhelm & Ventura (2025) and one variant; ``"random64"``, 64 random
         networks of 16 to 512 units, 1 to 8 layers, five activations and five initialisations; the path of a JSON file; or

@@ -1,7 +1,6 @@
 """The k-shot protocol of Table 1: teach fresh learners, let each play a number of episodes."""
 
 import copy
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeAlias, overload
@@ -13,21 +12,21 @@ from stable_baselines3.common.vec_env import VecEnv
 from tqdm.auto import tqdm
 
 from sb3_distill.dataset.recorded_arguments import refused_by_environment
-from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.make import as_vec_env, make_vec_env
 from sb3_distill.environments.plugins import is_cheap
 from sb3_distill.errors import ArgumentError
-from sb3_distill.evaluation.grids import Grid, LearnersLike, load_grid
+from sb3_distill.evaluation.grids import Grid, load_grid
 from sb3_distill.evaluation.play import ActingLearners, play_episodes
 from sb3_distill.evaluation.result import Evaluation
-from sb3_distill.learners.distribution import LearnerDistribution, LearnerSampler
+from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
+from sb3_distill.learners.policy_factory import PolicyFactory
 from sb3_distill.learners.population import Learners
+from sb3_distill.learners.sampler import LearnerSampler
 from sb3_distill.teaching.acting import Actor
 from sb3_distill.teaching.resolve_policy import resolve_policy
 
-DatasetLike: TypeAlias = SyntheticDataset | str | os.PathLike[str]
-"""A dataset, a path, or the name of a shipped set."""
 EnvMaker: TypeAlias = Callable[[int], VecEnv]
 """Makes a vector environment of a given number of environments."""
 Teaching: TypeAlias = bool | Callable[[Learners], Learners]
@@ -42,7 +41,7 @@ def evaluate_learners(
     n_learners: int = 100,
     n_episodes: int = 100,
     deterministic: bool = False,
-    learner_distribution: LearnersLike | None = None,
+    learner_distribution: LearnerDistributionLike | None = None,
     env: EnvMaker | None = None,
     teach: Teaching = True,
     max_envs: int | None = None,
@@ -61,7 +60,7 @@ def evaluate_learners(
     n_learners: int = 100,
     n_episodes: int = 100,
     deterministic: bool = False,
-    learner_distribution: LearnersLike | None = None,
+    learner_distribution: LearnerDistributionLike | None = None,
     env: EnvMaker | None = None,
     teach: Teaching = True,
     max_envs: int | None = None,
@@ -80,7 +79,7 @@ def evaluate_learners(
     n_learners: int = 100,
     n_episodes: int = 100,
     deterministic: bool = False,
-    learner_distribution: LearnersLike | None = None,
+    learner_distribution: LearnerDistributionLike | None = None,
     env: EnvMaker | None = None,
     teach: Teaching = True,
     max_envs: int | None = None,
@@ -138,7 +137,7 @@ def evaluate_learners(
             if teach is True:
                 learners = dataset.teach(learners)
             normalize_images = bool(dataset.info.policy_kwargs.get("normalize_images", True))
-            actor = Actor(dataset, sampler.action_distribution(), normalize_images)
+            actor = Actor(dataset, sampler.factory.action_distribution(sampler.components[0]), normalize_images)
             act = ActingLearners(actor, learners, generator, deterministic)
             returns = play_episodes(venv, act, n_learners, n_episodes, progress_bar)
     finally:
@@ -201,10 +200,10 @@ def _copy_on(device: th.device | str, dataset: DatasetLike) -> SyntheticDataset:
 def _sampler_of(
     dataset: SyntheticDataset,
     n_learners: int,
-    learner_distribution: LearnersLike | None,
+    learner_distribution: LearnerDistributionLike | None,
     policy: str | type[BasePolicy] | None,
     policy_kwargs: Mapping[str, object] | None,
-) -> LearnerSampler:
+) -> LearnerSampler[PolicyFactory]:
     policy_class, policy_kwargs = resolve_policy(dataset, policy, policy_kwargs)
     # Every learner may be of another shape; the bound is for training.
     distribution = replace(LearnerDistribution.parse(learner_distribution), n_shapes=n_learners)

@@ -1,18 +1,20 @@
 """Inner learning by gradient steps (the paper: one)."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch as th
 
 from sb3_distill.errors import ArgumentError
+from sb3_distill.inner_loop.trained import Trained, nothing_discarded
 from sb3_distill.networks.roles import ROLES
 from sb3_distill.networks.stacked import StackedNetwork
 from sb3_distill.networks.stacked_perceptron import gradient_step
-from sb3_distill.typing import Params
+from sb3_distill.trees import length, map_leaves
+from sb3_distill.typing import Json, Observations, Params
 
 MAX_INFLUENCE = 30.0
-"""Bound of a learner's gradient through several steps, in medians of all learners' norms."""
+"""Upper bound on the norm of one learner's gradient, as a multiple of the median norm over learners (several steps only)."""
 
 
 class GradientSteps:
@@ -35,7 +37,7 @@ class GradientSteps:
         "inner_rate_relative": "relative",
     }  # fmt: skip
 
-    def __init__(self, n_steps: int = 1, learning_rate: Any = 0.1, per_role: bool = False, relative: bool = False) -> None:
+    def __init__(self, n_steps: int = 1, learning_rate: object = 0.1, per_role: bool = False, relative: bool = False) -> None:
         if not isinstance(n_steps, int) or n_steps < 1:
             raise ArgumentError(f"`n_inner_steps` must be at least 1 and whole, got {n_steps!r}")
         for name, value in (("inner_rate_per_role", per_role), ("inner_rate_relative", relative)):
@@ -58,7 +60,6 @@ class GradientSteps:
         self._initial = rates.log()
         self.per_role = per_role
         self.relative = relative
-        self._caught = th.zeros((), dtype=th.long)
 
     def initial_parameters(self) -> dict[str, th.Tensor]:
         return {"log_inner_learning_rates": self._initial.clone()}
@@ -67,26 +68,40 @@ class GradientSteps:
         return {"log_inner_learning_rates": (-12.0, 9.0)}
 
     def train(
-        self, actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
-    ) -> Params:
-        initial, m = params, next(iter(params.values())).shape[0]
+        self,
+        actor: StackedNetwork,
+        params: Params,
+        observations: Observations,
+        labels: th.Tensor,
+        learned: Mapping[str, th.Tensor],
+    ) -> Trained:
         rates = learned["log_inner_learning_rates"].exp()
-        if self.n_steps > 1 and th.is_grad_enabled():
-            # Several steps may diverge for some learner, which must not spoil the gradient of all.
-            labels, rates = labels.expand(m, *labels.shape), rates.expand(m, *rates.shape)
-            observations, labels, rates = (self._isolate(given) for given in (observations, labels, rates))
+        if self.n_steps == 1:
+            return nothing_discarded(self._descend(actor, params, observations, labels, rates))
+        n_discarded = th.zeros((), dtype=th.long, device=labels.device)
+        if th.is_grad_enabled():  # several steps may diverge for some learner, which must not spoil the gradient of all
+            m = length(observations)
+            observations = map_leaves(lambda value: _bound_influence(value, n_discarded), observations)
+            labels = _bound_influence(labels.expand(m, *labels.shape), n_discarded)
+            rates = _bound_influence(rates.expand(m, *rates.shape), n_discarded)
+        trained = self._descend(actor, params, observations, labels, rates)
+        return Trained(_finite_or(trained, params), n_discarded)
+
+    def _descend(
+        self, actor: StackedNetwork, params: Params, observations: Observations, labels: th.Tensor, rates: th.Tensor
+    ) -> Params:
         factor = None
         if self.relative:
             factor = 1 / (1 + actor.latent(params, observations).square().sum(dim=2).mean(dim=1))
         for step in range(self.n_steps):
             params = self._step(actor, params, observations, labels, rates[..., step, :], factor)
-        return _finite_or(params, initial) if self.n_steps > 1 else params
+        return params
 
     def _step(
         self,
         actor: StackedNetwork,
         params: Params,
-        observations: Any,
+        observations: Observations,
         labels: th.Tensor,
         rates: th.Tensor,
         factor: th.Tensor | None,
@@ -101,30 +116,6 @@ class GradientSteps:
         roles = actor.roles if self.per_role else dict.fromkeys(params, 0)
         return autograd_step(actor, params, observations, labels, {name: rates[..., role] for name, role in roles.items()})
 
-    def _isolate(self, given: Any) -> Any:
-        """
-        The same ``(M, ...)``, but no learner outweighs the others: its gradient is left out where it is not finite (these
-        are counted), and bounded by a multiple of the median norm.
-        """
-        if isinstance(given, Mapping):
-            return {key: self._isolate(value) for key, value in given.items()}
-        if not given.requires_grad:
-            return given
-
-        def balance(gradient: th.Tensor | None) -> th.Tensor | None:
-            if gradient is None:
-                return None
-            norm = gradient.flatten(1).norm(dim=1)
-            finite = norm.isfinite()
-            self._caught += (~finite).sum().cpu()
-            bound = MAX_INFLUENCE * th.where(finite, norm, 0.0).median()
-            scale = th.where(finite & (norm > bound), bound / norm, 1.0)
-            return th.where(_per_learner(finite, gradient), gradient * _per_learner(scale, gradient), 0.0)
-
-        given = given.view_as(given)  # the hook is this call's own
-        given.register_hook(balance)
-        return given
-
     def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:
         values = learned["log_inner_learning_rates"].detach().exp()
         names = [f"_{role}" for role in ROLES] if self.per_role else [""]
@@ -135,17 +126,12 @@ class GradientSteps:
             for j, name in enumerate(names)
         }
 
-    def caught(self) -> int:
-        count = int(self._caught)
-        self._caught.zero_()
-        return count
-
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Json:
         return {"name": self.name, "n_steps": self.n_steps, "per_role": self.per_role, "relative": self.relative}
 
 
 def autograd_step(
-    actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, rates: Mapping[str, th.Tensor]
+    actor: StackedNetwork, params: Params, observations: Observations, labels: th.Tensor, rates: Mapping[str, th.Tensor]
 ) -> Params:
     """
     One gradient step of any network; ``stacked_perceptron.gradient_step`` does the same for perceptrons, faster.
@@ -160,7 +146,7 @@ def autograd_step(
     differentiable = th.is_grad_enabled()
     with th.enable_grad():
         params = {name: value if value.requires_grad else value.detach().requires_grad_() for name, value in params.items()}
-        # Summed over learners, so that each one's gradient is that of its own mean.
+        # The sum over learners gives each learner the gradient of its mean error.
         loss = (actor.differentiable(params, observations) - labels).square().mean(dim=(1, 2)).sum()
         gradients = th.autograd.grad(loss, list(params.values()), create_graph=differentiable, allow_unused=True)
         params = {
@@ -168,6 +154,33 @@ def autograd_step(
             for (name, value), gradient in zip(params.items(), gradients, strict=True)
         }
     return params if differentiable else {name: value.detach() for name, value in params.items()}
+
+
+def _bound_influence(inputs: th.Tensor, n_discarded: th.Tensor) -> th.Tensor:
+    """
+    Keep any learner from outweighing the others in the gradient: a learner's share is left out where it is not finite, and
+    its norm is bounded by a multiple of the median norm.
+
+    :param inputs: one part for each learner ``(M, ...)``
+    :param n_discarded: counts the shares that were left out; the backward pass adds to it
+    :return: the same values
+    """
+    if not inputs.requires_grad:
+        return inputs
+
+    def clip_to_median(gradient: th.Tensor | None) -> th.Tensor | None:
+        if gradient is None:
+            return None
+        norm = gradient.flatten(1).norm(dim=1)
+        finite = norm.isfinite()
+        n_discarded.add_((~finite).sum())
+        bound = MAX_INFLUENCE * th.where(finite, norm, 0.0).median()
+        scale = th.where(finite & (norm > bound), bound / norm, 1.0)
+        return th.where(_per_learner(finite, gradient), gradient * _per_learner(scale, gradient), 0.0)
+
+    inputs = inputs.view_as(inputs)  # so that the hook belongs to this call alone
+    inputs.register_hook(clip_to_median)
+    return inputs
 
 
 def _per_learner(values: th.Tensor, like: th.Tensor) -> th.Tensor:

@@ -1,9 +1,9 @@
 """
 Inner learning, ``Train(lambda, D)`` of the paper, as a pure differentiable function.
 
-Two kinds stand behind one protocol: gradient steps (the paper: one), and a closed-form solve of the last layer. A kind owns
-the numbers that are learned with the dataset (its rates) and says how a population of one shape is trained; ``train``
-applies it to all shapes. A new kind is one class and one entry in ``INNER_LOOPS``.
+Two kinds implement one protocol: gradient steps (the paper: one), and a closed-form solve of the last layer. A kind declares
+the numbers that are learned with the dataset (its rates) and trains a population of one shape; ``train`` applies it to all
+shapes.
 """
 
 from collections.abc import Mapping
@@ -14,48 +14,56 @@ import torch as th
 from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.gradient_steps import GradientSteps
 from sb3_distill.inner_loop.ridge_head import RidgeHead
-from sb3_distill.learners.population import Learners
+from sb3_distill.inner_loop.trained import Trained
+from sb3_distill.learners.population import Group, Learners
 from sb3_distill.networks.stacked import StackedNetwork
-from sb3_distill.typing import Params
+from sb3_distill.trees import map_leaves
+from sb3_distill.typing import Json, Observations, Params
 
 
 class InnerLoop(Protocol):
     """A kind of inner learning."""
 
     name: ClassVar[str]
+    """Value of the argument ``inner_loop`` that selects it."""
     arguments: ClassVar[dict[str, str]]
-    """Which arguments of ``PPMO`` it takes, and under which names of its own."""
+    """Arguments of ``PPMO`` that it takes, and the names that they have in its constructor."""
 
     def initial_parameters(self) -> dict[str, th.Tensor]:
-        """The numbers learned together with the dataset, by the name under which its file stores them."""
+        """Start values of the numbers learned together with the dataset, by their names in its file."""
 
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """Where these numbers are kept."""
+        """Lower and upper bounds of these numbers, by name."""
 
     def train(
-        self, actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
-    ) -> Params:
+        self,
+        actor: StackedNetwork,
+        params: Params,
+        observations: Observations,
+        labels: th.Tensor,
+        learned: Mapping[str, th.Tensor],
+    ) -> Trained:
         """
+        A pure function: the loop itself does not change.
+
         :param actor: the shape of the learners
         :param params: initial parameters ``(M, *shape)``
         :param observations: synthetic observations ``(M, k, *preprocessed shape)``, or a dict of such tensors
         :param labels: ``(k, n_outputs)``
-        :param learned: what ``initial_parameters`` became
-        :return: trained parameters, differentiable with respect to all inputs
+        :param learned: current values of the numbers that ``initial_parameters`` named
+        :return: trained parameters, differentiable with respect to all inputs, and a count for the backward pass
         :raises TypeError: for a network that cannot be trained this way
         """
 
     def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:
         """The learned numbers in readable form, for the log."""
 
-    def caught(self) -> int:
-        """How many gradients of single learners were left out since the last call because they were not finite."""
-
-    def settings(self) -> dict[str, Any]:
-        """Arguments from which ``make_inner_loop`` makes it again, ``name`` included."""
+    def settings(self) -> Json:
+        """Arguments of ``make_inner_loop`` that make an equal loop, ``name`` included."""
 
 
-INNER_LOOPS: dict[str, type[GradientSteps] | type[RidgeHead]] = {kind.name: kind for kind in (GradientSteps, RidgeHead)}
+INNER_LOOPS: dict[str, type[InnerLoop]] = {kind.name: kind for kind in (GradientSteps, RidgeHead)}
+"""Kinds of inner learning by name."""
 
 
 def make_inner_loop(name: str, **settings: Any) -> InnerLoop:
@@ -70,7 +78,7 @@ def make_inner_loop(name: str, **settings: Any) -> InnerLoop:
 
 
 def train(
-    inner_loop: InnerLoop, learners: Learners, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
+    inner_loop: InnerLoop, learners: Learners, observations: Observations, labels: th.Tensor, learned: Mapping[str, th.Tensor]
 ) -> Learners:
     """
     Line 3 and line 12 of Algorithm 1: teach a population of learners the synthetic dataset.
@@ -85,12 +93,15 @@ def train(
         are switched off
     :raises TypeError: for a network that cannot be trained this way
     """
-    groups = []
-    for actor, params in learners.groups:
-        m = next(iter(params.values())).shape[0]
-        if isinstance(observations, Mapping):
-            repeated: Any = {key: value.expand(m, *value.shape) for key, value in observations.items()}
-        else:
-            repeated = observations.expand(m, *observations.shape)
-        groups.append((actor, inner_loop.train(actor, params, repeated, labels, learned)))
-    return Learners(groups, learners.encode, learners.n_learners)
+    groups, counts = [], []
+    for group in learners.groups:
+        shared = _for_each_learner(observations, group.n_learners)
+        trained = inner_loop.train(group.network, group.params, shared, labels, learned)
+        groups.append(Group(group.network, trained.params))
+        counts.append(trained.n_discarded)
+    return Learners(groups, learners.encode, learners.n_learners, discarded=counts)
+
+
+def _for_each_learner(observations: Observations, n_learners: int) -> Observations:
+    """Views ``(M, k, ...)`` of the observations ``(k, ...)``."""
+    return map_leaves(lambda value: value.expand(n_learners, *value.shape), observations)

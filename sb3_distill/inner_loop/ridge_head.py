@@ -1,24 +1,25 @@
 """Inner learning in closed form: the last layer is solved."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch as th
 from torch import nn
 
 from sb3_distill.errors import ArgumentError, UnsupportedError
+from sb3_distill.inner_loop.trained import Trained, nothing_discarded
 from sb3_distill.networks.stacked import StackedNetwork
-from sb3_distill.typing import Params
+from sb3_distill.typing import Json, Observations, Params
 
 
 class RidgeHead:
     """
-    One closed-form solve of the last linear layer; the layers before it stay as they were drawn.
+    One closed-form solve of the last linear layer; the layers before it keep their initial parameters.
 
     With ``H`` the ``(k, h)`` inputs of the last layer, centred, and ``f`` its outputs, the weights change by
     ``H^T (H H^T + lambda mean(diag(H H^T)) I)^-1 (Y - f)`` and the bias takes the mean of what is left: the smallest change of
     the layer that fits the labels (``lambda -> 0``), whatever the initialisation. ``lambda`` is learned. Since features are
-    centred, neither their scale nor their offset matters: deep networks, whose features hardly vary, are taught too.
+    centred, neither their scale nor their offset matters: deep networks, whose features hardly vary, learn too.
 
     :param ridge: initial value of ``lambda``
     :raises ValueError: if it is not positive
@@ -40,8 +41,13 @@ class RidgeHead:
         return {"log_ridge": (-11.5, 2.3)}
 
     def train(
-        self, actor: StackedNetwork, params: Params, observations: Any, labels: th.Tensor, learned: Mapping[str, th.Tensor]
-    ) -> Params:
+        self,
+        actor: StackedNetwork,
+        params: Params,
+        observations: Observations,
+        labels: th.Tensor,
+        learned: Mapping[str, th.Tensor],
+    ) -> Trained:
         head = actor.template.head
         if type(head) is not nn.Linear:
             raise UnsupportedError(f"the ridge head solves a linear last layer, this network ends in {type(head).__name__}")
@@ -62,13 +68,10 @@ class RidgeHead:
         solved = {"head.weight": params["head.weight"] + change.mT}
         if head.bias is not None:
             solved["head.bias"] = params["head.bias"] + (error.mean(dim=1, keepdim=True) - center @ change).squeeze(1)
-        return {**params, **solved}
+        return nothing_discarded({**params, **solved})
 
     def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:
         return {"ridge": float(learned["log_ridge"].detach().exp())}
 
-    def caught(self) -> int:
-        return 0
-
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Json:
         return {"name": self.name}

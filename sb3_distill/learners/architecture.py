@@ -17,8 +17,8 @@ class Architecture:
     """
     The layers between a features extractor and the last layer.
 
-    :param width: units of each
-    :param depth: their number
+    :param width: units of each layer
+    :param depth: number of layers
     :param activation: a key of ``ACTIVATIONS``
     :param layer_norm: whether a layer norm precedes each activation
     """
@@ -46,7 +46,7 @@ class Architecture:
 def perceptron(actor: Network, architecture: Architecture) -> Network:
     """
     :param actor: an actor without hidden layers
-    :param architecture: of the hidden layers
+    :param architecture: the hidden layers to add
     :return: an actor with the same features extractor and these layers, whose parameters have no values yet
     """
     assert isinstance(actor.head, nn.Linear)

@@ -13,7 +13,7 @@ from sb3_distill.typing import Params
 Scheme = Callable[[tuple[int, ...], float, th.Generator, th.device], th.Tensor]
 """From a shape ``(M, out, in, ...)``, a gain, a generator (CPU) and a device to M independent weights, there."""
 TALL = 4
-"""Rows over columns from which on those of a normal matrix are so nearly orthogonal that squaring it loses nothing."""
+"""Ratio of rows to columns above which the Cholesky factor of the Gram matrix is accurate enough to replace QR."""
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -72,7 +72,7 @@ INITIALIZATIONS = (*SCHEMES, PYTORCH)
 
 
 PLAIN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.LayerNorm)
-"""Modules whose parameters a scheme draws; those of others, derived classes included, mean something of their own."""
+"""Modules whose parameters a scheme draws; parameters of other modules, derived classes included, may mean anything."""
 
 
 def is_plain(actor: Network) -> bool:
@@ -86,7 +86,7 @@ def draw(
     """
     Draw initial parameters for ``n`` actors of one shape.
 
-    :param actor: any actor of that shape
+    :param actor: an actor of the shape to draw
     :param n: number of actors
     :param generator: source of randomness (CPU)
     :param scheme: one of ``INITIALIZATIONS``; biases are zero except under ``"pytorch"``; layer norms start as identity

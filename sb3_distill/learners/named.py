@@ -1,10 +1,9 @@
 """Learner distributions by name."""
 
-from typing import Any
-
 from sb3_distill.learners.architecture import ACTIVATIONS
+from sb3_distill.typing import Json
 
-TABLE_1: dict[str, dict[str, Any]] = {
+TABLE_1: dict[str, Json] = {
     "lambda": {"init": "orthogonal"},
     "ortho-1": {"init": "orthogonal", "hidden_gain": 1.0, "last_gain": 1.0},
     "xe": {"init": "xavier_normal"},
@@ -15,7 +14,7 @@ TABLE_1: dict[str, dict[str, Any]] = {
 }
 """The columns of Table 1, as the authors' code has them: Xavier normal, and random depth without activations. The last is a
 variant with activations."""
-WIDE: list[dict[str, Any]] = [
+WIDE: list[Json] = [
     *TABLE_1.values(),
     *(
         {
@@ -32,7 +31,7 @@ WIDE: list[dict[str, Any]] = [
 ]
 """All columns of Table 1, and networks of any usual kind."""
 ANY_INIT = ["orthogonal", "xavier_normal", "xavier_uniform", "kaiming_normal", "pytorch"]
-WIDER: list[dict[str, Any]] = [
+WIDER: list[Json] = [
     TABLE_1["lambda"],
     *({**TABLE_1[name], "weight": 0.5} for name in ("xe", "xe-1", "random-l-tanh")),
     *(
@@ -49,5 +48,5 @@ WIDER: list[dict[str, Any]] = [
     ),
 ]
 """Mostly small and deep networks, which are the hardest to teach."""
-NAMED: dict[str, Any] = {**TABLE_1, "table1": list(TABLE_1.values()), "wide": WIDE, "wider": WIDER}
+NAMED: dict[str, Json | list[Json]] = {**TABLE_1, "table1": list(TABLE_1.values()), "wide": WIDE, "wider": WIDER}
 """Distributions by name."""

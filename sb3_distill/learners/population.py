@@ -12,7 +12,7 @@ from sb3_distill.trees import leaves, map_leaves
 from sb3_distill.typing import Observations, Params
 
 Encode = Callable[[Observations], th.Tensor]
-"""From observations ``(b, *preprocessed shape)`` to what the layers behind an encoder see ``(b, ...)``."""
+"""From observations ``(b, *preprocessed shape)`` to the inputs of the layers behind an encoder ``(b, ...)``."""
 
 
 class Group(NamedTuple):
@@ -37,10 +37,12 @@ class Learners:
     M actors, stacked group by group: the learners of one group have one shape.
 
     :param groups: one ``Group`` (or pair of its parts) per shape; learner 0 is the first of group 0
-    :param encode: what the first layers, which all learners share, compute; ``None``: ``encoder_layers`` with the values that
-        they have, until a dataset binds them to its parameters
-    :param n_learners: M; needed only where ``groups`` is empty, because the encoder is all there is to a learner
-    :param encoder_layers: the modules of the first layers, as learners of a dataset with an encoder bring them along
+    :param encode: function of the first layers, which all learners share; ``None`` for ``encoder_layers`` with their present
+        values, until a dataset binds them to its parameters
+    :param n_learners: M; needed only when ``groups`` is empty, because the encoder holds all layers
+    :param encoder_layers: modules of the first layers, for datasets with an encoder
+    :param discarded: a count for each group of the learners' gradients that a backward pass left out because they were not
+        finite; see ``inner_loop.Trained``
     """
 
     def __init__(
@@ -49,12 +51,19 @@ class Learners:
         encode: Encode | None = None,
         n_learners: int = 0,
         encoder_layers: nn.Module | None = None,
+        discarded: Sequence[th.Tensor] = (),
     ) -> None:
         self.groups = [Group(network, params) for network, params in groups]
+        self.discarded = list(discarded)
         self.encode = encoder_layers if encode is None else encode
         self.encoder_layers = encoder_layers
         self._sizes = [group.n_learners for group in self.groups]
         self.n_learners = sum(self._sizes) or n_learners
+
+    @property
+    def n_discarded(self) -> th.Tensor:
+        """How many learners' gradients backward passes left out because they were not finite, a scalar of type long."""
+        return th.stack(self.discarded).sum() if self.discarded else th.zeros((), dtype=th.long)
 
     def __call__(self, observations: Observations) -> th.Tensor:
         """
@@ -66,10 +75,10 @@ class Learners:
             assert isinstance(observations, th.Tensor)
             return observations
         if len(self.groups) == 1:
-            network, params = self.groups[0]
-            return network(params, observations)
+            group = self.groups[0]
+            return group.network(group.params, observations)
         parts = self._split(observations)
-        return th.cat([network(params, part) for (network, params), part in zip(self.groups, parts, strict=True)])
+        return th.cat([group.network(group.params, part) for group, part in zip(self.groups, parts, strict=True)])
 
     def with_latent(self, observations: Observations) -> tuple[th.Tensor, th.Tensor]:
         """
@@ -78,9 +87,9 @@ class Learners:
         :raises ValueError: if learners of several widths are stacked
         """
         latents, outputs = [], []
-        for (network, params), part in zip(self.groups, self._split(self._encoded(observations)), strict=True):
-            latents.append(network.latent(params, part))
-            outputs.append(network.head(params, latents[-1]))
+        for group, part in zip(self.groups, self._split(self._encoded(observations)), strict=True):
+            latents.append(group.network.latent(group.params, part))
+            outputs.append(group.network.head(group.params, latents[-1]))
         if len({latent.shape[-1] for latent in latents}) > 1:
             raise ArgumentError("gSDE needs learners whose last hidden layers are equally wide: change `learner_distribution`")
         return th.cat(outputs), th.cat(latents)

@@ -155,7 +155,9 @@ class _Forward(th.autograd.Function):
             elif activation.first is not None:
                 g = g * activation.first(a, h[index + 1])
             if ctx.needs_input_grad[2 + 2 * index]:
-                grads[2 * index : 2 * index + 2] = th.bmm(g.mT, h[index]), g.sum(dim=1)
+                grads[2 * index] = th.bmm(g.mT, h[index])
+            if ctx.needs_input_grad[3 + 2 * index]:
+                grads[2 * index + 1] = g.sum(dim=1)
             if index > lowest or ctx.needs_input_grad[1]:
                 g = th.bmm(g, weights[index])
         return None, g if ctx.needs_input_grad[1] else None, *grads

@@ -19,9 +19,9 @@ from sb3_distill.environments.vec_normalize import (
 from sb3_distill.environments.wrappers import recorded_wrappers
 from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.loop import InnerLoop
-from sb3_distill.learners.distribution import LearnerDistribution
+from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
 from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
-from sb3_distill.outer_loop.settings import LearnerDistributionLike, Settings
+from sb3_distill.outer_loop.settings import Settings
 from sb3_distill.typing import Space
 
 

@@ -9,12 +9,12 @@ from stable_baselines3.common.type_aliases import GymEnv
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.synthetic_dataset import DatasetLike
 from sb3_distill.errors import ArgumentError
+from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.networks.anatomy import Network
 from sb3_distill.outer_loop.settings import (
     NAMES,
     Fixed,
     InnerRate,
-    LearnerDistributionLike,
     Settings,
     inner_loop_of,
     resolve,

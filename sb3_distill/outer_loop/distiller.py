@@ -1,13 +1,18 @@
 """The core: a synthetic dataset follows the gradient of an outer loss through inner learning."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch as th
 
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
-from sb3_distill.learners.distribution import LearnerSampler
+from sb3_distill.learners.factory import NetworkFactory
 from sb3_distill.learners.population import Learners
+from sb3_distill.learners.sampler import LearnerSampler
+
+MAX_COUNTS = 100_000
+"""How many counts of discarded gradients wait for ``take_discarded_count``, so that loops that never ask stay small."""
 
 
 class Companion(NamedTuple):
@@ -44,7 +49,7 @@ class Distiller:
     def __init__(
         self,
         dataset: SyntheticDataset,
-        sampler: LearnerSampler,
+        sampler: LearnerSampler[NetworkFactory],
         n_learners: int,
         generator: th.Generator,
         sizes: Mapping[str, float],
@@ -53,6 +58,7 @@ class Distiller:
     ) -> None:
         self.dataset, self.sampler, self.n_learners, self.generator = dataset, sampler, n_learners, generator
         self.companions = list(companions)
+        self._discarded: deque[th.Tensor] = deque(maxlen=MAX_COUNTS)
         self._groups = _parameter_groups(dataset)
         # A gradient is clipped apart from the others where its size says nothing about theirs.
         self._clipped_apart: list[Sequence[th.Tensor]] = [
@@ -80,7 +86,10 @@ class Distiller:
         :return: what the dataset makes of them (lines 3 and 12), differentiable with respect to the dataset unless gradients
             are switched off
         """
-        return self.dataset.teach(learners)
+        taught = self.dataset.teach(learners)
+        if th.is_grad_enabled():
+            self._discarded.extend(taught.discarded)
+        return taught
 
     def step(self, loss: th.Tensor, max_grad_norm: float) -> th.Tensor:
         """
@@ -106,8 +115,13 @@ class Distiller:
         return grad_norm
 
     def take_discarded_count(self) -> int:
-        """How many gradients of single learners were left out since the last call, because they were not finite."""
-        return self.dataset.inner_loop.caught()
+        """
+        How many gradients of single learners were left out because they were not finite, for the learners taught since the
+        last call.
+        """
+        counts = list(self._discarded)
+        self._discarded.clear()
+        return int(th.stack(counts).sum()) if counts else 0
 
     def set_step_sizes(self, sizes: Mapping[str, float], weight_decay: float) -> None:
         """

@@ -2,7 +2,7 @@
 
 import numbers
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
@@ -13,8 +13,7 @@ from sb3_distill.dataset.start import DATASET_INITS
 from sb3_distill.dataset.synthetic_dataset import DatasetLike
 from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop
-from sb3_distill.learners.component import LearnerComponent
-from sb3_distill.learners.distribution import LearnerDistribution
+from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.spaces.checks import sees_images
 from sb3_distill.spaces.sizes import min_instances, n_classes, n_outputs
 from sb3_distill.typing import AutocastDtype, DatasetInit, InnerLoopName, Json, Space
@@ -26,9 +25,6 @@ BOX_INSTANCES = 64
 """Instances for continuous actions, as in the paper."""
 
 InnerRate: TypeAlias = float | Sequence[float] | Sequence[Sequence[float]]
-LearnerDistributionLike: TypeAlias = (
-    LearnerDistribution | LearnerComponent | str | Mapping[str, object] | Sequence[Mapping[str, object] | LearnerComponent]
-)
 
 
 @dataclass(frozen=True)

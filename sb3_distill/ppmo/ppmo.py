@@ -9,9 +9,10 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import explained_variance
 
 from sb3_distill.dataset.synthetic_dataset import DatasetLike
+from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.online.rollout import Bootstrap, RolloutOfLearners
 from sb3_distill.outer_loop.rates import schedule
-from sb3_distill.outer_loop.settings import InnerRate, LearnerDistributionLike, Settings
+from sb3_distill.outer_loop.settings import InnerRate, Settings
 from sb3_distill.ppmo.losses import normalize, policy_loss, value_loss
 from sb3_distill.teaching.acting import LearnerOutputs
 from sb3_distill.trees import map_leaves, stack

@@ -56,7 +56,7 @@ def files(tmp_path_factory):
         "list": "[1]",
         "number": '{"a": 3}',
         "width": '{"a": {"width": "x"}}',
-        "key": '{"a": {"widht": 3}}',
+        "key": '{"a": {"breadth": 3}}',
     }
     for name, text in grids.items():
         (folder / f"{name}.json").write_text(text)
@@ -100,7 +100,7 @@ MISTAKES = [
     (["evaluate", "set.safetensors", "--grid", "list.json"], "a grid must be an object"),
     (["evaluate", "set.safetensors", "--grid", "number.json"], "cell 'a' of the grid"),
     (["evaluate", "set.safetensors", "--grid", "width.json"], "cell 'a' of the grid"),
-    (["evaluate", "set.safetensors", "--grid", "key.json"], "unknown keys ['widht']"),
+    (["evaluate", "set.safetensors", "--grid", "key.json"], "unknown keys ['breadth']"),
     (["teach", "set.safetensors", "--algo", "sac"], "the policy has 1 outputs, the labels of the dataset have 4"),
     (["teach", "Pendulum-v1", "--algo", "dqn"], "DQN has no policy for the actions of this dataset, Box(1,)"),
     (["teach", "set.safetensors", "-o", "file/agent.zip"], "file/agent.zip"),

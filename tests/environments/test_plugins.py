@@ -14,7 +14,7 @@ def test_an_id_loses_its_module():
 
 
 def test_the_module_of_an_id_is_imported():
-    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+    with pytest.raises(ImportError, match="no_such_module:CartPole-v1 needs no_such_module"):
         import_plugin("no_such_module:CartPole-v1")
     import_plugin("nd_cartpole:NDCartPole2D-v0")
 

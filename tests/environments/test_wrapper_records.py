@@ -1,7 +1,6 @@
 """Records of wrappers: made from an environment, put into words, made into wrappers again."""
 
 import gymnasium as gym
-import numpy as np
 import pytest
 from gymnasium.wrappers import FrameStackObservation, NormalizeObservation, RescaleAction
 from stable_baselines3.common.envs import SimpleMultiObsEnv
@@ -35,9 +34,10 @@ def test_options_of_ales_vector_environment_are_found_among_records():
     assert atari_options([WARP, STACK]) is None
 
 
+@pytest.mark.filterwarnings("ignore:.*precision lowered by casting")
 def test_wrappers_are_recorded_from_the_inside_out_and_made_again():
     def wear(env):
-        return FrameStackObservation(RescaleAction(env, np.float32(-0.5), np.float32(0.5)), 2)
+        return FrameStackObservation(RescaleAction(env, -0.5, 0.5), 2)
 
     env = VecFrameStack(VecMonitor(DummyVecEnv([lambda: wear(pendulum())])), 3)
     records = recorded_wrappers(env)

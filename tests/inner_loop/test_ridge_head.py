@@ -24,7 +24,7 @@ def test_the_ridge_head_is_ridge_regression_on_the_features(k):
     network = perceptron(2, nn.Tanh)
     stacked, params = StackedNetwork(network), draw(network, 3)
     x, y = th.randn(k, 5, dtype=th.double), th.randn(k, 3, dtype=th.double)
-    taught = train(RidgeHead(), Learners([(stacked, params)]), x, y, ridge_learned(0.1)).groups[0][1]
+    taught = train(RidgeHead(), Learners([(stacked, params)]), x, y, ridge_learned(0.1)).groups[0].params
     for i in range(3):
         features = stacked.latent(params, x.expand(3, k, 5))[i]
         # The textbook's problem with an intercept: a column of ones that is not penalised.

@@ -29,10 +29,10 @@ def draws(value, n=60, m=4, seed=0):
     """Layers, width and activation of each drawn group."""
     generator, source = th.Generator().manual_seed(seed), sampler(value)
     for _ in range(n):
-        for actor, params in source.sample(m, generator).groups:
-            layers = list(actor.template.latent)
+        for group in source.sample(m, generator).groups:
+            layers = list(group.network.template.latent)
             linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
-            yield len(linear), linear[0].out_features, type(layers[-1]), layers, params
+            yield len(linear), linear[0].out_features, type(layers[-1]), layers, group.params
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -89,9 +89,9 @@ def test_the_generator_decides_and_the_global_one_does_not_notice():
     state = th.get_rng_state()
     first, second = (sampler("wide").sample(8, th.Generator().manual_seed(3)) for _ in range(2))
     assert th.equal(state, th.get_rng_state())
-    for (one, a), (other, b) in zip(first.groups, second.groups, strict=True):
-        assert str(one.template) == str(other.template)
-        assert all(th.equal(a[name], b[name]) for name in a)
+    for one, other in zip(first.groups, second.groups, strict=True):
+        assert str(one.network.template) == str(other.network.template)
+        assert all(th.equal(one.params[name], other.params[name]) for name in one.params)
 
 
 def test_layers_are_drawn_behind_any_features_extractor():
@@ -197,7 +197,8 @@ def test_own_parameters_of_custom_modules_are_drawn_by_their_own_code():
     for component in ({"init": "xavier_normal"}, {"init": "orthogonal", "width": 16}):
         distribution = LearnerDistribution.parse({**component, "policy_kwargs": kwargs})
         learners = distribution.bind(ActorCriticPolicy, {}, OBSERVATIONS, ACTIONS).sample(3, th.Generator().manual_seed(0))
-        ((_, params),) = learners.groups
+        (group,) = learners.groups
+        params = group.params
         assert th.equal(params["features.gate"], th.full((3, 7), 0.5))
         assert th.equal(params["features.norm.weight"], th.ones(3, 7))
         assert params["features.layer.weight"].std() > 0

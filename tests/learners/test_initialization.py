@@ -13,7 +13,7 @@ from sb3_distill.networks.anatomy import Network
 
 def test_learners_differ_and_the_generator_decides():
     sampler = LearnerDistribution().bind(ActorCriticPolicy, {}, OBSERVATIONS, ACTIONS)
-    one, two = (sampler.sample(3, th.Generator().manual_seed(1)).groups[0][1] for _ in range(2))
+    one, two = (sampler.sample(3, th.Generator().manual_seed(1)).groups[0].params for _ in range(2))
     for name, value in one.items():
         th.testing.assert_close(value, two[name], rtol=0, atol=0)
     weight = one["latent.0.weight"]
@@ -22,7 +22,7 @@ def test_learners_differ_and_the_generator_decides():
 
 def test_batched_initialisation_has_sb3s_law():
     sampler = LearnerDistribution().bind(ActorCriticPolicy, {}, OBSERVATIONS, ACTIONS)
-    params = sampler.sample(500, th.Generator().manual_seed(0)).groups[0][1]
+    params = sampler.sample(500, th.Generator().manual_seed(0)).groups[0].params
     hidden, last = params["latent.2.weight"], params["head.weight"]
     eye = th.eye(64).expand(500, 64, 64)
     th.testing.assert_close(hidden @ hidden.mT, 2 * eye, atol=1e-4, rtol=0)
@@ -47,7 +47,9 @@ def test_other_policies_draw_their_own_parameters():
             nn.init.constant_(self.action_net.weight, 0.25)
 
     state = th.get_rng_state()
-    params = LearnerDistribution().bind(Odd, {}, OBSERVATIONS, ACTIONS).sample(2, th.Generator().manual_seed(0)).groups[0][1]
+    params = (
+        LearnerDistribution().bind(Odd, {}, OBSERVATIONS, ACTIONS).sample(2, th.Generator().manual_seed(0)).groups[0].params
+    )
     assert (params["head.weight"] == 0.25).all()
     assert not th.allclose(params["latent.0.weight"][0], params["latent.0.weight"][1])
     assert th.equal(state, th.get_rng_state()), "the global generator must not notice"

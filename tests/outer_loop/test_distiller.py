@@ -15,12 +15,12 @@ from sb3_distill.outer_loop.rates import FOLLOWING_RATES, step_sizes
 INPUTS, CLASSES = gym.spaces.Box(-3, 3, (2,)), gym.spaces.Discrete(2)
 
 
-def distiller_of(loop="sgd", companions=(), **sizes):
+def distiller_of(loop="sgd", companions=(), n_steps=1):
     generator = th.Generator().manual_seed(0)
-    inner_loop = make_inner_loop(loop, **({"learning_rate": 1.0} if loop == "sgd" else {}))
+    inner_loop = make_inner_loop(loop, **({"learning_rate": 1.0, "n_steps": n_steps} if loop == "sgd" else {}))
     dataset = draw_dataset(4, inner_loop, DatasetInfo(INPUTS, CLASSES, inner_loop=inner_loop.settings()), generator)
     sampler = LearnerDistribution().bind(POLICIES["MlpPolicy"], dict(net_arch=[16]), INPUTS, CLASSES)
-    steps = {**step_sizes(0.02, dict.fromkeys(FOLLOWING_RATES), 1.0), **sizes}
+    steps = step_sizes(0.02, dict.fromkeys(FOLLOWING_RATES), 1.0)
     return Distiller(dataset, sampler, 4, generator, steps, companions=companions)
 
 
@@ -48,6 +48,18 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
     norm = distiller.step(loss_of(distiller, inputs, th.zeros(8, dtype=th.long)), max_grad_norm=0.5)
     assert not norm.isfinite()
     assert all(value.equal(before[name]) for name, value in distiller.dataset.state_dict().items())
+
+
+def test_gradients_of_diverging_learners_are_counted_once():
+    distiller = distiller_of(n_steps=4)
+    learners = distiller.draw()
+    learners.groups[0].params["head.weight"][1] *= 1e30
+    taught = distiller.teach(learners)
+    assert distiller.take_discarded_count() == 0
+    taught = distiller.teach(learners)
+    distiller.step(taught(th.randn(4, 8, 2)).mean(), max_grad_norm=0.5)
+    assert distiller.take_discarded_count() == int(taught.n_discarded) > 0
+    assert distiller.take_discarded_count() == 0
 
 
 def test_companions_learn_from_the_same_loss_and_are_clipped_apart():
