@@ -157,7 +157,7 @@ class SyntheticDataset(nn.Module):
 
     def to_torch(self) -> TensorDataset:
         """
-        For a training loop of one's own, with the mean squared error as its loss.
+        For any training loop, with the mean squared error as its loss.
 
         :return: ``(observations, labels)`` of each instance, copied; the parts of a ``Dict`` observation in the order of its
             keys. They live where the network sees them, see ``DatasetInfo.normalization``

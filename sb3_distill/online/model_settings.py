@@ -138,9 +138,11 @@ class HasSettings:
             )
         fixed = Fixed(n_saved, info.inner_loop, info.encoder_layers)
         self.settings = resolve(now, self.observation_space, self.action_space, n_envs, fixed)
-        is_new = now.initial_dataset is None and now.encoder_from is None
-        if is_new and inner_loop_of(self.settings).settings() != info.inner_loop:
-            raise ArgumentError("the inner loop cannot change when a model is loaded: start a new one")
+        if now.initial_dataset is None and now.encoder_from is None:
+            relative = self.inner_rate_relative if now.inner_rate_relative is None else now.inner_rate_relative
+            asked = inner_loop_of(replace(now, inner_rate_relative=relative, inner_learning_rate=1.0))
+            if asked.settings() != info.inner_loop:
+                raise ArgumentError("the inner loop cannot change when a model is loaded: start a new one")
 
 
 def with_custom_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ def figures(distiller: Distiller, log: Mapping[str, Sequence[th.Tensor]]) -> dic
     """
     :param distiller: has made the updates
     :param log: scalars of each update, by name; ``dataset_grad_norm`` among them
-    :return: their means, and what is to be known of the dataset, by name
+    :return: their means, and figures of the dataset, by name
     """
     dataset = distiller.dataset
     result = {name: th.stack(list(values)).nanmean().item() for name, values in log.items()}

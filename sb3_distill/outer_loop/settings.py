@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeAlias
 
 from gymnasium import spaces
 
-from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.start import DATASET_INITS
 from sb3_distill.dataset.synthetic_dataset import DatasetLike
 from sb3_distill.errors import ArgumentError
@@ -142,22 +141,21 @@ class Fixed(NamedTuple):
     inner_loop: Json
     encoder_layers: int
 
-    @classmethod
-    def by(cls, n_instances: int, info: DatasetInfo) -> "Fixed":
-        """
-        :param n_instances: ``k`` of the dataset
-        :param info: its description
-        """
-        return cls(n_instances, info.inner_loop, info.encoder_layers)
+    def settings(self) -> dict[str, object]:
+        """The settings that it decides, by name."""
+        arguments = INNER_LOOPS[self.inner_loop["name"]].arguments
+        loop = {ours: self.inner_loop[of_loop] for ours, of_loop in arguments.items() if of_loop in self.inner_loop}
+        fixed = {"n_instances": self.n_instances, "encoder_layers": self.encoder_layers, "inner_loop": self.inner_loop["name"]}
+        return {**fixed, **loop}
 
 
 def resolve(
-    given: Settings, observation_space: Space, action_space: Space, n_envs: int | None, fixed: Fixed | None = None
+    arguments: Settings, observation_space: Space, action_space: Space, n_envs: int | None, fixed: Fixed | None = None
 ) -> Settings:
     """
     Fill in what the user left open, and check the rest.
 
-    :param given: the arguments as the user gave them
+    :param arguments: the arguments as the user gave them
     :param observation_space: observation space of the environment
     :param action_space: action space of the environment
     :param n_envs: number of environments; ``None`` without an environment
@@ -166,24 +164,26 @@ def resolve(
     :raises ValueError: if a setting is of the wrong kind or out of range
     """
     for name in ("n_learners", "n_inner_steps"):
-        value = getattr(given, name)
+        value = getattr(arguments, name)
         if value is not None and (not isinstance(value, numbers.Integral) or isinstance(value, bool)):
             raise ArgumentError(
                 f"`{name}` must be a whole number, got {value!r}; schedules are for learning rates and clip ranges"
             )
-    if given.dataset_init not in DATASET_INITS:
-        raise ArgumentError(f"`dataset_init` must be one of {', '.join(DATASET_INITS)}, got {given.dataset_init!r}")
-    relative = sees_images(observation_space) if given.inner_rate_relative is None else given.inner_rate_relative
-    rate = default_inner_rate(action_space, relative) if given.inner_learning_rate is None else given.inner_learning_rate
+    if arguments.dataset_init not in DATASET_INITS:
+        raise ArgumentError(f"`dataset_init` must be one of {', '.join(DATASET_INITS)}, got {arguments.dataset_init!r}")
+    relative = sees_images(observation_space) if arguments.inner_rate_relative is None else arguments.inner_rate_relative
+    rate = arguments.inner_learning_rate
+    if rate is None:
+        rate = default_inner_rate(action_space, relative)
     settings = replace(
-        given,
-        n_learners=resolve_n_learners(given.n_learners, n_envs),
+        arguments,
+        n_learners=resolve_n_learners(arguments.n_learners, n_envs),
         inner_rate_relative=relative,
         inner_learning_rate=rate,
     )
     if fixed is None:
-        return replace(settings, n_instances=resolve_n_instances(given.n_instances, action_space))
-    return replace(settings, n_instances=fixed.n_instances, encoder_layers=fixed.encoder_layers)
+        return replace(settings, n_instances=resolve_n_instances(arguments.n_instances, action_space))
+    return replace(settings, **fixed.settings())  # type: ignore[arg-type]
 
 
 def inner_loop_of(settings: Settings) -> InnerLoop:

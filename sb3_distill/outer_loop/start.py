@@ -36,51 +36,53 @@ class Start(NamedTuple):
         return None if self.source is None else self.source.encoder
 
 
-def find_start(given: Settings, actor: Network) -> Start:
+def find_start(arguments: Settings, actor: Network) -> Start:
     """
-    :param given: the arguments as the user gave them
+    :param arguments: the arguments as the user gave them
     :param actor: the actor of a learner, which ``encoder_from`` gives its last encoder layers back to
     :raises FileNotFoundError, DatasetError: if the dataset cannot be loaded
     :raises ValueError: if both arguments are there, or the layers of the encoder do not fit them
     """
-    if given.initial_dataset is not None and given.encoder_from is not None:
+    if arguments.initial_dataset is not None and arguments.encoder_from is not None:
         raise ArgumentError("`initial_dataset` and `encoder_from` exclude each other: both say where to start from")
-    if given.initial_dataset is not None:
-        dataset = copy.deepcopy(SyntheticDataset.of(given.initial_dataset))
+    if arguments.initial_dataset is not None:
+        dataset = copy.deepcopy(SyntheticDataset.of(arguments.initial_dataset))
         level = dataset.encoder_layers
-        if given.encoder_layers not in (0, level):
+        if arguments.encoder_layers not in (0, level):
             raise ArgumentError(
-                f"`initial_dataset` has {level} layers in its encoder, not encoder_layers={given.encoder_layers}"
-                + (": start from it with `encoder_from`" if level > given.encoder_layers else "")
+                f"`initial_dataset` has {level} layers in its encoder, not encoder_layers={arguments.encoder_layers}"
+                + (": start from it with `encoder_from`" if level > arguments.encoder_layers else "")
             )
         return Start(continued=dataset)
-    if given.encoder_from is None:
+    if arguments.encoder_from is None:
         return Start()
-    dataset = copy.deepcopy(SyntheticDataset.of(given.encoder_from))
+    dataset = copy.deepcopy(SyntheticDataset.of(arguments.encoder_from))
     level = dataset.encoder_layers
-    if dataset.encoder is None or not isinstance(given.encoder_layers, int) or level <= given.encoder_layers:
+    if dataset.encoder is None or not isinstance(arguments.encoder_layers, int) or level <= arguments.encoder_layers:
         raise ArgumentError(
-            f"`encoder_from` must have more layers in its encoder than encoder_layers={given.encoder_layers}, it has "
-            f"{level}" + ("; go on from it with `initial_dataset`" if level == given.encoder_layers else "")
+            f"`encoder_from` must have more layers in its encoder than encoder_layers={arguments.encoder_layers}, it has "
+            f"{level}" + ("; go on from it with `initial_dataset`" if level == arguments.encoder_layers else "")
         )
-    dataset.encoder = dataset.encoder.first(given.encoder_layers, actor)
+    dataset.encoder = dataset.encoder.first(arguments.encoder_layers, actor)
     # An encoder of all layers leaves nothing to teach: labels and rates of such a dataset are untrained.
     return Start(encoder_source=dataset) if level == encoder_levels(actor) else Start(continued=dataset)
 
 
-def warn_of_unused(given: Settings, continued: SyntheticDataset) -> None:
+def warn_of_unused(arguments: Settings, continued: SyntheticDataset) -> None:
     """
-    :param given: the arguments as the user gave them
+    :param arguments: the arguments as the user gave them
     :param continued: the dataset that goes on and decides instead of some of them
     """
     loop = continued.info.inner_loop
-    argument = "initial_dataset" if given.encoder_from is None else "encoder_from"
-    if given.inner_loop not in ("sgd", loop["name"]) or given.n_inner_steps not in (1, loop.get("n_steps")):
+    argument = "initial_dataset" if arguments.encoder_from is None else "encoder_from"
+    if arguments.inner_loop not in ("sgd", loop["name"]) or arguments.n_inner_steps not in (1, loop.get("n_steps")):
         warnings.warn(f"`inner_loop` and `n_inner_steps` are not used: `{argument}` brings its own, {loop}", stacklevel=4)
-    if given.dataset_init != "normal" and given.encoder_from is None:  # with `encoder_from`, it concerns the first level only
+    if arguments.dataset_init != "normal" and arguments.encoder_from is None:  # else it concerns the first level only
         warnings.warn("`dataset_init` is not used: `initial_dataset` brings its observations", stacklevel=4)
-    if given.n_instances not in (None, continued.n_instances):
-        warnings.warn(f"n_instances={given.n_instances} is not used: `{argument}` has {continued.n_instances}", stacklevel=4)
+    if arguments.n_instances not in (None, continued.n_instances):
+        warnings.warn(
+            f"n_instances={arguments.n_instances} is not used: `{argument}` has {continued.n_instances}", stacklevel=4
+        )
 
 
 def starting_dataset(

@@ -171,7 +171,7 @@ def test_a_continued_model_is_loaded_again(env, tmp_path):
     model.save(tmp_path / "model.zip")
     again = PPMO.load(tmp_path / "model.zip", env)
     assert (again.n_instances, again.encoder_layers) == (5, 1)
-    assert again.dataset.inner_loop.name == "ridge"
+    assert again.dataset.inner_loop.name == again.inner_loop == model.inner_loop == "ridge"
     again.learn(ROLLOUT)
 
 
