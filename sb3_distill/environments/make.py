@@ -20,7 +20,7 @@ from sb3_distill.environments.envpool_vec_env import EnvPoolVecEnv
 from sb3_distill.environments.gymnasium_vec_env import GymnasiumVecEnv
 from sb3_distill.environments.plugins import import_plugin, is_atari, is_simulator, registered_name
 from sb3_distill.environments.worker_vec_env import WorkerVecEnv, can_fork, n_cores
-from sb3_distill.environments.wrappers import wrap_vec_env
+from sb3_distill.environments.wrappers import check_sayable, wrap_vec_env
 from sb3_distill.environments.wrappers import wrapper_class as make_wrapper
 from sb3_distill.errors import ArgumentError
 from sb3_distill.typing import Env, Kwargs, VectorEnv
@@ -151,10 +151,11 @@ def _with_record(request: _Request, info: DatasetInfo) -> _Request:
     """A request for the environment that a dataset records; what the caller asks for takes precedence."""
     if info.env_id is None:
         raise ArgumentError("the dataset does not say for which environment it was made: pass one")
+    check_sayable(info.wrappers, request.env_kwargs)
     request = replace(
         request,
         env_id=info.env_id,
-        env_kwargs={**info.env_kwargs, **(request.env_kwargs or {})},
+        env_kwargs={**info.env_arguments, **(request.env_kwargs or {})},
         wrapper_class=request.wrapper_class or make_wrapper(info.wrappers),
     )
     options = atari_options(info.wrappers)
@@ -185,7 +186,8 @@ def _make(request: _Request) -> VecEnv:
 
 def _asks_for_separate(request: _Request) -> bool:
     """Whether an argument asks for something that a native vector environment does not have."""
-    return any((
+    has_no_limit = (request.env_kwargs or {}).get("max_episode_steps") == -1  # Gymnasium's word for single environments
+    return has_no_limit or any((
         request.wrapper_class, request.vec_env_cls, request.monitor_dir, request.vec_env_kwargs, request.monitor_kwargs,
         request.wrapper_kwargs,
     ))  # fmt: skip

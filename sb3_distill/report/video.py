@@ -19,7 +19,7 @@ from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.make import as_vec_env
 from sb3_distill.environments.plugins import import_plugin
-from sb3_distill.environments.wrappers import wrap_vec_env
+from sb3_distill.environments.wrappers import check_sayable, wrap_vec_env
 from sb3_distill.environments.wrappers import wrapper_class as make_wrapper
 from sb3_distill.errors import ArgumentError, MissingExtraError
 from sb3_distill.teaching.distilled_policy import DistilledPolicy
@@ -155,10 +155,11 @@ def make_visible(dataset: SyntheticDataset) -> VecEnv:
         raise ArgumentError("the dataset does not say for which environment it was made: there is nothing to watch")
     import_plugin(env_id)
     options = atari_options(info.wrappers)
+    check_sayable(info.wrappers)
     wrap = make_wrapper(info.wrappers)
 
     def make() -> Env:
-        kwargs = dict(info.env_kwargs)
+        kwargs = info.env_arguments
         if options is not None:  # ALE's vector environment draws nothing; this is the same task
             kwargs |= {"repeat_action_probability": options["action_repeat_probability"], "frameskip": 1}
         with refused_by_environment(info):
