@@ -18,6 +18,7 @@ from sb3_distill.typing import Env, Json
 WrapperClass: TypeAlias = Callable[..., Env]
 VecWrapperClass: TypeAlias = Callable[..., VecEnv]
 
+
 def check_known(records: Sequence[Json]) -> None:
     """
     :param records: wrappers of environments

@@ -98,7 +98,7 @@ class AtariVecEnv(GymnasiumVecEnv):
         )
         env.spec = copy.copy(gym.spec(registered_name(env_id)))
         env.spec.kwargs = kwargs
-        super().__init__(env)
+        super().__init__(env, copies=False)  # each step of ALE brings arrays of its own
         assert isinstance(self.action_space, gym.spaces.Discrete)
         self._n_actions = int(self.action_space.n)
         self.seed(seed)
