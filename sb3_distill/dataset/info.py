@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sb3_distill.dataset.normalization import Normalization, Statistics
 from sb3_distill.errors import DatasetError
 from sb3_distill.spaces.serialization import space_from_json, space_to_json
-from sb3_distill.spaces.values import decode
+from sb3_distill.spaces.values import as_json, decode, plain
 from sb3_distill.trees import named_leaves
 from sb3_distill.typing import Json, Kwargs, Space
 
@@ -98,7 +98,8 @@ class DatasetInfo:
         data["action_space"] = space_to_json(self.action_space)
         if self.normalization is not None:
             data["normalization"] = {"clip": self.normalization.clip, "epsilon": self.normalization.epsilon}
-        return data
+        data["env_kwargs"] = {key: as_json(value) for key, value in self.env_kwargs.items()}
+        return {key: plain(value) for key, value in data.items()}
 
     @classmethod
     def from_json(

@@ -89,7 +89,7 @@ def split_info(info: Info | Sequence[Info], n_envs: int) -> list[Info]:
     :param n_envs: number of environments
     :return: what it says of each; after the end of an episode also what it said at its end
     """
-    if isinstance(info, (list, tuple)):
+    if not isinstance(info, dict):
         return [dict(part or {}) for part in info]
     running = {key: value for key, value in info.items() if not key.lstrip("_").startswith("final_")}
     infos: list[Info] = [_info_of(running, i, n_envs) if running else {} for i in range(n_envs)]
@@ -133,13 +133,13 @@ def _info_of(info: Info, i: int, n_envs: int) -> Info:
 
 def _entry(value: object, i: int, n_envs: int) -> object:
     """Entry ``i`` where there is one for each environment, else the value itself."""
-    if isinstance(value, (np.ndarray, list, tuple)) and np.ndim(value) > 0 and len(value) == n_envs:  # type: ignore[arg-type]
+    if isinstance(value, (np.ndarray, list, tuple)) and np.ndim(value) > 0 and len(value) == n_envs:
         return value[i]
     return value
 
 
 def _is_valid(mask: object, i: int, n_envs: int) -> bool:
-    return mask is None or bool(np.all(_entry(mask, i, n_envs)))
+    return mask is None or bool(np.all(np.asarray(_entry(mask, i, n_envs))))
 
 
 def _advice(env: VectorEnv) -> str:

@@ -1,6 +1,7 @@
 """The fastest vector environment behind SB3's interface."""
 
 import inspect
+import numbers
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.atari.vec_env import AtariVecEnv, is_atari_vector
 from sb3_distill.environments.envpool_vec_env import EnvPoolVecEnv
 from sb3_distill.environments.gymnasium_vec_env import GymnasiumVecEnv
-from sb3_distill.environments.plugins import import_plugin, is_atari, is_simulator, registered_name
+from sb3_distill.environments.plugins import full_id, is_atari, is_simulator, registered_name
 from sb3_distill.environments.worker_vec_env import WorkerVecEnv, can_fork, n_cores
 from sb3_distill.environments.wrappers import check_sayable, wrap_vec_env
 from sb3_distill.environments.wrappers import wrapper_class as make_wrapper
@@ -75,11 +76,11 @@ def make_vec_env(
     :return: a monitored ``VecEnv``
     :raises ValueError: if ``n_envs`` is below 1, or a dataset records no environment, or wrappers that a file cannot make
     """
-    if n_envs < 1:
-        raise ArgumentError(f"`n_envs` must be at least 1, got {n_envs}")
+    if isinstance(n_envs, bool) or not isinstance(n_envs, numbers.Integral) or n_envs < 1:
+        raise ArgumentError(f"`n_envs` must be at least 1, got {n_envs!r}")
     request = _Request(
-        env_id, n_envs, seed, start_index, monitor_dir, wrapper_class, env_kwargs, vec_env_cls, vec_env_kwargs, monitor_kwargs,
-        wrapper_kwargs,
+        env_id, int(n_envs), None if seed is None else int(seed), int(start_index), monitor_dir, wrapper_class, env_kwargs,
+        vec_env_cls, vec_env_kwargs, monitor_kwargs, wrapper_kwargs,
     )  # fmt: skip
     dataset = _as_dataset(env_id)
     if dataset is None:
@@ -168,7 +169,8 @@ def _make(request: _Request) -> VecEnv:
     """The environment of a request that is no dataset: native, stepped together by its class, or separate."""
     env_id, cls = request.env_id, request.vec_env_cls
     if isinstance(env_id, str):
-        import_plugin(env_id)
+        env_id = full_id(env_id)
+        request = replace(request, env_id=env_id)
         if not _asks_for_separate(request) and has_native_vector_env(env_id):
             env = VecMonitor(make_native(env_id, request.n_envs, request.env_kwargs))
             env.seed(request.seed)

@@ -23,7 +23,7 @@ from sb3_distill.environments.make import has_native_vector_env
 from sb3_distill.environments.vec_normalize import FrameStack
 from sb3_distill.environments.wrappers import wrapper_class
 from sb3_distill.spaces.values import decode
-from sb3_distill.typing import Env, Json
+from sb3_distill.typing import Env, Json, Kwargs
 
 TRANSPARENT = (
     "Monitor", "RecordVideo", "RecordEpisodeStatistics", "HumanRendering", "RenderCollection", "OrderEnforcing",
@@ -77,11 +77,12 @@ def recorded(env: VecEnv) -> Origin:
     if not seen or (env_id := seen[0].env_id) is None:
         return Origin(None, {}, of_vectors + _vec_records(env))
     first = seen[0]
-    if isinstance(env.unwrapped, (AtariVecEnv, EnvPoolVecEnv)):  # these check themselves what they take
-        is_atari = isinstance(env.unwrapped, AtariVecEnv)
-        options = [{"name": "AtariVecEnv", "entry_point": "atari", "kwargs": dict(env.unwrapped.options)}] if is_atari else []
-        limit = None if is_atari else _limit(first, [])
-        return Origin(env_id, _with_limit(first, limit), options + _unsayable(first) + _vec_records(env))
+    inner = env.unwrapped
+    if isinstance(inner, (AtariVecEnv, EnvPoolVecEnv)):  # these check themselves what they take
+        options: list[Json] = []
+        if isinstance(inner, AtariVecEnv):
+            options = [{"name": "AtariVecEnv", "entry_point": "atari", "kwargs": dict(inner.options)}]
+        return Origin(env_id, _with_limit(first, _limit(first, [])), options + _unsayable(first) + _vec_records(env))
     reference = None if _is_native(env, env_id) else _made(first)
     made_by_id = [] if reference is None else [layer for layer in look(reference).layers if not _is_transparent(layer)]
     missing, outer = _beyond(first, made_by_id)
@@ -112,7 +113,7 @@ def _is_native(env: VecEnv, env_id: str) -> bool:
 def _made(seen: Seen) -> Env | None:
     """One environment of the same id and arguments, without a time limit; ``None`` if it cannot be made here."""
     assert seen.env_id is not None
-    kwargs = {key: decode(value) for key, value in seen.arguments.items()}
+    kwargs: Kwargs = {key: decode(value) for key, value in seen.arguments.items()}
     with contextlib.suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return gym.make(seen.env_id, max_episode_steps=-1, **kwargs)
@@ -121,7 +122,8 @@ def _made(seen: Seen) -> Env | None:
 
 def _beyond(seen: Seen, made_by_id: Sequence[Layer]) -> tuple[list[Layer], list[Layer]]:
     """Wrappers that the id has and the environment has not, and those that the environment wears beyond them."""
-    n_matched, outer = 0, []
+    n_matched = 0
+    outer: list[Layer] = []
     skipped = _limits(seen, made_by_id)
     for place, layer in enumerate(seen.layers):
         if _is_transparent(layer) or place in skipped:

@@ -17,7 +17,7 @@ from sb3_distill.dataset.start import initialise_from_observations, shrink_initi
 from sb3_distill.environments.finite import check_finite
 from sb3_distill.environments.foreign.copies import copied, own_steps
 from sb3_distill.environments.make import as_vec_env
-from sb3_distill.environments.plugins import import_plugin
+from sb3_distill.environments.plugins import full_id
 from sb3_distill.environments.random_rollout import random_rollout
 from sb3_distill.environments.vec_normalize import normalized_space
 from sb3_distill.errors import ArgumentError, NotFiniteError
@@ -65,7 +65,7 @@ class RolloutOfLearners(HasParts, HasSettings, HasRates, OnPolicyAlgorithm):
         self, policy: str | type[ActorCriticPolicy], env: GymEnv | str, *, arguments: Settings, **kwargs: Any
     ) -> None:
         if isinstance(env, str):
-            import_plugin(env)
+            env = full_id(env)
         super().__init__(policy, env, _init_setup_model=False, supported_action_spaces=SUPPORTED_ACTION_SPACES, **kwargs)
         self.arguments = arguments
 
@@ -207,7 +207,7 @@ class RolloutOfLearners(HasParts, HasSettings, HasRates, OnPolicyAlgorithm):
         unused = th.zeros(env.num_envs)
         is_discrete = isinstance(self.action_space, spaces.Discrete)
         callback.on_rollout_start()
-        self._last_obs, step = own_steps(env, self._last_obs)
+        self._last_obs, step = own_steps(env, self._last_obs)  # type: ignore[assignment]
         for n_steps in range(n_rollout_steps):
             with th.no_grad():
                 now = parts.actor.see(taught, self._last_obs)  # type: ignore[arg-type]

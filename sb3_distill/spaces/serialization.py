@@ -106,7 +106,7 @@ def _dtype_to_json(space: Space) -> Json:
 
 
 def _dtype_of(data: Json) -> type[np.integer[Any]]:
-    dtype = np.dtype(data.get("dtype", "int64"))
-    if dtype.kind not in "iu":
-        raise ArgumentError(f"a discrete space counts in whole numbers, not in {dtype}")
-    return dtype.type  # type: ignore[no-any-return]
+    dtype: type[np.generic] = np.dtype(data.get("dtype", "int64")).type
+    if not issubclass(dtype, np.integer):
+        raise ArgumentError(f"a discrete space counts in whole numbers, not in {dtype.__name__}")
+    return dtype

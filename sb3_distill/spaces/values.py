@@ -52,13 +52,16 @@ def encode(value: object) -> object:
     raise ArgumentError(f"a {type(value).__name__} cannot be written as JSON")
 
 
-def can_encode(value: object) -> bool:
-    """Whether ``encode`` takes a value."""
-    try:
-        encode(value)
-    except ArgumentError:
-        return False
-    return True
+def as_json(value: object) -> object:
+    """A value that JSON can hold, as it is; any other one as ``encode`` writes it."""
+    is_pure = json_types(value) <= {dict, list, str, int, float, bool, type(None)}
+    return value if is_pure else encode(value)
+
+
+def json_types(value: object) -> set[type]:
+    """The types of a value and of all that is inside of its dicts and lists."""
+    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return {type(value)}.union(*(json_types(part) for part in parts))
 
 
 def decode(value: object, depth: int = 0) -> object:

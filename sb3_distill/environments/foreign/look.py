@@ -163,7 +163,7 @@ class _SpyType(type):
         return True
 
 
-class _Spy(gym.Wrapper, metaclass=_SpyType):  # type: ignore[type-arg, misc]
+class _Spy(gym.Wrapper, metaclass=_SpyType):
     """
     Environments in other processes are seen by asking whether they are in this wrapper: the question is answered where they
     live, by ``isinstance``, and leaves the answer of ``look`` there. A specification itself cannot always be sent.
@@ -209,7 +209,7 @@ def _saved_arguments(wrapper: "gym.Wrapper[object, object, object, object]") -> 
     cls = type(wrapper)
     if cls.__module__.startswith(TRUSTED):
         if cls.__name__ in LIMITS:
-            return {"max_episode_steps": wrapper._max_episode_steps}
+            return {"max_episode_steps": getattr(wrapper, "_max_episode_steps", None)}
         if cls.__name__ in ATTRIBUTES and cls.__module__.startswith("stable_baselines3."):
             return {key: getattr(wrapper, attribute) for key, attribute in ATTRIBUTES[cls.__name__].items()}
     if "<locals>" in cls.__qualname__:
