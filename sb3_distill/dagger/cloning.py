@@ -5,19 +5,19 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize, is_vecenv_wrapped
+from stable_baselines3.common.vec_env import VecNormalize, is_vecenv_wrapped
 
 from sb3_distill.dagger.algorithm import DAgger
 from sb3_distill.dagger.expert import Expert
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
-from sb3_distill.environments.make import make_vec_env
+from sb3_distill.environments.foreign.hand_over import EnvSource, environments_from
 from sb3_distill.errors import ArgumentError
 from sb3_distill.typing import Space
 
 
 def clone(
     expert: Expert,
-    env: str | VecEnv,
+    env: EnvSource,
     total_timesteps: int = 500_000,
     n_envs: int = 64,
     progress_bar: bool = False,
@@ -29,9 +29,10 @@ def clone(
     Distil an agent, with normalised observations where they are plain vectors.
 
     :param expert: the agent
-    :param env: a Gymnasium id, or a vector environment
+    :param env: the environment: an id, an instance, a class, a function (of a number of environments, which makes a ``VecEnv``,
+        or of nothing, which makes one environment), a ``VecEnv``, or what ``gym.make_vec`` returns
     :param total_timesteps: steps of all environments; the agent may need a rollout of its own before, for statistics
-    :param n_envs: number of environments, for an id
+    :param n_envs: number of environments, where ``env`` does not decide it
     :param progress_bar: whether to show a progress bar
     :param policy: policy of the learners
     :param seed: seed of environments, learners and minibatches
@@ -46,14 +47,14 @@ def clone(
     initial: SyntheticDataset | None = None
     if kwargs.get(source) is not None:
         initial = kwargs[source] = SyntheticDataset.of(kwargs[source])
-    venv = make_vec_env(env, n_envs, seed=seed) if isinstance(env, str) else env
+    venv, is_ours = environments_from(env, n_envs, seed)
     normalize = is_vector(venv.observation_space) if initial is None else initial.info.normalization is not None
     try:
         if normalize and not is_vecenv_wrapped(venv, VecNormalize):
             venv = VecNormalize(venv, norm_reward=False)
         return DAgger(policy, venv, expert, seed=seed, **kwargs).learn(total_timesteps, progress_bar=progress_bar)
     finally:
-        if isinstance(env, str):
+        if is_ours:
             venv.close()
 
 

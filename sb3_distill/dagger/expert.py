@@ -16,7 +16,7 @@ from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_distill.errors import ArgumentError, SB3DistillError
-from sb3_distill.spaces.checks import SpacesOnly, difference
+from sb3_distill.spaces.checks import SpacesOnly, difference, same_actions, same_kind
 
 ALGORITHMS = ("PPO", "A2C", "DQN", "SAC", "TD3", "DDPG")
 CONTRIB = ("TQC", "CrossQ", "TRPO", "ARS", "QRDQN")
@@ -82,17 +82,18 @@ class Expert:
         :raises ValueError: if the agent was trained in others
         """
         own = (self.policy.observation_space, self.policy.action_space)
+        mine, its = own[1], action_space
+        are_boxes = isinstance(mine, spaces.Box) and isinstance(its, spaces.Box)
+        if are_boxes and same_kind(mine, its) and not same_actions(mine, its):
+            assert isinstance(mine, spaces.Box) and isinstance(its, spaces.Box)
+            raise ArgumentError(
+                f"the agent's actions lie in [{mine.low.min():g}, {mine.high.max():g}], those of the environment in "
+                f"[{its.low.min():g}, {its.high.max():g}]: put the wrapper around it that the agent was trained with "
+                "(`RescaleAction`?)"
+            )
         if (found := difference(own, (observation_space, action_space))) is not None:
             name, wanted, given = found
             raise ArgumentError(f"the agent was trained for {name} space {wanted}, the environment has {given}")
-        mine, its = own[1], action_space
-        if isinstance(mine, spaces.Box) and isinstance(its, spaces.Box):
-            if not (np.allclose(mine.low, its.low) and np.allclose(mine.high, its.high)):
-                raise ArgumentError(
-                    f"the agent's actions lie in [{mine.low.min():g}, {mine.high.max():g}], those of the environment in "
-                    f"[{its.low.min():g}, {its.high.max():g}]: put the wrapper around it that the agent was trained with "
-                    "(`RescaleAction`?)"
-                )
 
     def __call__(self, observations: Any) -> npt.NDArray[Any]:
         """

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from sb3_distill.dataset.normalization import Normalization, Statistics
 from sb3_distill.errors import DatasetError
 from sb3_distill.spaces.serialization import space_from_json, space_to_json
+from sb3_distill.spaces.values import as_json, decode, plain
 from sb3_distill.trees import named_leaves
-from sb3_distill.typing import Json, Space
+from sb3_distill.typing import Json, Kwargs, Space
 
 
 @dataclass
@@ -22,7 +23,7 @@ class DatasetInfo:
     :param observation_space: observation space of the environment, as the policy sees it
     :param action_space: action space of the environment
     :param env_id: Gymnasium id of the environment; ``None`` if it has none
-    :param env_kwargs: keyword arguments of the environment
+    :param env_kwargs: keyword arguments of the environment in JSON form, see ``env_arguments``
     :param wrappers: wrappers that must be put around the environment, by name with arguments
     :param policy: alias of the policy (``"MlpPolicy"``), or ``None`` if a custom class was used
     :param policy_kwargs: its keyword arguments in JSON form, see ``policy_kwargs_to_json``
@@ -55,6 +56,11 @@ class DatasetInfo:
     normalization: Normalization | None = None
     return_variance: float | None = None
     versions: dict[str, str] = field(default_factory=lambda: library_versions())
+
+    @property
+    def env_arguments(self) -> Kwargs:
+        """The keyword arguments of the environment as they were: tuples, arrays and dicts of any keys too."""
+        return {key: decode(value) for key, value in self.env_kwargs.items()}
 
     def inherit_progress(self, before: "DatasetInfo") -> None:
         """
@@ -92,7 +98,8 @@ class DatasetInfo:
         data["action_space"] = space_to_json(self.action_space)
         if self.normalization is not None:
             data["normalization"] = {"clip": self.normalization.clip, "epsilon": self.normalization.epsilon}
-        return data
+        data["env_kwargs"] = {key: as_json(value) for key, value in self.env_kwargs.items()}
+        return {key: plain(value) for key, value in data.items()}
 
     @classmethod
     def from_json(

@@ -17,7 +17,7 @@ from sb3_distill.errors import DatasetError, MisfitError
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
 from sb3_distill.learners.population import Encode, Learners
 from sb3_distill.networks.encoder import Encoder
-from sb3_distill.spaces.checks import difference
+from sb3_distill.spaces.checks import describe, difference, same_kind, same_order
 from sb3_distill.spaces.sizes import n_outputs, preprocessed_shape
 from sb3_distill.typing import Json, Observations, Space
 
@@ -165,22 +165,31 @@ class SyntheticDataset(nn.Module):
         parts = [value.detach().clone() for value in self.observation_parameters()]
         return TensorDataset(*parts, self.labels.detach().clone())
 
-    def check_spaces(self, observation_space: Space, action_space: Space, holder: str = "environment") -> None:
+    def check_spaces(
+        self, observation_space: Space, action_space: Space, holder: str = "environment", in_order: bool = False
+    ) -> None:
         """
         :param observation_space: observation space of an environment or a policy
         :param action_space: its action space
         :param holder: word for whose spaces these are, for the message
+        :param in_order: whether trained networks shall see these observations, so that the order of keys counts
         :raises DatasetError: if the dataset was made for other spaces
         """
         expected = (self.info.observation_space, self.info.action_space)
-        if (mismatch := difference(expected, (observation_space, action_space))) is None:
-            return
-        name, wanted, got = mismatch
-        advice = f"; {hint(self.info.wrappers)}" if self.info.wrappers else other_version(self.info.env_id)
-        raise MisfitError(
-            f"the dataset was made for {name} space {wanted}, the {holder} has {got}"
-            + (advice if name == "observation" else "")
-        )
+        if (mismatch := difference(expected, (observation_space, action_space))) is not None:
+            name, wanted, got = mismatch
+            advice = other_version(self.info.env_id) if name == "observation" else ""
+            if self.info.wrappers:
+                advice = f"; {hint(self.info.wrappers)}"
+            elif not advice and same_kind(expected[1], action_space):
+                advice = "; is a wrapper of the environment missing (RescaleAction)?"
+            raise MisfitError(f"the dataset was made for {name} space {wanted}, the {holder} has {got}{advice}")
+        if in_order and not same_order(expected[0], observation_space):
+            raise MisfitError(
+                f"the dataset was made for {describe(expected[0])}, the {holder} has these keys in another order, "
+                f"{describe(observation_space)}, and networks see them in that order: put them into the order of the dataset "
+                "with a wrapper"
+            )
 
     @th.no_grad()
     def clamp_(self) -> None:

@@ -1,5 +1,6 @@
 """A Gymnasium vector environment behind SB3's interface."""
 
+import inspect
 from collections.abc import Sequence
 from typing import cast
 
@@ -9,9 +10,10 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from sb3_distill.environments.foreign.copies import copied, vector_writes_again
 from sb3_distill.errors import ArgumentError
-from sb3_distill.trees import index
-from sb3_distill.typing import Array, Info, VectorEnv
+from sb3_distill.trees import index, leaves
+from sb3_distill.typing import Array, Info, RawObservations, VectorEnv
 
 
 class GymnasiumVecEnv(VecEnv):
@@ -19,18 +21,18 @@ class GymnasiumVecEnv(VecEnv):
     A Gymnasium vector environment as an SB3 ``VecEnv``.
 
     :param env: a vector environment that resets in the step that ends an episode (``AutoresetMode.SAME_STEP``)
+    :param copies: whether arrays are copied, since ``env`` may write into them again; ``None``: unless it is one of
+        Gymnasium's that copies itself
     :raises ValueError: for another autoreset mode: SB3 would take the reset as a transition of the task
     """
 
-    def __init__(self, env: VectorEnv) -> None:
+    def __init__(self, env: VectorEnv, copies: bool | None = None) -> None:
         mode = env.metadata.get("autoreset_mode")
-        if mode != AutoresetMode.SAME_STEP:
-            raise ArgumentError(
-                f"{env} has autoreset mode {getattr(mode, 'name', mode)}, but SB3 needs SAME_STEP: make it with "
-                "gym.make_vec(..., autoreset_mode=AutoresetMode.SAME_STEP) or, for a SyncVectorEnv or AsyncVectorEnv, "
-                'gym.make_vec(..., vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP})'
-            )
+        if mode not in (AutoresetMode.SAME_STEP, AutoresetMode.SAME_STEP.value):
+            name = getattr(mode, "name", mode)
+            raise ArgumentError(f"{env} has autoreset mode {name}, but SB3 needs SAME_STEP: {_advice(env)}")
         self.env = env
+        self.copies = vector_writes_again(env) if copies is None else copies
         self._actions: Array | None = None
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
@@ -40,23 +42,23 @@ class GymnasiumVecEnv(VecEnv):
         observations, _ = self.env.reset(seed=seed, options=self._options[0] or None)
         self._reset_seeds()
         self._reset_options()
-        return observations
+        return cast("VecEnvObs", copied(observations)) if self.copies else observations
 
     def step_async(self, actions: Array) -> None:
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
         observations, rewards, terminated, truncated, info = self.env.step(self._actions)
-        dones = terminated | truncated
-        running = {key: value for key, value in info.items() if not key.lstrip("_").startswith("final_")}
-        infos: list[Info] = [_info_of(running, i) if running else {} for i in range(self.num_envs)]
+        truncated = np.array(truncated, dtype=bool).reshape(self.num_envs)
+        dones = truncated | np.asarray(terminated, dtype=bool).reshape(self.num_envs)
+        infos = split_info(info, self.num_envs)
         if dones.any():
-            final_info = info.get("final_info", {})
             for i in np.flatnonzero(dones).tolist():
-                infos[i].update(_info_of(final_info, i))
-                infos[i]["terminal_observation"] = index(info["final_obs"], i)
-                infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
-        return observations, np.asarray(rewards, dtype=np.float32), dones, infos
+                infos[i]["terminal_observation"] = final_observation(info, i, self.env)
+                infos[i]["TimeLimit.truncated"] = bool(truncated[i] and dones[i] and not np.ravel(terminated)[i])
+        if self.copies:
+            observations = copied(observations)
+        return observations, np.array(rewards, dtype=np.float32).reshape(self.num_envs), dones, infos
 
     def close(self) -> None:
         self.env.close()
@@ -79,10 +81,78 @@ class GymnasiumVecEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
 
-def _info_of(info: Info, i: int) -> Info:
-    """What a Gymnasium vector environment says of environment ``i``: a mask ``_key`` says for whom ``key`` is valid."""
+def split_info(info: Info | Sequence[Info], n_envs: int) -> list[Info]:
+    """
+    :param info: what a vector environment says besides observations and rewards: arrays or lists with an entry for each
+        environment, dicts of these, something that concerns all, or a list of dicts. A mask ``_key`` says for whom ``key`` is
+        valid
+    :param n_envs: number of environments
+    :return: what it says of each; after the end of an episode also what it said at its end
+    """
+    if not isinstance(info, dict):
+        return [dict(part or {}) for part in info]
+    running = {key: value for key, value in info.items() if not key.lstrip("_").startswith("final_")}
+    infos: list[Info] = [_info_of(running, i, n_envs) if running else {} for i in range(n_envs)]
+    final = info.get("final_info")
+    for i in range(n_envs) if final is not None else ():
+        one = _info_of(final, i, n_envs) if isinstance(final, dict) else _entry(final, i, n_envs)
+        infos[i].update(one if isinstance(one, dict) else {})
+    return infos
+
+
+def final_observation(info: Info | Sequence[Info], i: int, env: object) -> RawObservations:
+    """
+    :param info: see ``split_info``
+    :param i: an environment whose episode has just ended
+    :param env: the vector environment, for the message
+    :return: the last observation of this episode
+    :raises ValueError: if it is not there
+    """
+    for key in ("final_obs", "final_observation"):  # the name until Gymnasium 1.0
+        if isinstance(info, dict) and info.get(key) is not None:
+            final = index(info[key], i)
+            if final is not None and all(np.asarray(leaf).dtype != object for leaf in leaves(final)):
+                return copied(final)
+        elif isinstance(info, (list, tuple)) and (info[i] or {}).get(key) is not None:
+            return copied(info[i][key])
+    raise ArgumentError(
+        f"environment {i} of {env} has ended an episode, but the info of this step has no `final_obs`, its last observation, "
+        "which is gone after a reset in the same step: put it into info['final_obs'], an array (or a dict of arrays) like the "
+        "observations"
+    )
+
+
+def _info_of(info: Info, i: int, n_envs: int) -> Info:
+    """What a vector environment says of environment ``i``."""
     return {
-        key: _info_of(value, i) if isinstance(value, dict) else value[i]
+        key: _info_of(value, i, n_envs) if isinstance(value, dict) else _entry(value, i, n_envs)
         for key, value in info.items()
-        if not key.startswith("_") and (f"_{key}" not in info or info[f"_{key}"][i])
+        if not key.startswith("_") and _is_valid(info.get(f"_{key}"), i, n_envs)
     }
+
+
+def _entry(value: object, i: int, n_envs: int) -> object:
+    """Entry ``i`` where there is one for each environment, else the value itself."""
+    if isinstance(value, (np.ndarray, list, tuple)) and np.ndim(value) > 0 and len(value) == n_envs:
+        return value[i]
+    return value
+
+
+def _is_valid(mask: object, i: int, n_envs: int) -> bool:
+    return mask is None or bool(np.all(np.asarray(_entry(mask, i, n_envs))))
+
+
+def _advice(env: VectorEnv) -> str:
+    """How to get resets in the same step, in words that work for this environment as they are."""
+    inner, spec = env.unwrapped, env.spec
+    is_composed = isinstance(inner, (gym.vector.SyncVectorEnv, gym.vector.AsyncVectorEnv))
+    if spec is None and not is_composed:
+        return (
+            "let it reset in the step that ends an episode, say so in its metadata, "
+            "metadata['autoreset_mode'] = AutoresetMode.SAME_STEP, and put the last observations into info['final_obs']"
+        )
+    if not is_composed and "autoreset_mode" in inspect.signature(type(inner)).parameters:
+        return "make it with gym.make_vec(..., autoreset_mode=AutoresetMode.SAME_STEP)"
+    kind = "async" if isinstance(inner, gym.vector.AsyncVectorEnv) else "sync"
+    way = f'vectorization_mode="{kind}", vector_kwargs={{"autoreset_mode": AutoresetMode.SAME_STEP}}'
+    return f"make it with gym.make_vec(..., {way}), or with sb3_distill.make_vec_env"

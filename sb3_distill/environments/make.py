@@ -1,6 +1,7 @@
 """The fastest vector environment behind SB3's interface."""
 
 import inspect
+import numbers
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,9 +19,9 @@ from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.atari.vec_env import AtariVecEnv, is_atari_vector
 from sb3_distill.environments.envpool_vec_env import EnvPoolVecEnv
 from sb3_distill.environments.gymnasium_vec_env import GymnasiumVecEnv
-from sb3_distill.environments.plugins import import_plugin, is_atari, is_simulator, registered_name
+from sb3_distill.environments.plugins import full_id, is_atari, is_simulator, registered_name
 from sb3_distill.environments.worker_vec_env import WorkerVecEnv, can_fork, n_cores
-from sb3_distill.environments.wrappers import wrap_vec_env
+from sb3_distill.environments.wrappers import check_sayable, wrap_vec_env
 from sb3_distill.environments.wrappers import wrapper_class as make_wrapper
 from sb3_distill.errors import ArgumentError
 from sb3_distill.typing import Env, Kwargs, VectorEnv
@@ -75,11 +76,11 @@ def make_vec_env(
     :return: a monitored ``VecEnv``
     :raises ValueError: if ``n_envs`` is below 1, or a dataset records no environment, or wrappers that a file cannot make
     """
-    if n_envs < 1:
-        raise ArgumentError(f"`n_envs` must be at least 1, got {n_envs}")
+    if isinstance(n_envs, bool) or not isinstance(n_envs, numbers.Integral) or n_envs < 1:
+        raise ArgumentError(f"`n_envs` must be at least 1, got {n_envs!r}")
     request = _Request(
-        env_id, n_envs, seed, start_index, monitor_dir, wrapper_class, env_kwargs, vec_env_cls, vec_env_kwargs, monitor_kwargs,
-        wrapper_kwargs,
+        env_id, int(n_envs), None if seed is None else int(seed), int(start_index), monitor_dir, wrapper_class, env_kwargs,
+        vec_env_cls, vec_env_kwargs, monitor_kwargs, wrapper_kwargs,
     )  # fmt: skip
     dataset = _as_dataset(env_id)
     if dataset is None:
@@ -151,10 +152,11 @@ def _with_record(request: _Request, info: DatasetInfo) -> _Request:
     """A request for the environment that a dataset records; what the caller asks for takes precedence."""
     if info.env_id is None:
         raise ArgumentError("the dataset does not say for which environment it was made: pass one")
+    check_sayable(info.wrappers, request.env_kwargs)
     request = replace(
         request,
         env_id=info.env_id,
-        env_kwargs={**info.env_kwargs, **(request.env_kwargs or {})},
+        env_kwargs={**info.env_arguments, **(request.env_kwargs or {})},
         wrapper_class=request.wrapper_class or make_wrapper(info.wrappers),
     )
     options = atari_options(info.wrappers)
@@ -167,7 +169,8 @@ def _make(request: _Request) -> VecEnv:
     """The environment of a request that is no dataset: native, stepped together by its class, or separate."""
     env_id, cls = request.env_id, request.vec_env_cls
     if isinstance(env_id, str):
-        import_plugin(env_id)
+        env_id = full_id(env_id)
+        request = replace(request, env_id=env_id)
         if not _asks_for_separate(request) and has_native_vector_env(env_id):
             env = VecMonitor(make_native(env_id, request.n_envs, request.env_kwargs))
             env.seed(request.seed)
@@ -185,7 +188,8 @@ def _make(request: _Request) -> VecEnv:
 
 def _asks_for_separate(request: _Request) -> bool:
     """Whether an argument asks for something that a native vector environment does not have."""
-    return any((
+    has_no_limit = (request.env_kwargs or {}).get("max_episode_steps") == -1  # Gymnasium's word for single environments
+    return has_no_limit or any((
         request.wrapper_class, request.vec_env_cls, request.monitor_dir, request.vec_env_kwargs, request.monitor_kwargs,
         request.wrapper_kwargs,
     ))  # fmt: skip

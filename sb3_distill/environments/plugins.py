@@ -2,8 +2,10 @@
 
 import contextlib
 import importlib
+import warnings
 
 import gymnasium as gym
+from gymnasium.envs.registration import find_highest_version, get_env_id, parse_env_id
 
 from sb3_distill.errors import MissingExtraError
 
@@ -22,8 +24,33 @@ ALE = "ale_py.env:AtariEnv"
 
 
 def registered_name(env_id: str) -> str:
-    """An id as it is registered: Gymnasium's ``"module:id"`` without the module, which must have been imported."""
-    return env_id.rpartition(":")[2]
+    """
+    An id as it is registered: Gymnasium's ``"module:id"`` without the module, which must have been imported; and where it has
+    no version, with the latest.
+    """
+    name = env_id.rpartition(":")[2]
+    if name in gym.registry:
+        return name
+    try:
+        namespace, stem, version = parse_env_id(name)
+    except gym.error.Error:  # no id at all
+        return name
+    latest = find_highest_version(namespace, stem) if version is None else None
+    return name if latest is None else get_env_id(namespace, stem, latest)
+
+
+def full_id(env_id: str) -> str:
+    """
+    :param env_id: a Gymnasium id; the package that registers it is imported
+    :return: the same with a version; a warning says which, where it had none
+    :raises ImportError: see ``import_plugin``
+    """
+    import_plugin(env_id)
+    module, colon, name = env_id.rpartition(":")
+    if (registered := registered_name(env_id)) == name:
+        return env_id
+    warnings.warn(f"the id {env_id!r} has no version: the latest one, {registered}, is taken", stacklevel=3)
+    return module + colon + registered
 
 
 def import_plugin(env_id: str) -> None:

@@ -36,11 +36,13 @@ def normalization_of(env: VecEnv) -> Normalization | None:
         return None
     statistics = _statistics(env)
     if (single := statistics.get(None)) is not None:
-        return Normalization(_stacked(single.mean, stacks), _stacked(single.var, stacks), env.clip_obs, env.epsilon)
+        return Normalization(
+            _stacked(single.mean, stacks), _stacked(single.var, stacks), float(env.clip_obs), float(env.epsilon)
+        )
     keyed = {key: rms for key, rms in statistics.items() if key is not None}
     mean = {key: _stacked(rms.mean, stacks, key) for key, rms in keyed.items()}
     var = {key: _stacked(rms.var, stacks, key) for key, rms in keyed.items()}
-    return Normalization(mean, var, env.clip_obs, env.epsilon)
+    return Normalization(mean, var, float(env.clip_obs), float(env.epsilon))
 
 
 def continue_statistics(env: VecNormalize, normalization: Normalization) -> None:

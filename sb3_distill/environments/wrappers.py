@@ -1,95 +1,22 @@
-"""The wrappers of an environment: recording them for a dataset file, and making them from its records."""
+"""The wrappers of an environment, made from the records of a dataset file; ``origin`` makes these records."""
 
-import copy
 import importlib
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import gymnasium as gym
-from gymnasium import spaces
-from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from stable_baselines3.common import vec_env as sb3
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from sb3_distill.environments.atari.vec_env import AtariVecEnv
-from sb3_distill.environments.vec_normalize import FrameStack
-from sb3_distill.environments.worker_vec_env import WorkerVecEnv
+from sb3_distill.dataset.wrapper_records import ARGUMENT, ENVIRONMENT, is_single
+from sb3_distill.environments.foreign.look import LIST, TRUSTED
 from sb3_distill.errors import ArgumentError
-from sb3_distill.spaces.serialization import is_json
+from sb3_distill.spaces.values import decode
 from sb3_distill.typing import Env, Json
 
 WrapperClass: TypeAlias = Callable[..., Env]
 VecWrapperClass: TypeAlias = Callable[..., VecEnv]
-
-TRUSTED = ("gymnasium.", "stable_baselines3.", "sb3_contrib.", "rl_zoo3.", "shimmy.")
-"""Packages whose wrappers are made from a file. A file must not be able to run code of its choice."""
-TRANSPARENT = (
-    "Monitor", "RecordVideo", "RecordEpisodeStatistics", "HumanRendering", "OrderEnforcing", "PassiveEnvChecker",
-    "TimeLimit", "PatchedTimeLimit", "AtariWrapper",
-    "VecMonitor", "VecNormalize", "VecTransposeImage", "VecCheckNan", "VecVideoRecorder",
-)  # fmt: skip
-"""Wrappers without a record: they change nothing that a policy sees, or are recorded otherwise, or are composites of wrappers
-that are recorded one by one."""
-ATTRIBUTES = {
-    "NoopResetEnv": {"noop_max": "noop_max"},
-    "MaxAndSkipEnv": {"skip": "_skip"},
-    "WarpFrame": {"width": "width", "height": "height"},
-    "StickyActionEnv": {"action_repeat_probability": "action_repeat_probability"},
-    "FireResetEnv": {},
-    "EpisodicLifeEnv": {},
-    "ClipRewardEnv": {},
-}
-"""SB3's wrappers do not record their arguments. For each: its arguments, and the attributes that hold them."""
-
-
-def spec_of(env: VecEnv) -> EnvSpec | None:
-    """Gymnasium's specification of the first environment; ``None`` where a vector environment does not give it."""
-    try:
-        if isinstance(env.unwrapped, (sb3.SubprocVecEnv, WorkerVecEnv)):
-            return _spec_by_name(env.env_method("__str__", indices=[0])[0], env)
-        return _asked_spec(env)
-    except (AttributeError, NotImplementedError):
-        return None
-
-
-def _asked_spec(env: VecEnv) -> EnvSpec | None:
-    return cast("EnvSpec | None", env.get_attr("spec", [0])[0])
-
-
-def _spec_by_name(description: str, env: VecEnv) -> EnvSpec | None:
-    """
-    The spec of an environment in another process. A spec that cannot be pickled would end that process, so the process is
-    asked only if all names are of harmless wrappers; else the result has the names of wrappers without their arguments.
-
-    :param description: nested names, ``<Outer<Inner<id>>>``
-    """
-    *names, env_id = description.strip("<>").split("<")
-    registered = gym.registry.get(env_id)
-    if registered is None or not isinstance(registered.entry_point, str):
-        return None
-    if set(names[:-1]) <= {*TRANSPARENT, *ATTRIBUTES}:
-        return _asked_spec(env)
-    wrappers = [name for name in reversed(names[:-1]) if name not in TRANSPARENT]
-    spec = copy.copy(registered)
-    spec.additional_wrappers = tuple(WrapperSpec(name, "", None) for name in wrappers)
-    return spec
-
-
-def recorded_wrappers(env: VecEnv) -> list[Json]:
-    """
-    :param env: any ``VecEnv``
-    :return: records of its wrappers from the inside out, those of each environment first; see ``wrapper_records``
-    """
-    records: list[Json] = []
-    spec = spec_of(env)
-    for wrapper in () if spec is None else spec.additional_wrappers:
-        if wrapper.name not in TRANSPARENT:
-            records.append(_record(wrapper, env))
-    if isinstance(env.unwrapped, AtariVecEnv):
-        records.append({"name": "AtariVecEnv", "entry_point": "atari", "kwargs": dict(env.unwrapped.options)})
-    return records + _vec_records(env)
 
 
 def check_known(records: Sequence[Json]) -> None:
@@ -97,11 +24,31 @@ def check_known(records: Sequence[Json]) -> None:
     :param records: wrappers of environments
     :raises ValueError: for a wrapper that a file cannot say how to make
     """
+    check_sayable(records)
     for record in records:
         if record["entry_point"] == "vec_env":
             _vec_wrapper(record)
         elif record["entry_point"] != "atari":
             _wrapper(record)
+
+
+def check_sayable(records: Sequence[Json], arguments: Json | None = None) -> None:
+    """
+    :param records: wrappers of environments, and what a file cannot say of them
+    :param arguments: arguments of the environment that the caller has
+    :raises ValueError: if something is left that neither the file nor the caller says
+    """
+    for record in records:
+        if record["entry_point"] == ENVIRONMENT:
+            raise ArgumentError(
+                f"the dataset was made in {record['name']}, which a file cannot say: build the environment yourself"
+            )
+        key = record["name"].partition("=")[0]
+        if record["entry_point"] == ARGUMENT and key not in (arguments or {}):
+            raise ArgumentError(
+                f"the dataset was made with the argument {record['name']} of the environment, which a file cannot hold: "
+                f"pass env_kwargs={{{key!r}: ...}}, or build the environment yourself"
+            )
 
 
 def wrapper_class(records: Sequence[Json]) -> Callable[[Env], Env] | None:
@@ -110,11 +57,11 @@ def wrapper_class(records: Sequence[Json]) -> Callable[[Env], Env] | None:
     :return: a function that puts one environment into its wrappers; ``None`` if there are none
     :raises ValueError: for a wrapper that a file cannot say how to make
     """
-    inner = [(_wrapper(record), record["kwargs"]) for record in records if record["entry_point"] not in ("vec_env", "atari")]
+    inner = [(_wrapper(record), record["kwargs"]) for record in records if is_single(record)]
 
     def wrap(env: Env) -> Env:
         for cls, kwargs in inner:
-            env = cls(env, **{key: tuple(value) if isinstance(value, list) else value for key, value in kwargs.items()})
+            env = cls(env, **{key: _argument(value) for key, value in kwargs.items()})
         return env
 
     return wrap if inner else None
@@ -133,42 +80,12 @@ def wrap_vec_env(env: VecEnv, records: Sequence[Json]) -> VecEnv:
     return env
 
 
-def _record(wrapper: WrapperSpec, env: VecEnv) -> Json:
-    """The record of a wrapper of single environments."""
-    kwargs = wrapper.kwargs
-    if wrapper.name in ATTRIBUTES and wrapper.entry_point.startswith("stable_baselines3."):
-        kwargs = {key: env.get_attr(attribute, [0])[0] for key, attribute in ATTRIBUTES[wrapper.name].items()}
-    if kwargs is not None and not is_json(kwargs):
-        kwargs = None
-    if wrapper.name in ("NormalizeObservation", "NormalizeReward"):
-        kwargs = None
-        warnings.warn(f"statistics of {wrapper.name} do not travel in the dataset: use a VecNormalize", stacklevel=4)
-    return {"name": wrapper.name, "entry_point": wrapper.entry_point, "kwargs": kwargs}
-
-
-def _vec_records(env: VecEnv) -> list[Json]:
-    """Records of the wrappers around the whole vector environment, from the inside out."""
-    records: list[Json] = []
-    while isinstance(env, VecEnvWrapper):
-        name = type(env).__name__
-        if name not in TRANSPARENT:
-            records.insert(0, {"name": name, "entry_point": "vec_env", "kwargs": _vec_arguments(env)})
-        env = env.venv
-    return records
-
-
-def _vec_arguments(env: VecEnvWrapper) -> Json | None:
-    if isinstance(env, sb3.VecFrameStack):
-        return {"n_stack": env.stacked_obs.n_stack, "channels_order": _channels_order(env.stacked_obs)}
-    if isinstance(env, sb3.VecExtractDictObs):
-        return {"key": env.key}
-    return None
-
-
-def _channels_order(stack: FrameStack) -> str | Json:
-    if isinstance(stack.observation_space, spaces.Dict):
-        return {key: _channels_order(part) for key, part in stack.sub_stacked_observations.items()}
-    return "first" if stack.channels_first else "last"
+def _argument(value: object) -> object:
+    """An argument of a wrapper from a file, where a tuple is a list."""
+    if isinstance(value, dict) and LIST in value:
+        return decode(value[LIST])
+    decoded = decode(value)
+    return tuple(decoded) if isinstance(decoded, list) else decoded
 
 
 def _vec_wrapper(record: Json) -> VecWrapperClass:

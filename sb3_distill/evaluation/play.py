@@ -1,6 +1,6 @@
 """Learners play episodes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
@@ -85,3 +85,19 @@ def play_episodes(
                     bar.update()
                 running[i] = 0.0
     return returns
+
+
+def play_in_turn(
+    venv: VecEnv, acts: Sequence[Callable[[RawObservations], Array]], n_episodes: int, progress_bar: bool = False
+) -> Returns:
+    """
+    One learner after the other plays in all environments, where these cannot be shared out.
+
+    :param venv: environments
+    :param acts: for each learner a function from raw observations of all environments to actions
+    :param n_episodes: number of episodes of each learner
+    :param progress_bar: whether a bar is shown
+    :return: see ``play_episodes``
+    """
+    turns = tqdm(acts, unit="learner", disable=not progress_bar)
+    return np.concatenate([play_episodes(venv, act, 1, n_episodes) for act in turns])

@@ -14,11 +14,12 @@ from tqdm.auto import tqdm
 from sb3_distill.dataset.recorded_arguments import refused_by_environment
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
+from sb3_distill.environments.foreign.hand_over import EnvSource, HandedOver, environments_from, may_be_many
 from sb3_distill.environments.make import as_vec_env, make_vec_env
 from sb3_distill.environments.plugins import is_cheap
 from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.grids import Grid, load_grid
-from sb3_distill.evaluation.play import ActingLearners, play_episodes
+from sb3_distill.evaluation.play import ActingLearners, play_episodes, play_in_turn
 from sb3_distill.evaluation.result import Evaluation
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
 from sb3_distill.learners.policy_factory import PolicyFactory
@@ -27,8 +28,6 @@ from sb3_distill.learners.sampler import LearnerSampler
 from sb3_distill.teaching.acting import Actor
 from sb3_distill.teaching.resolve_policy import resolve_policy
 
-EnvMaker: TypeAlias = Callable[[int], VecEnv]
-"""Makes a vector environment of a given number of environments."""
 Teaching: TypeAlias = bool | Callable[[Learners], Learners]
 """Whether the dataset teaches the learners, or a function from initial learners to taught ones."""
 MAX_ENVS, MAX_SIMULATORS = 10_000, 128
@@ -42,7 +41,7 @@ def evaluate_learners(
     n_episodes: int = 100,
     deterministic: bool = False,
     learner_distribution: LearnerDistributionLike | None = None,
-    env: EnvMaker | None = None,
+    env: EnvSource | None = None,
     teach: Teaching = True,
     max_envs: int | None = None,
     seed: int | None = 0,
@@ -61,7 +60,7 @@ def evaluate_learners(
     n_episodes: int = 100,
     deterministic: bool = False,
     learner_distribution: LearnerDistributionLike | None = None,
-    env: EnvMaker | None = None,
+    env: EnvSource | None = None,
     teach: Teaching = True,
     max_envs: int | None = None,
     seed: int | None = 0,
@@ -80,7 +79,7 @@ def evaluate_learners(
     n_episodes: int = 100,
     deterministic: bool = False,
     learner_distribution: LearnerDistributionLike | None = None,
-    env: EnvMaker | None = None,
+    env: EnvSource | None = None,
     teach: Teaching = True,
     max_envs: int | None = None,
     seed: int | None = 0,
@@ -100,7 +99,9 @@ def evaluate_learners(
     :param n_episodes: number of episodes of each
     :param deterministic: whether the most likely action is taken instead of a sampled one
     :param learner_distribution: distribution to draw from; ``None`` for the policy, initialised its own way
-    :param env: function from a number of environments to a vector environment; ``None`` for the dataset's environment
+    :param env: the environment: an id, an instance, a class, a function (of a number of environments, which makes a ``VecEnv``,
+        or of nothing, which makes one environment), a ``VecEnv``, or what ``gym.make_vec`` returns; ``None`` for the dataset's.
+        In environments whose number is settled and cannot be shared out, one learner plays after the other
     :param teach: ``False`` leaves the learners untaught, for comparison; a function from initial learners to taught ones is
         another way of teaching
     :param max_envs: largest number of environments; ``None``: 10,000, for simulators 128 (at least one per learner)
@@ -114,7 +115,7 @@ def evaluate_learners(
         convolutions, not where they are small
     :return: returns per learner and episode; with a ``grid`` one evaluation for each cell, by name
     :raises DatasetError: if the environment's spaces are not those of the dataset
-    :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1, ``env`` is not a function, or there is no such device
+    :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1, ``env`` is none of these, or there is no such device
     """
     if grid is not None:
         return evaluate_grid(
@@ -122,11 +123,12 @@ def evaluate_learners(
             policy_kwargs, device,
         )  # fmt: skip
     _check_counts(n_learners, n_episodes)
+    n_learners, n_episodes, seed = int(n_learners), int(n_episodes), None if seed is None else int(seed)  # NumPy's too
     dataset = _copy_on(device, dataset)
     generator = th.Generator()
     generator.manual_seed(int(th.randint(2**62, ())) if seed is None else seed)
     sampler = _sampler_of(dataset, n_learners, learner_distribution, policy, policy_kwargs)
-    venv = _make_environments(dataset, env, n_learners, n_episodes, max_envs)
+    venv, is_ours = _make_environments(dataset, env, n_learners, n_episodes, max_envs)
     try:
         dataset.check_spaces(venv.observation_space, venv.action_space)
         venv.seed(seed)
@@ -138,10 +140,15 @@ def evaluate_learners(
                 learners = dataset.teach(learners)
             normalize_images = bool(dataset.info.policy_kwargs.get("normalize_images", True))
             actor = Actor(dataset, sampler.factory.action_distribution(sampler.components[0]), normalize_images)
-            act = ActingLearners(actor, learners, generator, deterministic)
-            returns = play_episodes(venv, act, n_learners, n_episodes, progress_bar)
+            if venv.num_envs % n_learners == 0:
+                act = ActingLearners(actor, learners, generator, deterministic)
+                returns = play_episodes(venv, act, n_learners, n_episodes, progress_bar)
+            else:
+                acts = [ActingLearners(actor, learner, generator, deterministic) for learner in learners.one_by_one()]
+                returns = play_in_turn(venv, acts, n_episodes, progress_bar)
     finally:
-        venv.close()
+        if is_ours:
+            venv.close()
     return Evaluation(returns, deterministic, dataset.info.inner_loop if teach is True else None)
 
 
@@ -151,7 +158,7 @@ def evaluate_grid(
     n_learners: int = 100,
     n_episodes: int = 100,
     deterministic: bool = False,
-    env: EnvMaker | None = None,
+    env: EnvSource | None = None,
     teach: Teaching = True,
     max_envs: int | None = None,
     seed: int | None = 0,
@@ -219,16 +226,17 @@ def _sampler_of(
 
 
 def _make_environments(
-    dataset: SyntheticDataset, env: EnvMaker | None, n_learners: int, n_episodes: int, max_envs: int | None
-) -> VecEnv:
+    dataset: SyntheticDataset, env: EnvSource | None, n_learners: int, n_episodes: int, max_envs: int | None
+) -> HandedOver:
     """As many environments for each learner as it plays episodes, unless that would be too many."""
-    if not (env is None or callable(env)):
-        raise ArgumentError(f"`env` must be a function from a number of environments to a VecEnv, got {env!r}")
     if max_envs is None:
-        cheap = env is not None or (dataset.info.env_id is not None and is_cheap(dataset.info.env_id))
-        max_envs = MAX_ENVS if cheap else MAX_SIMULATORS
+        env_id = dataset.info.env_id
+        is_many = may_be_many(env) if env is not None else env_id is not None and is_cheap(env_id)
+        max_envs = MAX_ENVS if is_many else MAX_SIMULATORS
     n_envs = n_learners * max(1, min(n_episodes, max_envs // n_learners))
-    return as_vec_env(_make_true_env(dataset, n_envs) if env is None else env(n_envs))
+    if env is None:
+        return HandedOver(as_vec_env(_make_true_env(dataset, n_envs)), True)
+    return environments_from(env, n_envs)
 
 
 def _make_true_env(dataset: SyntheticDataset, n_envs: int) -> VecEnv:

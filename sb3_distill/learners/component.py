@@ -12,6 +12,7 @@ from sb3_distill.errors import ArgumentError
 from sb3_distill.learners import initialization
 from sb3_distill.learners.architecture import ACTIVATIONS, Architecture
 from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
+from sb3_distill.spaces.values import plain
 from sb3_distill.typing import Json
 
 Range: TypeAlias = int | Sequence[int]
@@ -54,6 +55,8 @@ class LearnerComponent:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        for name in ("init", "hidden_gain", "last_gain", "width", "depth", "activation", "layer_norm", "weight"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
         if self.policy is not None and not (isinstance(self.policy, type) and issubclass(self.policy, BasePolicy)):
             raise ArgumentError(
                 f"the `policy` of a learner component must be an SB3 policy class, got {self.policy!r}; leave it out for the "

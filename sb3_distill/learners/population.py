@@ -60,6 +60,16 @@ class Learners:
         self._sizes = [group.n_learners for group in self.groups]
         self.n_learners = sum(self._sizes) or n_learners
 
+    def one_by_one(self) -> list["Learners"]:
+        """Each learner alone, in their order."""
+        if not self.groups:
+            return [Learners([], self.encode, 1, self.encoder_layers) for _ in range(self.n_learners)]
+        return [
+            Learners([(group.network, {name: value[i : i + 1] for name, value in group.params.items()})], self.encode, 1)
+            for group in self.groups
+            for i in range(group.n_learners)
+        ]
+
     @property
     def n_discarded(self) -> th.Tensor:
         """How many learners' gradients backward passes left out because they were not finite, a scalar of type long."""

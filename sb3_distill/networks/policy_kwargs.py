@@ -7,6 +7,7 @@ from torch import nn
 
 from sb3_distill.errors import ArgumentError
 from sb3_distill.spaces.serialization import is_json
+from sb3_distill.spaces.values import plain
 from sb3_distill.typing import Json, Kwargs
 
 
@@ -19,6 +20,7 @@ def policy_kwargs_to_json(policy_kwargs: Mapping[str, object]) -> Json | None:
     for key, value in policy_kwargs.items():
         if key in ("optimizer_class", "optimizer_kwargs", "share_features_extractor"):
             continue  # these concern training, not the actor
+        value = plain(value)
         if isinstance(value, type):
             name = value.__name__
             if value not in (getattr(nn, name, None), getattr(torch_layers, name, None)):

@@ -5,11 +5,13 @@ import numbers
 import warnings
 from collections.abc import Callable, Collection
 
+import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy, MultiInputActorCriticPolicy
 
 from sb3_distill.errors import ArgumentAssertionError, ArgumentError
 from sb3_distill.online.buffers import LearnerRolloutBuffer
+from sb3_distill.spaces.values import plain
 from sb3_distill.typing import Space
 
 NUMBERS = ("gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm", "weight_decay", "target_kl")
@@ -24,6 +26,9 @@ def check_live_arguments(model: object) -> None:
     :raises ValueError: if one is of the wrong kind, or out of range
     :raises AssertionError: if ``clip_range_vf`` is not positive
     """
+    for name, value in list(vars(model).items()):
+        if isinstance(value, np.generic):  # NumPy's numbers are numbers, here and in files
+            setattr(model, name, plain(value))
     for names, kind, word in ((NUMBERS, numbers.Real, "a number"), (WHOLE_NUMBERS, numbers.Integral, "a whole number")):
         for name in names:
             value = getattr(model, name, None)

@@ -9,14 +9,13 @@ from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
-from sb3_distill.environments.origin import env_origin
+from sb3_distill.environments.origin import recorded
 from sb3_distill.environments.vec_normalize import (
     continue_return_variance,
     continue_statistics,
     normalization_of,
     return_variance_of,
 )
-from sb3_distill.environments.wrappers import recorded_wrappers
 from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
@@ -61,7 +60,7 @@ def new_description(
         inner_loop=inner_loop.settings(),
         encoder_layers=model.settings.encoder_layers,
         loss=model.outer_loss,
-        seed=model.seed,
+        seed=None if model.seed is None else int(model.seed),
     )
 
 
@@ -73,8 +72,8 @@ def record_origin(info: DatasetInfo, env: VecEnv | None, learners: LearnerDistri
     """
     info.learner_distribution = LearnerDistribution.parse(learners).to_json()
     if env is not None:
-        info.env_id, info.env_kwargs = env_origin(env)
-        info.wrappers = recorded_wrappers(env)
+        origin = recorded(env)
+        info.env_id, info.env_kwargs, info.wrappers = origin.env_id, origin.env_kwargs, origin.wrappers
 
 
 def check_normalization(info: DatasetInfo, env: VecEnv | None, is_continued: bool) -> None:

@@ -15,8 +15,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.start import initialise_from_observations, shrink_initial_rates
 from sb3_distill.environments.finite import check_finite
+from sb3_distill.environments.foreign.copies import copied, own_steps
 from sb3_distill.environments.make import as_vec_env
-from sb3_distill.environments.plugins import import_plugin
+from sb3_distill.environments.plugins import full_id
 from sb3_distill.environments.random_rollout import random_rollout
 from sb3_distill.environments.vec_normalize import normalized_space
 from sb3_distill.errors import ArgumentError, NotFiniteError
@@ -64,7 +65,7 @@ class RolloutOfLearners(HasParts, HasSettings, HasRates, OnPolicyAlgorithm):
         self, policy: str | type[ActorCriticPolicy], env: GymEnv | str, *, arguments: Settings, **kwargs: Any
     ) -> None:
         if isinstance(env, str):
-            import_plugin(env)
+            env = full_id(env)
         super().__init__(policy, env, _init_setup_model=False, supported_action_spaces=SUPPORTED_ACTION_SPACES, **kwargs)
         self.arguments = arguments
 
@@ -206,14 +207,14 @@ class RolloutOfLearners(HasParts, HasSettings, HasRates, OnPolicyAlgorithm):
         unused = th.zeros(env.num_envs)
         is_discrete = isinstance(self.action_space, spaces.Discrete)
         callback.on_rollout_start()
-
+        self._last_obs, step = own_steps(env, self._last_obs)  # type: ignore[assignment]
         for n_steps in range(n_rollout_steps):
             with th.no_grad():
                 now = parts.actor.see(taught, self._last_obs)  # type: ignore[arg-type]
                 sampled = parts.actor.sample(now, noise[n_steps])
                 actions = self._intervene(sampled.reshape(-1, *(self.action_space.shape or ())))
             seen.append(now)
-            new_obs, rewards, dones, infos = env.step(parts.actor.to_env(actions))
+            new_obs, rewards, dones, infos = step(parts.actor.to_env(actions))
 
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
@@ -224,7 +225,7 @@ class RolloutOfLearners(HasParts, HasSettings, HasRates, OnPolicyAlgorithm):
                 self._update_info_buffer([infos[idx] for idx in ended], dones[ended])
                 for idx in ended.tolist():
                     if infos[idx].get("TimeLimit.truncated", False) and "terminal_observation" in infos[idx]:
-                        bootstraps.append((n_steps, idx, infos[idx]["terminal_observation"]))
+                        bootstraps.append((n_steps, idx, copied(infos[idx]["terminal_observation"])))
             if is_discrete:
                 actions = actions.reshape(-1, 1)
             rollout_buffer.add(self._last_obs, actions, rewards, self._last_episode_starts, unused, unused)  # type: ignore[arg-type]

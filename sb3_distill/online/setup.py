@@ -196,7 +196,8 @@ def _dataset(
 ) -> SyntheticDataset:
     start = recipe.start
     if start.source is not None:
-        start.source.check_spaces(policy.observation_space, policy.action_space)
+        is_trained = start.source.encoder is not None
+        start.source.check_spaces(policy.observation_space, policy.action_space, in_order=is_trained)
         policy_actor.take_statistics_of(start.source)
     dataset = starting_dataset(
         start,

@@ -15,6 +15,7 @@ from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.spaces.checks import sees_images
 from sb3_distill.spaces.sizes import min_instances, n_classes, n_outputs
+from sb3_distill.spaces.values import plain
 from sb3_distill.typing import AutocastDtype, DatasetInit, InnerLoopName, Json, Space
 
 MAX_LEARNERS = 8
@@ -128,6 +129,10 @@ class Settings:
             "values": '`"bfloat16"`',
         },
     )
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, plain(value))
 
 
 NAMES = tuple(Settings.__dataclass_fields__)

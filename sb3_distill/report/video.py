@@ -17,9 +17,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack
 from sb3_distill.dataset.recorded_arguments import refused_by_environment
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
+from sb3_distill.environments.foreign.hand_over import EnvSource, environments_from
 from sb3_distill.environments.make import as_vec_env
 from sb3_distill.environments.plugins import import_plugin
-from sb3_distill.environments.wrappers import wrap_vec_env
+from sb3_distill.environments.wrappers import check_sayable, wrap_vec_env
 from sb3_distill.environments.wrappers import wrapper_class as make_wrapper
 from sb3_distill.errors import ArgumentError, MissingExtraError
 from sb3_distill.teaching.distilled_policy import DistilledPolicy
@@ -39,6 +40,7 @@ def watch(
     max_steps: int = 2_000,
     policy: str | type[BasePolicy] | BasePolicy | None = None,
     policy_kwargs: Mapping[str, object] | None = None,
+    env: EnvSource | None = None,
 ) -> tuple[float, int]:
     """
     Teach a fresh policy and film an episode of it.
@@ -51,6 +53,8 @@ def watch(
     :param max_steps: number of steps after which the video ends
     :param policy: see ``DistilledPolicy.from_dataset``
     :param policy_kwargs: likewise
+    :param env: the environment, see ``evaluate_learners``; one that is made already must have ``render_mode="rgb_array"``.
+        ``None`` for the dataset's
     :return: the return of the episode so far, and the number of frames
     :raises ImportError: without imageio
     :raises ValueError: for another ending, or an environment that does not draw pictures
@@ -67,13 +71,17 @@ def watch(
     dataset = SyntheticDataset.of(dataset)
     learner = DistilledPolicy.from_dataset(dataset, policy, policy_kwargs, seed, device="cpu")
     with _drawing_off_screen():
-        env = make_visible(dataset)
+        if env is None:
+            venv, is_ours = make_visible(dataset), True
+        else:
+            venv, is_ours = environments_from(env, 1, env_kwargs={"render_mode": "rgb_array"})
         try:
-            dataset.check_spaces(env.observation_space, env.action_space)
-            total, frames = _film(env, learner, seed, deterministic, max_steps)
-            fps = _frames_a_second(env, dataset)
+            dataset.check_spaces(venv.observation_space, venv.action_space)
+            total, frames = _film(venv, learner, seed, deterministic, max_steps)
+            fps = _frames_a_second(venv, dataset)
         finally:
-            env.close()
+            if is_ours:
+                venv.close()
     _write_video(path, frames, fps)
     return total, len(frames)
 
@@ -102,7 +110,7 @@ def _film(
 def _frame(env: VecEnv) -> Array:
     frame = env.render()
     if frame is None:
-        raise ArgumentError("this environment does not draw pictures")
+        raise ArgumentError("this environment does not draw pictures: was it made with render_mode='rgb_array'?")
     return np.asarray(frame)
 
 
@@ -155,10 +163,11 @@ def make_visible(dataset: SyntheticDataset) -> VecEnv:
         raise ArgumentError("the dataset does not say for which environment it was made: there is nothing to watch")
     import_plugin(env_id)
     options = atari_options(info.wrappers)
+    check_sayable(info.wrappers)
     wrap = make_wrapper(info.wrappers)
 
     def make() -> Env:
-        kwargs = dict(info.env_kwargs)
+        kwargs = info.env_arguments
         if options is not None:  # ALE's vector environment draws nothing; this is the same task
             kwargs |= {"repeat_action_probability": options["action_repeat_probability"], "frameskip": 1}
         with refused_by_environment(info):

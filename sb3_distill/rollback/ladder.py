@@ -10,8 +10,8 @@ from typing import Any
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 
-from sb3_distill.environments.origin import env_origin
-from sb3_distill.environments.wrappers import check_known, recorded_wrappers
+from sb3_distill.environments.origin import env_origin, recorded_wrappers
+from sb3_distill.environments.wrappers import check_known
 from sb3_distill.errors import ArgumentError
 from sb3_distill.ppmo import PPMO
 from sb3_distill.rollback.checkpoints import Checkpoints, checkpoints_in, resume

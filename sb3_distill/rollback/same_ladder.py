@@ -9,8 +9,7 @@ from pathlib import Path
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from sb3_distill.dataset.wrapper_records import described
-from sb3_distill.environments.origin import env_origin
-from sb3_distill.environments.wrappers import recorded_wrappers
+from sb3_distill.environments.origin import env_origin, recorded_wrappers
 from sb3_distill.errors import ArgumentError
 from sb3_distill.rollback.level_files import RUN, read_json
 

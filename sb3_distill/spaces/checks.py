@@ -32,11 +32,13 @@ def check_observation_space(space: Space) -> None:
     """
     :raises ValueError: for a space that SB3's policies do not take, or take silently wrong
     """
-    for part in _parts(space):
+    for key, part in space.spaces.items() if isinstance(space, spaces.Dict) else [(None, space)]:
         is_nested = isinstance(part, (spaces.Dict, spaces.Tuple))  # SB3 has its own message for these
         is_supported = isinstance(part, (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary))
         if not (is_nested or is_supported) or _counts_oddly(part):
-            raise ArgumentError(f"observation space {' '.join(str(part).split())} is not supported{_advice(part)}")
+            named = "" if key is None else f" (key {key!r})"
+            advice = _advice(part) or ("" if key is None else ": leave this key out with a wrapper (FilterObservation)")
+            raise ArgumentError(f"observation space {' '.join(str(part).split())}{named} is not supported{advice}")
 
 
 def check_action_space(space: Space) -> None:
@@ -66,25 +68,54 @@ def _advice(space: Space) -> str:
 
 
 def same_kind(one: Space, other: Space) -> bool:
-    """Whether a network for one space fits the other: type, shape and scale of pixels are the same."""
+    """
+    Whether a network for one space fits the other: type, shape and scale of pixels are the same. Bounds, types of whole
+    numbers and the order of keys do not concern it.
+    """
     if isinstance(one, spaces.Dict) and isinstance(other, spaces.Dict):
         return set(one) == set(other) and all(same_kind(one[key], other[key]) for key in one)
     if isinstance(one, spaces.Box) and isinstance(other, spaces.Box):
         return one.shape == other.shape and is_image_space(one) == is_image_space(other)  # else pixels go up to 1
+    if isinstance(one, spaces.Discrete) and isinstance(other, spaces.Discrete):
+        return bool(one.n == other.n and one.start == other.start)
+    if isinstance(one, spaces.MultiDiscrete) and isinstance(other, spaces.MultiDiscrete):
+        return np.array_equal(one.nvec, other.nvec) and np.array_equal(one.start, other.start)
     return bool(one == other)
+
+
+def same_actions(one: Space, other: Space) -> bool:
+    """Whether actions for one space mean the same in the other: kind and bounds are the same."""
+    if isinstance(one, spaces.Box) and isinstance(other, spaces.Box):
+        return one.shape == other.shape and np.allclose(one.low, other.low) and np.allclose(one.high, other.high)
+    return same_kind(one, other)
+
+
+def same_order(one: Space, other: Space) -> bool:
+    """Whether a network that was trained on one ``Dict`` may see the other: their keys enter it in the same order."""
+    return not (isinstance(one, spaces.Dict) and isinstance(other, spaces.Dict)) or list(one) == list(other)
 
 
 def difference(first: SpacePair, second: SpacePair) -> tuple[str, str, str] | None:
     """
     :param first: an observation space and an action space
     :param second: likewise, to be compared with the first
-    :return: ``"observation"`` or ``"action"``, whichever differs in kind, and a description of either space; ``None`` if both
-        spaces are of the same kind
+    :return: ``"observation"`` or ``"action"``, whichever differs, and a description of either space; ``None`` if a
+        network that was made for one pair acts in the other. Bounds count for actions alone
     """
     for name, one, other in zip(("observation", "action"), first, second, strict=True):
         if not same_kind(one, other):
             return name, describe(one), describe(other)
+    if not same_actions(first[1], second[1]):
+        return "action", describe_bounds(first[1]), describe_bounds(second[1])
     return None
+
+
+def describe_bounds(space: Space) -> str:
+    """A ``Box`` in a few words, with its bounds."""
+    assert isinstance(space, spaces.Box)
+    if np.ptp(space.low) == 0 and np.ptp(space.high) == 0:
+        return f"{describe(space)} in [{space.low.min():g}, {space.high.max():g}]"
+    return f"{describe(space)} in [{space.low.tolist()}, {space.high.tolist()}]"
 
 
 def describe(space: Space) -> str:

@@ -150,7 +150,7 @@ class DistilledPolicy(BasePolicy):
         if self.origin[1].get("use_sde"):
             kwargs.setdefault("use_sde", True)
         model = algorithm(policy_class, env, policy_kwargs=policy_kwargs, **kwargs)
-        self.dataset.check_spaces(model.observation_space, model.action_space)
+        self.dataset.check_spaces(model.observation_space, model.action_space, in_order=True)
         # An algorithm may have another number of critics (DDPG: one), which were not taught anyway.
         fresh, taught = model.policy.state_dict(), self.state_dict()
         model.policy.load_state_dict({**fresh, **{key: value for key, value in taught.items() if key in fresh}})

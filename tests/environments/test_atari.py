@@ -18,10 +18,9 @@ from sb3_distill.cli.program import main
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.environments.atari.games import GAMES, game_buttons, rom_of
 from sb3_distill.environments.atari.vec_env import AtariVecEnv, is_atari
-from sb3_distill.environments.origin import env_origin
+from sb3_distill.environments.origin import env_origin, recorded_wrappers
 from sb3_distill.environments.plugins import import_plugin, is_cheap
 from sb3_distill.environments.worker_vec_env import WorkerVecEnv
-from sb3_distill.environments.wrappers import recorded_wrappers
 from sb3_distill.evaluation.protocol import _make_true_env
 
 ale_py = pytest.importorskip("ale_py")

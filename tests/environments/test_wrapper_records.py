@@ -7,7 +7,8 @@ from stable_baselines3.common.envs import SimpleMultiObsEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, VecExtractDictObs, VecFrameStack, VecMonitor
 
 from sb3_distill.dataset.wrapper_records import atari_options, described, hint
-from sb3_distill.environments.wrappers import check_known, recorded_wrappers, wrap_vec_env, wrapper_class
+from sb3_distill.environments.origin import recorded_wrappers
+from sb3_distill.environments.wrappers import check_known, wrap_vec_env, wrapper_class
 
 WARP = {"name": "WarpFrame", "entry_point": "stable_baselines3.common.atari_wrappers:WarpFrame", "kwargs": {"width": 84}}
 STACK = {"name": "VecFrameStack", "entry_point": "vec_env", "kwargs": {"n_stack": 4}}

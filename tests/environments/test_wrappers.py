@@ -97,7 +97,7 @@ def test_wrappers_of_sb3_keep_their_arguments_and_images_are_turned(tmp_path):
 @pytest.mark.parametrize(
     "wrapper, message",
     [
-        (Mirror, "wrapper Mirror, which does not record its arguments"),
+        (Mirror, "wrapper Mirror of .*test_wrappers, which is not made from a file"),
         (lambda env: TransformReward(env, lambda r: -r), "wrapper TransformReward, which does not record its arguments"),
     ],
 )

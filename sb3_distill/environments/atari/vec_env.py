@@ -11,6 +11,7 @@ from sb3_distill.environments.atari.games import rom_path, silence_ale
 from sb3_distill.environments.gymnasium_vec_env import GymnasiumVecEnv
 from sb3_distill.environments.plugins import is_atari, registered_name
 from sb3_distill.errors import ArgumentError, MissingExtraError
+from sb3_distill.spaces.values import plain
 from sb3_distill.typing import Array, Json, Kwargs, VectorEnv
 
 TAKEN_OVER = ("game", "repeat_action_probability", "full_action_space", "max_num_frames_per_episode", "render_mode")
@@ -84,6 +85,7 @@ class AtariVecEnv(GymnasiumVecEnv):
             fire_reset=fire_reset,
             action_repeat_probability=action_repeat_probability,
         )
+        self.options = {name: plain(value) for name, value in self.options.items()}
         _check_ranges({"n_envs": n_envs, **self.options})
         rom_path(kwargs["game"])
         silence_ale()
@@ -98,7 +100,7 @@ class AtariVecEnv(GymnasiumVecEnv):
         )
         env.spec = copy.copy(gym.spec(registered_name(env_id)))
         env.spec.kwargs = kwargs
-        super().__init__(env)
+        super().__init__(env, copies=False)  # each step of ALE brings arrays of its own
         assert isinstance(self.action_space, gym.spaces.Discrete)
         self._n_actions = int(self.action_space.n)
         self.seed(seed)
