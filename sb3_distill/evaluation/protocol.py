@@ -16,6 +16,7 @@ from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.make import as_vec_env, make_vec_env
 from sb3_distill.environments.plugins import is_cheap
+from sb3_distill.environments.vec_normalize import raw_observations
 from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.grids import Grid, load_grid
 from sb3_distill.evaluation.play import ActingLearners, play_episodes
@@ -100,7 +101,8 @@ def evaluate_learners(
     :param n_episodes: number of episodes of each
     :param deterministic: whether the most likely action is taken instead of a sampled one
     :param learner_distribution: distribution to draw from; ``None`` for the policy, initialised its own way
-    :param env: function from a number of environments to a vector environment; ``None`` for the dataset's environment
+    :param env: function from a number of environments to a vector environment; ``None`` for the dataset's environment. What
+        a ``VecNormalize`` in it does is switched off meanwhile, since the dataset brings its statistics
     :param teach: ``False`` leaves the learners untaught, for comparison; a function from initial learners to taught ones is
         another way of teaching
     :param max_envs: largest number of environments; ``None``: 10,000, for simulators 128 (at least one per learner)
@@ -139,7 +141,8 @@ def evaluate_learners(
             normalize_images = bool(dataset.info.policy_kwargs.get("normalize_images", True))
             actor = Actor(dataset, sampler.factory.action_distribution(sampler.components[0]), normalize_images)
             act = ActingLearners(actor, learners, generator, deterministic)
-            returns = play_episodes(venv, act, n_learners, n_episodes, progress_bar)
+            with raw_observations(venv):  # learners normalise by themselves, with the statistics of the dataset
+                returns = play_episodes(venv, act, n_learners, n_episodes, progress_bar)
     finally:
         venv.close()
     return Evaluation(returns, deterministic, dataset.info.inner_loop if teach is True else None)

@@ -11,8 +11,6 @@ from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.origin import env_origin
 from sb3_distill.environments.vec_normalize import (
-    continue_return_variance,
-    continue_statistics,
     normalization_of,
     return_variance_of,
 )
@@ -77,23 +75,6 @@ def record_origin(info: DatasetInfo, env: VecEnv | None, learners: LearnerDistri
         info.wrappers = recorded_wrappers(env)
 
 
-def check_normalization(info: DatasetInfo, env: VecEnv | None, is_continued: bool) -> None:
-    """
-    :param info: description of a dataset
-    :param env: the environment that it is to be learned in
-    :param is_continued: whether it was learned before, so that the lack of statistics says something
-    :raises ValueError: if one of the two has normalised observations and the other has not
-    """
-    if env is None:
-        return
-    if is_continued and info.normalization is None and normalization_of(env) is not None:
-        raise ArgumentError(
-            "the dataset was made without normalised observations: leave out the VecNormalize, or give it norm_obs=False"
-        )
-    if info.normalization is not None and unwrap_vec_normalize(env) is None:
-        raise ArgumentError("the dataset was made with normalised observations: put the environment into a VecNormalize")
-
-
 def check_normalized(env: VecEnv | None) -> None:
     """
     :param env: the environment of a dataset with learned weights of observations, which travel with their statistics
@@ -103,18 +84,6 @@ def check_normalized(env: VecEnv | None) -> None:
         raise ArgumentError(
             "`input_scale_learning_rate` needs normalised observations: put the environment into a VecNormalize"
         )
-
-
-def pass_statistics_on(info: DatasetInfo, env: VecEnv | None) -> None:
-    """
-    :param info: description of a dataset
-    :param env: its ``VecNormalize``, if it has not seen anything yet, goes on from the statistics of the dataset
-    :raises ValueError: if they do not fit
-    """
-    normalizer = None if env is None else unwrap_vec_normalize(env)
-    if normalizer is not None and info.normalization is not None:
-        continue_statistics(normalizer, info.normalization)
-    continue_return_variance(normalizer, info.return_variance)
 
 
 def update(dataset: SyntheticDataset, env: VecEnv | None, timesteps: int) -> None:

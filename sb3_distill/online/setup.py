@@ -15,7 +15,7 @@ from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.learners.distribution import LearnerDistribution
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.action_distribution import make_action_distribution
-from sb3_distill.networks.anatomy import Network, actor_of
+from sb3_distill.networks.anatomy import Network, actor_of, needs_of
 from sb3_distill.networks.encoder import Encoder, holds_features, kinds_of
 from sb3_distill.networks.precision import Precision
 from sb3_distill.online.critic import Critic, evaluates_plainly
@@ -136,7 +136,7 @@ def actor_to_teach(policy: ActorCriticPolicy) -> Network:
     :return: its actor
     :raises ValueError: for a recurrent policy
     """
-    if hasattr(policy, "lstm_actor"):
+    if needs_of(type(policy)):
         raise ArgumentError("recurrent policies are not supported: an action must follow from one observation; stack frames")
     return actor_of(policy)
 
