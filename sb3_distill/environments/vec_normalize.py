@@ -65,7 +65,7 @@ def normalization_of(env: VecEnv) -> Normalization | None:
             stacks.append(layer.stacked_obs)
         if isinstance(layer, VecExtractDictObs):
             extracted = layer.key
-    statistics, clip, epsilon = _statistics(normalizer), normalizer.clip_obs, normalizer.epsilon
+    statistics, clip, epsilon = statistics_of_keys(normalizer), normalizer.clip_obs, normalizer.epsilon
     if (single := statistics.get(None)) is not None:
         normalization = Normalization(_stacked(single.mean, stacks), _stacked(single.var, stacks), clip, epsilon)
     elif extracted is not None:
@@ -110,7 +110,7 @@ def continue_statistics(env: VecNormalize, normalization: Normalization) -> None
     if not env.norm_obs:
         raise ArgumentError("the dataset was made with normalised observations: leave out norm_obs=False")
     mean, var = dict(named_leaves(normalization.mean)), dict(named_leaves(normalization.var))
-    statistics = _statistics(env)
+    statistics = statistics_of_keys(env)
     if None not in mean and None not in statistics and set(mean) != set(statistics):
         raise ArgumentError(
             f"the dataset was made with {_words(mean)} normalised, this VecNormalize normalises {_words(statistics)}: give it "
@@ -180,8 +180,11 @@ def _words(keys: Iterable[str | None]) -> str:
     return ", ".join(repr(key) for key in sorted(str(key) for key in keys)) or "nothing"
 
 
-def _statistics(env: VecNormalize) -> dict[str | None, RunningMeanStd]:
-    """Statistics of each key; the key is ``None`` where observations are arrays."""
+def statistics_of_keys(env: VecNormalize) -> dict[str | None, RunningMeanStd]:
+    """
+    :param env: a ``VecNormalize`` that normalises observations
+    :return: statistics of each key, not copied; the key is ``None`` where observations are arrays
+    """
     rms: object = env.obs_rms  # SB3's type is that of a dict only
     return {None: rms} if isinstance(rms, RunningMeanStd) else dict(env.obs_rms)
 

@@ -145,7 +145,7 @@ def actor_of(policy: BasePolicy) -> Network:
         output is of another kind (quantiles), or that is unknown
     """
     name = type(policy).__name__
-    if needs := needs_of(type(policy)):
+    if needs := needs_of(policy):
         raise UnsupportedError(
             f"{name} is recurrent, or needs {' and '.join(needs)} beside an observation: its action depends on the past, "
             "stack frames instead"
@@ -169,12 +169,13 @@ def actor_of(policy: BasePolicy) -> Network:
     raise UnsupportedError(f"{name} is not a policy that can be taught")
 
 
-def needs_of(policy: type) -> list[str]:
+def needs_of(policy: object) -> list[str]:
     """
-    :param policy: class of a policy, or of an algorithm
+    :param policy: a policy, or its class
     :return: what its methods must be given beside an observation (states of a recurrent network), by the names of arguments
     """
-    needs: list[str] = []
+    needs = ["lstm_states"] if hasattr(policy, "lstm_actor") else []
+    policy = policy if isinstance(policy, type) else type(policy)
     for method in (getattr(policy, name, None) for name in ("predict", "_predict", "get_distribution")):
         parameters = list(inspect.signature(method).parameters.values()) if callable(method) else []
         required = [one.name for one in parameters[2:] if one.default is one.empty and one.kind in NAMED]
@@ -227,9 +228,10 @@ def parameters_in_use(network: Network, observations: Observations) -> list[str]
 def statistics_of(network: Network) -> dict[str, th.Tensor]:
     """
     :param network: any network
-    :return: its running statistics (of batch norms) by name, not copied
+    :return: its buffers (running statistics of batch norms, and of modules of a user) by name, not copied; without the
+        counters of batch norms, which nothing depends on
     """
-    return {name: buffer for name, buffer in network.named_buffers() if buffer.is_floating_point()}
+    return {name: buffer for name, buffer in network.named_buffers() if not name.endswith(".num_batches_tracked")}
 
 
 def share_statistics(network: Network, statistics: Mapping[str, th.Tensor]) -> None:

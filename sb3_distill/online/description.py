@@ -18,7 +18,7 @@ from sb3_distill.environments.wrappers import recorded_wrappers
 from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
-from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
+from sb3_distill.networks.policy_kwargs import kwargs_of_the_set, policy_kwargs_to_json
 from sb3_distill.outer_loop.settings import Settings
 from sb3_distill.typing import Space
 
@@ -55,7 +55,7 @@ def new_description(
         model.observation_space,
         model.action_space,
         policy=names[0] if names and as_json is not None else None,
-        policy_kwargs=as_json or {},
+        policy_kwargs=kwargs_of_the_set(policy_kwargs) if as_json is None else as_json,
         inner_loop=inner_loop.settings(),
         encoder_layers=model.settings.encoder_layers,
         loss=model.outer_loss,

@@ -24,6 +24,7 @@ from sb3_distill.outer_loop.settings import Settings
 from sb3_distill.outer_loop.start import Start, starting_dataset
 from sb3_distill.teaching.acting import Actor
 from sb3_distill.teaching.policy_actor import PolicyActor
+from sb3_distill.teaching.teach import check_squashing
 
 
 @dataclass
@@ -136,7 +137,7 @@ def actor_to_teach(policy: ActorCriticPolicy) -> Network:
     :return: its actor
     :raises ValueError: for a recurrent policy
     """
-    if needs_of(type(policy)):
+    if needs_of(policy):
         raise ArgumentError("recurrent policies are not supported: an action must follow from one observation; stack frames")
     return actor_of(policy)
 
@@ -197,6 +198,7 @@ def _dataset(
     start = recipe.start
     if start.source is not None:
         start.source.check_spaces(policy.observation_space, policy.action_space)
+        check_squashing(start.source, policy, is_continued=True)
         policy_actor.take_statistics_of(start.source)
     dataset = starting_dataset(
         start,
