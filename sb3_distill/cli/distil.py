@@ -116,7 +116,7 @@ def _clone(options: argparse.Namespace) -> Json:
     statistics = options.vecnormalize or statistics_beside(options.agent, options.env)
     if str(options.vecnormalize) == "none":
         statistics = None
-    expert = Expert.load(options.agent, statistics, options.algo)
+    expert = Expert.load(options.agent, statistics or "none", options.algo)
     with refused_by(DAgger):
         model = clone(
             expert,

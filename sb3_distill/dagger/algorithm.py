@@ -13,9 +13,11 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_distill.dagger.expert import Expert
+from sb3_distill.dagger.masks import are_allowed
+from sb3_distill.dagger.saving import cannot_save, refuse_to_save
 from sb3_distill.dataset.synthetic_dataset import DatasetLike
 from sb3_distill.environments.finite import check_observations
-from sb3_distill.environments.vec_normalize import normalized_space
+from sb3_distill.environments.vec_normalize import normalized_space, normalizer_of
 from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.online.rollout import RolloutOfLearners
@@ -36,14 +38,16 @@ class DAgger(RolloutOfLearners):
     actions under learners that are drawn anew for every minibatch. What is not described here is as in ``PPMO``.
 
     A ``VecNormalize`` around the environment takes over the agent's statistics, or those of a rollout of the agent where it
-    has none, and stays as it is then.
+    has none, and stays as it is then. An agent that asks which actions are allowed (``MaskablePPO``) is told by the method
+    ``action_masks`` of the environments, and drives where a learner would do what is not allowed.
 
     :param expert: the agent, whose greedy actions are imitated
     :param expert_share: probability that the agent drives an environment in a step; a number, or ``"lin_x"``
     :param n_updates: minibatches after each rollout
     :param batch_size: states of a minibatch, all learners together. ``None``: 4096
     :param buffer_size: states that are kept, the latest ones
-    :raises ValueError: if the agent was trained for other spaces, or observations are stacked after they are normalised
+    :raises ValueError: if the agent was trained for other spaces, needs action masks that the environment does not have, or
+        observations are stacked after they are normalised
     """
 
     outer_loss = "dagger"
@@ -129,6 +133,8 @@ class DAgger(RolloutOfLearners):
             device=device,
         )
         expert.check_spaces(self.observation_space, self.action_space)
+        if self.env is not None:
+            expert.check_masks(self.env)
         self._setup_model()
         self.replay_buffer = self._make_replay_buffer()
 
@@ -138,7 +144,7 @@ class DAgger(RolloutOfLearners):
         return set(inspect.signature(cls).parameters)
 
     def _make_replay_buffer(self) -> ReplayBuffer:
-        normalizer = self._vec_normalize_env
+        normalizer = self._normalizer
         if normalizer is not None and normalizer.observation_space != self.observation_space:
             raise ArgumentError(
                 "the expert needs the observations of the environments: put frame stacks inside the VecNormalize"
@@ -160,12 +166,22 @@ class DAgger(RolloutOfLearners):
         return max(1, (self.batch_size or BATCH_SIZE) // self.n_learners) * self.n_learners
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        callback = kwargs.get("callback", args[1] if len(args) > 1 else None)
+        refuse_to_save(self._init_callback(callback))
+        if self.env is not None:
+            self.expert.check_masks(self.env)
         self._fix_normalization()
         return super()._setup_learn(*args, **kwargs)
 
+    @property
+    def _normalizer(self) -> VecNormalize | None:
+        """The ``VecNormalize`` of the environments that normalises observations, if one does."""
+        normalizer = None if self.env is None else normalizer_of(self.env)
+        return normalizer if normalizer is not None and normalizer.norm_obs else None
+
     def _fix_normalization(self) -> None:
         """Statistics that go on changing would move the states that are kept."""
-        venv = self._vec_normalize_env
+        venv = self._normalizer
         if venv is None or not venv.training:
             return
         if self.dataset.info.normalization is None:  # else `venv` has those of the dataset to continue from
@@ -175,27 +191,31 @@ class DAgger(RolloutOfLearners):
     def _take_statistics(self, venv: VecNormalize) -> None:
         """Those of the agent, or of a rollout of the agent where it has none."""
         source = self.expert.normalization
-        if source is not None and source.norm_obs:
+        if source is not None and source.norm_obs and source.norm_obs_keys == venv.norm_obs_keys:
             venv.obs_rms, venv.clip_obs, venv.epsilon = source.obs_rms, source.clip_obs, source.epsilon
             return
         assert self.env is not None
         self.env.reset()
         for _ in range(self.n_steps):
-            self.env.step(self.expert(self._raw_observations()))
+            self.env.step(self.expert(self._raw_observations(), self.expert.masks_of(self.env)))
         self.dataset.info.timesteps += self.n_steps * self.n_envs
 
     def save(self, *args: Any, **kwargs: Any) -> NoReturn:
         """
         :raises NotImplementedError: always: agent and states would have to be saved with it
         """
-        raise NotImplementedError("save `model.dataset`, and go on with DAgger(..., initial_dataset=...)")
+        cannot_save()
 
     def _intervene(self, actions: Array) -> Array:
-        wanted = self.expert(self._raw_observations())
+        assert self.env is not None
+        masks = self.expert.masks_of(self.env)
+        wanted = self.expert(self._raw_observations(), masks)
         idle = np.zeros(self.n_envs)
         self.replay_buffer.add(self._last_obs, self._last_obs, wanted, idle, idle, [{}] * self.n_envs)  # type: ignore[arg-type]
         share = schedule(self.expert_share)(self._current_progress_remaining)
         by_expert = th.rand(self.n_envs, generator=self._generator).numpy() < share
+        if masks is not None:  # an environment may fail where an action is not allowed
+            by_expert |= ~are_allowed(actions, masks, self.action_space)
         by_expert = by_expert.reshape(-1, *[1] * (actions.ndim - 1))
         return np.where(by_expert, wanted.reshape(actions.shape), actions)
 
@@ -205,7 +225,7 @@ class DAgger(RolloutOfLearners):
 
         :raises FloatingPointError: if it is not finite: the agent could not answer, and fixed statistics would hide it
         """
-        venv = self._vec_normalize_env
+        venv = self._normalizer
         observations = self._last_obs if venv is None else venv.get_original_obs()
         assert observations is not None and not isinstance(observations, tuple)
         check_observations(observations, self.num_timesteps // self.n_envs)

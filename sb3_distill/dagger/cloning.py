@@ -2,17 +2,16 @@
 
 from typing import Any
 
-import numpy as np
-from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecNormalize, is_vecenv_wrapped
 
 from sb3_distill.dagger.algorithm import DAgger
 from sb3_distill.dagger.expert import Expert
+from sb3_distill.dagger.trial import is_vector, warn_if_it_plays_like_chance
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.foreign.hand_over import EnvSource, environments_from
+from sb3_distill.environments.make import as_vec_env
 from sb3_distill.errors import ArgumentError
-from sb3_distill.typing import Space
 
 
 def clone(
@@ -26,7 +25,8 @@ def clone(
     **kwargs: Any,
 ) -> DAgger:
     """
-    Distil an agent, with normalised observations where they are plain vectors.
+    Distil an agent, with normalised observations where they are plain vectors. An agent without statistics plays a few
+    episodes before, and a warning says when it gets no more than random actions do.
 
     :param expert: the agent
     :param env: the environment: an id, an instance, a class, a function (of a number of environments, which makes a ``VecEnv``,
@@ -50,14 +50,13 @@ def clone(
     venv, is_ours = environments_from(env, n_envs, seed)
     normalize = is_vector(venv.observation_space) if initial is None else initial.info.normalization is not None
     try:
+        shown = as_vec_env(venv)  # images as the agent sees them
+        expert.check_spaces(shown.observation_space, shown.action_space)
+        expert.check_masks(shown)
+        warn_if_it_plays_like_chance(expert, shown, total_timesteps)
         if normalize and not is_vecenv_wrapped(venv, VecNormalize):
             venv = VecNormalize(venv, norm_reward=False)
         return DAgger(policy, venv, expert, seed=seed, **kwargs).learn(total_timesteps, progress_bar=progress_bar)
     finally:
         if is_ours:
             venv.close()
-
-
-def is_vector(space: Space) -> bool:
-    """Whether observations are plain vectors of real numbers."""
-    return isinstance(space, spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating)

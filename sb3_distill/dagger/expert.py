@@ -1,25 +1,34 @@
-"""An agent of Stable-Baselines3 from its zip, to be imitated."""
+"""An agent of Stable-Baselines3, to be imitated."""
 
+import copy
 import os
+import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Protocol, cast
 
 import numpy as np
-import numpy.typing as npt
-import stable_baselines3
 from gymnasium import spaces
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.save_util import load_from_zip_file
-from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
-from sb3_distill.errors import ArgumentError, SB3DistillError
+from sb3_distill.dagger.agent_file import load_agent, missing_package
+from sb3_distill.dagger.statistics_files import statistics_beside
+from sb3_distill.environments.vec_normalize import statistics_of_keys
+from sb3_distill.errors import ArgumentError
+from sb3_distill.networks.anatomy import needs_of, takes_argument
 from sb3_distill.spaces.checks import SpacesOnly, difference, same_actions, same_kind
+from sb3_distill.trees import map_leaves
+from sb3_distill.typing import Array, RawObservations, Space
 
-ALGORITHMS = ("PPO", "A2C", "DQN", "SAC", "TD3", "DDPG")
-CONTRIB = ("TQC", "CrossQ", "TRPO", "ARS", "QRDQN")
+__all__ = ["Expert", "statistics_beside"]
+
+
+class Masking(Protocol):
+    """A policy whose actions depend on what is allowed, such as that of ``MaskablePPO``."""
+
+    def predict(self, observation: RawObservations, *, deterministic: bool, action_masks: Array) -> tuple[Array, object]: ...
 
 
 class Expert:
@@ -28,54 +37,62 @@ class Expert:
 
     :param policy: of the agent
     :param normalization: the ``VecNormalize`` that its observations pass through, if any
+    :raises ValueError: if an action does not follow from one observation, or the statistics are of other observations
     """
+
+    is_from_file = False
+    """Whether the agent comes from a zip, which does not tell how it was trained."""
 
     def __init__(self, policy: BasePolicy, normalization: VecNormalize | None = None) -> None:
         self.policy = policy
         self.normalization = normalization
+        self.takes_masks = takes_argument(policy.predict, "action_masks")
+        """Whether its actions depend on which are allowed."""
+        self._check_normalization()
+        self._check_memory()
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], normalization: str | os.PathLike[str] | None = None, algo: str | None = None
+        cls,
+        path: str | os.PathLike[str],
+        normalization: str | os.PathLike[str] | None = None,
+        algo: str | None = None,
+        custom_objects: Mapping[str, object] | None = None,
     ) -> "Expert":
         """
         :param path: a zip that an SB3 (or sb3-contrib) algorithm saved
-        :param normalization: the ``vecnormalize.pkl`` that was saved with it. It is a pickle: load only what you trust
+        :param normalization: the ``vecnormalize.pkl`` that was saved with it. It is a pickle: load only what you trust.
+            ``"none"`` says that the agent has seen observations as they are; ``None`` warns where statistics lie with it
         :param algo: name of the algorithm; ``None`` to see it from the policy
+        :param custom_objects: what takes the place of parts of the file, as in SB3's ``load``
         :return: the agent's policy, on the CPU
         :raises FileNotFoundError: if there is no such file
-        :raises ValueError: if the file is not an agent, or of an algorithm that is not known
+        :raises ValueError: if the file is not an agent, of an algorithm that is not known, or needs what is not installed; if
+            the agent needs more than an observation; or if a file of rl-zoo says that its observations were normalised, and
+            there are no statistics
         """
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"there is no agent {path}")
         if not zipfile.is_zipfile(path):
             raise ArgumentError(f"{path} is not a zip that an SB3 algorithm saved")
-        try:
-            algorithm = _algorithm_of(path, algo)
-            # What an agent remembers is of no use here.
-            small: Any = {"buffer_size": 1, "replay_buffer_class": None} if issubclass(algorithm, OffPolicyAlgorithm) else {}
-            model: Any = algorithm.load(path, device="cpu", **small)
-        except (SB3DistillError, OSError):
-            raise
-        except Exception as error:  # whatever a damaged pickle leads to, or the zip of another algorithm
-            advice = "is it damaged?" if algo is None else f"was it saved by {algo}?"
-            raise ArgumentError(f"{path} cannot be loaded, {advice} ({type(error).__name__}: {error})") from error
+        model = load_agent(path, algo, custom_objects)
         model.policy.set_training_mode(False)
         venv = None
-        if normalization is not None:
-            if not Path(normalization).is_file():
-                raise FileNotFoundError(f"there are no statistics {normalization}")
-            spaces_of_agent = SpacesOnly(model.observation_space, model.action_space)
-            try:
-                venv = VecNormalize.load(str(normalization), DummyVecEnv([lambda: spaces_of_agent]))
-            except Exception as error:
-                raise ArgumentError(
-                    f"{normalization} does not fit {path} ({error}): say which statistics belong to it"
-                ) from error
-        return cls(model.policy, venv)
+        if normalization is None:
+            if (beside := statistics_beside(path)) is not None:
+                warnings.warn(
+                    f"{beside} lies with {path} and is not used: if the agent was trained on normalised observations, pass "
+                    'it as `normalization`; normalization="none" says that it was not',
+                    stacklevel=2,
+                )
+        elif str(normalization) != "none":
+            venv = _load_statistics(Path(normalization), path, SpacesOnly(model.observation_space, model.action_space))
+        expert = cls(model.policy, venv)
+        expert.is_from_file = True
+        return expert
 
-    def check_spaces(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
+    def check_spaces(self, observation_space: Space, action_space: Space) -> None:
         """
         :param observation_space: of an environment
         :param action_space: of an environment
@@ -95,55 +112,77 @@ class Expert:
             name, wanted, given = found
             raise ArgumentError(f"the agent was trained for {name} space {wanted}, the environment has {given}")
 
-    def __call__(self, observations: Any) -> npt.NDArray[Any]:
+    def check_masks(self, env: VecEnv) -> None:
+        """
+        :param env: an environment
+        :raises ValueError: if the agent asks which actions are allowed, and the environment does not say
+        """
+        if self.takes_masks and not env.has_attr("action_masks"):
+            raise ArgumentError(
+                "the agent's actions depend on action masks, and the environment has no method `action_masks`: give it the "
+                "one that the agent was trained with (one that allows everything, if it was trained without)"
+            )
+
+    def masks_of(self, env: VecEnv) -> Array | None:
+        """
+        :param env: an environment
+        :return: which actions are allowed now ``(n, n_actions)``; ``None`` if the agent does not ask
+        """
+        return np.stack(env.env_method("action_masks")) if self.takes_masks else None
+
+    def __call__(self, observations: RawObservations, action_masks: Array | None = None) -> Array:
         """
         :param observations: of the environments, as they are ``(n, *obs)``
+        :param action_masks: which actions are allowed ``(n, n_actions)``, for an agent that ``takes_masks``
         :return: greedy actions ``(n, *action)``
         """
         if self.normalization is not None:
-            observations = self.normalization.normalize_obs(observations)
-        actions, _ = self.policy.predict(observations, deterministic=True)
-        return np.asarray(actions)
+            observations = cast(RawObservations, self.normalization.normalize_obs(observations))  # type: ignore[arg-type]
+        return self._predict(observations, action_masks)[0]
+
+    def _predict(self, observations: RawObservations, action_masks: Array | None = None) -> tuple[Array, object]:
+        if action_masks is None:
+            actions, state = self.policy.predict(observations, deterministic=True)  # type: ignore[arg-type]
+            return np.asarray(actions), state
+        actions, state = cast(Masking, self.policy).predict(observations, deterministic=True, action_masks=action_masks)
+        return np.asarray(actions), state
+
+    def _check_normalization(self) -> None:
+        if self.normalization is None or not self.normalization.norm_obs:
+            return
+        space = self.policy.observation_space
+        parts = (
+            {key: part.shape for key, part in space.spaces.items()} if isinstance(space, spaces.Dict) else {None: space.shape}
+        )
+        for key, rms in statistics_of_keys(self.normalization).items():
+            if parts.get(key) != rms.mean.shape:
+                name = "" if key is None else f" {key!r}"
+                raise ArgumentError(
+                    f"the statistics are of observations{name} of shape {rms.mean.shape}, the agent was trained for "
+                    f"{parts.get(key)}: pass those that were saved with it"
+                )
+
+    def _check_memory(self) -> None:
+        """What a policy does tells whether it is recurrent: it returns a state, or the same question has two answers."""
+        message = "the agent is recurrent: its actions do not follow from one observation"
+        if needs := needs_of(self.policy):
+            raise ArgumentError(f"{message}, but need {' and '.join(needs)} too")
+        space = copy.deepcopy(self.policy.observation_space)
+        space.seed(0)
+        question = cast(RawObservations, map_leaves(lambda leaf: np.asarray(leaf)[None], space.sample()))
+        answer, state = self._predict(question)
+        if state is not None:
+            raise ArgumentError(f"{message}, but from the state that `predict` returns too")
+        if not np.allclose(answer, self._predict(question)[0], atol=1e-5, equal_nan=True):
+            raise ArgumentError(f"{message}: asked the same twice, it answers otherwise")
 
 
-def statistics_beside(agent: Path, env_id: str) -> Path | None:
-    """
-    :param agent: a zip
-    :param env_id: of its environment
-    :return: the ``vecnormalize.pkl`` that lies with it, as rl-zoo or ``sb3-distill teach`` leaves it; ``None`` if none does
-    """
-    folders = (agent.parent, agent.parent / env_id, agent.parent / env_id.replace("/", "-"))
-    return next((folder / "vecnormalize.pkl" for folder in folders if (folder / "vecnormalize.pkl").is_file()), None)
-
-
-def _algorithm_of(path: Path, name: str | None) -> type[BaseAlgorithm]:
-    data, _, _ = load_from_zip_file(path, device="cpu", load_data=True)
-    if data is None:
-        raise ArgumentError(f"{path} is not a zip that an SB3 algorithm saved")
-    if "dataset_info" in data:
-        raise ArgumentError(f"{path} is a run of PPMO, which has a dataset: PPMO.load(...).dataset")
-    policy_class = data.get("policy_class")
-    shown = getattr(policy_class, "__name__", "")
-    if shown.startswith("Recurrent"):
-        raise ArgumentError(f"{path} is recurrent: its actions do not follow from one observation")
-    known = {algorithm.__name__: algorithm for algorithm in _algorithms()}
-    if name is not None:
-        if name.upper() not in {key.upper() for key in known}:
-            raise ArgumentError(f"`algo` must be one of {', '.join(known)}, got {name!r}")
-        return next(algorithm for key, algorithm in known.items() if key.upper() == name.upper())
-    for algorithm in known.values():
-        if policy_class in algorithm.policy_aliases.values():
-            return algorithm
-    raise ArgumentError(
-        f"{path} {f'has a policy {shown} of its own' if shown else 'does not say which policy it has'}: "
-        f"say which algorithm saved it, one of {', '.join(known)}"
-    )
-
-
-def _algorithms() -> list[type[BaseAlgorithm]]:
-    found = [getattr(stable_baselines3, name) for name in ALGORITHMS]
+def _load_statistics(statistics: Path, agent: Path, spaces_of_agent: SpacesOnly) -> VecNormalize:
+    if not statistics.is_file():
+        raise FileNotFoundError(f"there are no statistics {statistics}")
     try:
-        import sb3_contrib
-    except ImportError:
-        return found
-    return found + [getattr(sb3_contrib, name) for name in CONTRIB if hasattr(sb3_contrib, name)]
+        return VecNormalize.load(str(statistics), DummyVecEnv([lambda: spaces_of_agent]))
+    except Exception as error:
+        if (sentence := missing_package(statistics, error)) is not None:
+            raise ArgumentError(sentence) from error
+        raise ArgumentError(f"{statistics} does not fit {agent} ({error}): say which statistics belong to it") from error

@@ -1,11 +1,13 @@
 """Statistics that normalise observations."""
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch as th
 
+from sb3_distill.trees import map_leaves
 from sb3_distill.typing import Array, Json, RawObservations
 
 Statistic: TypeAlias = npt.NDArray[np.float64]
@@ -81,3 +83,30 @@ class Normalization:
 
     def __setstate__(self, state: Json) -> None:
         self.__init__(**state)  # type: ignore[misc]
+
+
+def write_normalization(state: Mapping[str, object], normalization: Normalization | None) -> None:
+    """
+    :param state: what a module's ``state_dict`` returned; its metadata then say with which normalisation it has learned
+    :param normalization: statistics of observations, without learned weights; ``None`` for raw observations
+    """
+    metadata = getattr(state, "_metadata", {})
+    if "" not in metadata:
+        return
+    stored: Json | None = None
+    if normalization is not None:  # tensors and numbers, which `torch.load(weights_only=True)` reads
+        mean, var = (map_leaves(th.as_tensor, statistics) for statistics in (normalization.mean, normalization.var))
+        stored = {"mean": mean, "var": var, "clip": float(normalization.clip), "epsilon": float(normalization.epsilon)}
+    metadata[""]["normalization"] = stored
+
+
+def normalization_in(state: Mapping[str, object]) -> tuple[bool, Normalization | None]:
+    """
+    :param state: a state, see ``write_normalization``
+    :return: whether it says with which normalisation it has learned, and this
+    """
+    metadata: Json = getattr(state, "_metadata", {}).get("", {})
+    if (stored := metadata.get("normalization")) is None:
+        return "normalization" in metadata, None
+    mean, var = (map_leaves(lambda value: value.cpu().numpy(), stored[name]) for name in ("mean", "var"))
+    return True, Normalization(mean, var, stored["clip"], stored["epsilon"])

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import torch as th
 from gymnasium import spaces
@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 
 from sb3_distill.dataset.file import check_path, checked_tensor, find, flatten, read, unflatten, write
 from sb3_distill.dataset.info import DatasetInfo, other_version
-from sb3_distill.dataset.normalization import Normalization
+from sb3_distill.dataset.normalization import Normalization, write_normalization
 from sb3_distill.dataset.wrapper_records import hint
 from sb3_distill.errors import DatasetError, MisfitError
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
@@ -105,6 +105,13 @@ class SyntheticDataset(nn.Module):
     def __setstate__(self, state: Json) -> None:  # after a copy or a pickle
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._share_scale()
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As PyTorch's; its metadata say with which normalisation a dataset has learned, see ``normalization_in``."""
+        state = super().state_dict(*args, **kwargs)
+        if self.info.timesteps > 0 or self.info.normalization is not None:
+            write_normalization(state, self.info.normalization)
+        return state
 
     @property
     def n_instances(self) -> int:

@@ -1,12 +1,13 @@
 """Statistics of SB3's ``VecNormalize``, to and from those that a dataset stores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.running_mean_std import RunningMeanStd
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecExtractDictObs, VecFrameStack, VecNormalize
 from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
 from sb3_distill.dataset.normalization import Normalization
@@ -21,28 +22,81 @@ STORED_COUNT = 1e6
 """Number of observations that stored statistics count for: new ones hardly change them."""
 
 
+def normalizers_in(env: VecEnv) -> list[VecNormalize]:
+    """
+    :param env: any ``VecEnv``
+    :return: every ``VecNormalize`` in it, from the outside in
+    """
+    return [layer for layer in _layers(env) if isinstance(layer, VecNormalize)]
+
+
+def normalizer_of(env: VecEnv) -> VecNormalize | None:
+    """
+    :param env: any ``VecEnv``
+    :return: the ``VecNormalize`` that normalises observations, else the outermost one; ``None`` if there is none
+    :raises ValueError: if two of them normalise observations
+    """
+    normalizers = normalizers_in(env)
+    observing = [one for one in normalizers if one.norm_obs]
+    if len(observing) > 1:
+        raise ArgumentError(
+            f"{len(observing)} VecNormalize normalise the observations one after the other: leave one, or give all others "
+            "norm_obs=False"
+        )
+    return next(iter([*observing, *normalizers]), None)
+
+
 def normalization_of(env: VecEnv) -> Normalization | None:
     """
     :param env: any ``VecEnv``
     :return: the statistics that its ``VecNormalize`` has now, for observations as they leave ``env``; ``None`` if it does not
         normalise observations
+    :raises ValueError: if two of them do, or a wrapper outside changes the shape of what is normalised
     """
-    stacks: list[FrameStack] = []
-    while isinstance(env, VecEnvWrapper) and not isinstance(env, VecNormalize):
-        if isinstance(env, VecFrameStack):
-            stacks.append(env.stacked_obs)
-        env = env.venv
-    if not (isinstance(env, VecNormalize) and env.norm_obs):
+    normalizer = normalizer_of(env)
+    if normalizer is None or not normalizer.norm_obs:
         return None
-    statistics = _statistics(env)
+    stacks: list[FrameStack] = []
+    extracted: str | None = None
+    for layer in _layers(env):
+        if layer is normalizer:
+            break
+        if isinstance(layer, VecFrameStack):
+            stacks.append(layer.stacked_obs)
+        if isinstance(layer, VecExtractDictObs):
+            extracted = layer.key
+    statistics, clip, epsilon = statistics_of_keys(normalizer), normalizer.clip_obs, normalizer.epsilon
     if (single := statistics.get(None)) is not None:
-        return Normalization(
-            _stacked(single.mean, stacks), _stacked(single.var, stacks), float(env.clip_obs), float(env.epsilon)
-        )
-    keyed = {key: rms for key, rms in statistics.items() if key is not None}
-    mean = {key: _stacked(rms.mean, stacks, key) for key, rms in keyed.items()}
-    var = {key: _stacked(rms.var, stacks, key) for key, rms in keyed.items()}
-    return Normalization(mean, var, float(env.clip_obs), float(env.epsilon))
+        normalization = Normalization(_stacked(single.mean, stacks), _stacked(single.var, stacks), clip, epsilon)
+    elif extracted is not None:
+        if (part := statistics.get(extracted)) is None:
+            return None
+        normalization = Normalization(_stacked(part.mean, stacks), _stacked(part.var, stacks), clip, epsilon)
+    else:
+        keyed = {key: rms for key, rms in statistics.items() if key is not None}
+        mean = {key: _stacked(rms.mean, stacks, key) for key, rms in keyed.items()}
+        var = {key: _stacked(rms.var, stacks, key) for key, rms in keyed.items()}
+        normalization = Normalization(mean, var, clip, epsilon)
+    _check_shapes(normalization, env.observation_space)
+    return normalization
+
+
+@contextmanager
+def raw_observations(env: VecEnv) -> Iterator[VecEnv]:
+    """
+    Let ``env`` show what its environments show, and pay what they pay; its statistics rest.
+
+    :param env: any ``VecEnv``; as it was, once the context is left
+    """
+    normalizers = normalizers_in(env)
+    before = [(one.training, one.norm_obs, one.norm_reward) for one in normalizers]
+    for one in normalizers:
+        one.training = one.norm_obs = one.norm_reward = False
+    try:
+        yield env
+    finally:
+        for one, (training, norm_obs, norm_reward) in zip(normalizers, before, strict=True):
+            one.training, one.norm_obs, one.norm_reward = training, norm_obs, norm_reward
 
 
 def continue_statistics(env: VecNormalize, normalization: Normalization) -> None:
@@ -56,7 +110,13 @@ def continue_statistics(env: VecNormalize, normalization: Normalization) -> None
     if not env.norm_obs:
         raise ArgumentError("the dataset was made with normalised observations: leave out norm_obs=False")
     mean, var = dict(named_leaves(normalization.mean)), dict(named_leaves(normalization.var))
-    for key, rms in _statistics(env).items():
+    statistics = statistics_of_keys(env)
+    if None not in mean and None not in statistics and set(mean) != set(statistics):
+        raise ArgumentError(
+            f"the dataset was made with {_words(mean)} normalised, this VecNormalize normalises {_words(statistics)}: give it "
+            f"norm_obs_keys={sorted(str(key) for key in mean)}"
+        )
+    for key, rms in statistics.items():
         if rms.count >= 1:
             continue
         if key not in mean or rms.mean.shape[:-1] != mean[key].shape[:-1] or mean[key].shape[-1] % rms.mean.shape[-1]:
@@ -98,8 +158,33 @@ def normalized_space(space: Space, normalizer: VecNormalize | None) -> Space:
     return _real(space)
 
 
-def _statistics(env: VecNormalize) -> dict[str | None, RunningMeanStd]:
-    """Statistics of each key; the key is ``None`` where observations are arrays."""
+def _layers(env: VecEnv) -> Iterator[VecEnv]:
+    """A ``VecEnv`` and all that it wraps, from the outside in."""
+    yield env
+    while isinstance(env, VecEnvWrapper):
+        env = env.venv
+        yield env
+
+
+def _check_shapes(normalization: Normalization, space: Space) -> None:
+    for key, mean in named_leaves(normalization.mean):
+        part = space[key] if isinstance(space, spaces.Dict) and key in space.spaces else space
+        if (isinstance(part, spaces.Dict) and key is not None) or part.shape != mean.shape:
+            raise ArgumentError(
+                f"observations are normalised in shape {mean.shape} and leave the environment as {part.shape}: put the "
+                "VecNormalize outside of the wrapper that changes them"
+            )
+
+
+def _words(keys: Iterable[str | None]) -> str:
+    return ", ".join(repr(key) for key in sorted(str(key) for key in keys)) or "nothing"
+
+
+def statistics_of_keys(env: VecNormalize) -> dict[str | None, RunningMeanStd]:
+    """
+    :param env: a ``VecNormalize`` that normalises observations
+    :return: statistics of each key, not copied; the key is ``None`` where observations are arrays
+    """
     rms: object = env.obs_rms  # SB3's type is that of a dict only
     return {None: rms} if isinstance(rms, RunningMeanStd) else dict(env.obs_rms)
 

@@ -17,6 +17,7 @@ from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.foreign.hand_over import EnvSource, HandedOver, environments_from, may_be_many
 from sb3_distill.environments.make import as_vec_env, make_vec_env
 from sb3_distill.environments.plugins import is_cheap
+from sb3_distill.environments.vec_normalize import raw_observations
 from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.grids import Grid, load_grid
 from sb3_distill.evaluation.play import ActingLearners, play_episodes, play_in_turn
@@ -101,7 +102,8 @@ def evaluate_learners(
     :param learner_distribution: distribution to draw from; ``None`` for the policy, initialised its own way
     :param env: the environment: an id, an instance, a class, a function (of a number of environments, which makes a ``VecEnv``,
         or of nothing, which makes one environment), a ``VecEnv``, or what ``gym.make_vec`` returns; ``None`` for the dataset's.
-        In environments whose number is settled and cannot be shared out, one learner plays after the other
+        In environments whose number is settled and cannot be shared out, one learner plays after the other. What a
+        ``VecNormalize`` in it does is switched off meanwhile, since the dataset brings its statistics
     :param teach: ``False`` leaves the learners untaught, for comparison; a function from initial learners to taught ones is
         another way of teaching
     :param max_envs: largest number of environments; ``None``: 10,000, for simulators 128 (at least one per learner)
@@ -140,12 +142,13 @@ def evaluate_learners(
                 learners = dataset.teach(learners)
             normalize_images = bool(dataset.info.policy_kwargs.get("normalize_images", True))
             actor = Actor(dataset, sampler.factory.action_distribution(sampler.components[0]), normalize_images)
-            if venv.num_envs % n_learners == 0:
-                act = ActingLearners(actor, learners, generator, deterministic)
-                returns = play_episodes(venv, act, n_learners, n_episodes, progress_bar)
-            else:
-                acts = [ActingLearners(actor, learner, generator, deterministic) for learner in learners.one_by_one()]
-                returns = play_in_turn(venv, acts, n_episodes, progress_bar)
+            with raw_observations(venv):  # learners normalise by themselves, with the statistics of the dataset
+                if venv.num_envs % n_learners == 0:
+                    act = ActingLearners(actor, learners, generator, deterministic)
+                    returns = play_episodes(venv, act, n_learners, n_episodes, progress_bar)
+                else:
+                    acts = [ActingLearners(actor, learner, generator, deterministic) for learner in learners.one_by_one()]
+                    returns = play_in_turn(venv, acts, n_episodes, progress_bar)
     finally:
         if is_ours:
             venv.close()

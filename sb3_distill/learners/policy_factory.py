@@ -12,6 +12,7 @@ from sb3_distill.learners.component import ComponentKind, LearnerComponent
 from sb3_distill.learners.initialization import PYTORCH
 from sb3_distill.networks.action_distribution import ActionDistribution, make_action_distribution
 from sb3_distill.networks.anatomy import Network, actor_of
+from sb3_distill.networks.policy_kwargs import kwargs_of_the_set
 from sb3_distill.spaces.checks import describe
 from sb3_distill.spaces.sizes import n_outputs
 from sb3_distill.typing import Kwargs, Space
@@ -92,6 +93,7 @@ class PolicyFactory:
     def _build_policy(self, component: LearnerComponent, without_layers: bool) -> BasePolicy:
         policy_class = self._class_of(component)
         kwargs: Kwargs = dict(self._policy_kwargs if component.policy_kwargs is None else component.policy_kwargs)
+        kwargs = {**kwargs_of_the_set(self._policy_kwargs, policy_class), **kwargs}
         if without_layers:
             if not issubclass(policy_class, ActorCriticPolicy):
                 raise ArgumentError(

@@ -1,6 +1,7 @@
 """The networks inside an SB3 policy: plain modules from preprocessed observations to outputs."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol, cast
 
 import torch as th
@@ -11,6 +12,9 @@ from torch import nn
 
 from sb3_distill.errors import UnsupportedError
 from sb3_distill.typing import Observations
+
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.KEYWORD_ONLY)
+"""Kinds of parameters that have a name."""
 
 
 class Network(nn.Module):
@@ -140,8 +144,11 @@ def actor_of(policy: BasePolicy) -> Network:
         output is of another kind (quantiles), or that is unknown
     """
     name = type(policy).__name__
-    if hasattr(policy, "lstm_actor"):
-        raise UnsupportedError(f"{name} is recurrent: its action depends on the past, stack frames instead")
+    if needs := needs_of(policy):
+        raise UnsupportedError(
+            f"{name} is recurrent, or needs {' and '.join(needs)} beside an observation: its action depends on the past, "
+            "stack frames instead"
+        )
     if hasattr(policy, "quantile_net"):
         raise UnsupportedError(f"{name} predicts a distribution of returns per action; labels hold one number per action")
     if hasattr(policy, "mlp_extractor") and hasattr(policy, "action_net"):
@@ -159,6 +166,25 @@ def actor_of(policy: BasePolicy) -> Network:
     if actor is not None and isinstance(layers, nn.Sequential):
         return _cut(actor.features_extractor, layers)
     raise UnsupportedError(f"{name} is not a policy that can be taught")
+
+
+def needs_of(policy: object) -> list[str]:
+    """
+    :param policy: a policy, or its class
+    :return: what its methods must be given beside an observation (states of a recurrent network), by the names of arguments
+    """
+    needs = ["lstm_states"] if hasattr(policy, "lstm_actor") else []
+    policy = policy if isinstance(policy, type) else type(policy)
+    for method in (getattr(policy, name, None) for name in ("predict", "_predict", "get_distribution")):
+        parameters = list(inspect.signature(method).parameters.values()) if callable(method) else []
+        required = [one.name for one in parameters[2:] if one.default is one.empty and one.kind in NAMED]
+        needs += [name for name in required if name not in needs and name != "deterministic"]
+    return needs
+
+
+def takes_argument(function: Callable[..., object], name: str) -> bool:
+    """Whether a function has a parameter of that name."""
+    return name in inspect.signature(function).parameters
 
 
 class _OffPolicyActor(Protocol):
@@ -201,9 +227,10 @@ def parameters_in_use(network: Network, observations: Observations) -> list[str]
 def statistics_of(network: Network) -> dict[str, th.Tensor]:
     """
     :param network: any network
-    :return: its running statistics (of batch norms) by name, not copied
+    :return: its buffers (running statistics of batch norms, and of modules of a user) by name, not copied; without the
+        counters of batch norms, which nothing depends on
     """
-    return {name: buffer for name, buffer in network.named_buffers() if buffer.is_floating_point()}
+    return {name: buffer for name, buffer in network.named_buffers() if not name.endswith(".num_batches_tracked")}
 
 
 def share_statistics(network: Network, statistics: Mapping[str, th.Tensor]) -> None:

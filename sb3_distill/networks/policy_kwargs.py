@@ -1,14 +1,30 @@
 """The keyword arguments of an SB3 policy in JSON form."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from stable_baselines3.common import torch_layers
 from torch import nn
 
 from sb3_distill.errors import ArgumentError
+from sb3_distill.networks.anatomy import takes_argument
 from sb3_distill.spaces.serialization import is_json
 from sb3_distill.spaces.values import plain
 from sb3_distill.typing import Json, Kwargs
+
+OF_THE_SET = ("normalize_images", "use_sde", "squash_output")
+"""Arguments that say what enters a network and what its outputs mean: a matter of the set, whatever network it teaches."""
+
+
+def kwargs_of_the_set(
+    policy_kwargs: Mapping[str, object], policy_class: Callable[..., object] | None = None
+) -> dict[str, object]:
+    """
+    :param policy_kwargs: arguments of the policy that a set was made with
+    :param policy_class: the policy that it teaches; ``None`` for any
+    :return: those that any policy for the set must have, as far as it takes them
+    """
+    names = OF_THE_SET if policy_class is None else [one for one in OF_THE_SET if takes_argument(policy_class, one)]
+    return {name: policy_kwargs[name] for name in names if name in policy_kwargs}
 
 
 def policy_kwargs_to_json(policy_kwargs: Mapping[str, object]) -> Json | None:

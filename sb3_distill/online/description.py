@@ -11,15 +11,13 @@ from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.origin import recorded
 from sb3_distill.environments.vec_normalize import (
-    continue_return_variance,
-    continue_statistics,
     normalization_of,
     return_variance_of,
 )
 from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
-from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
+from sb3_distill.networks.policy_kwargs import kwargs_of_the_set, policy_kwargs_to_json
 from sb3_distill.outer_loop.settings import Settings
 from sb3_distill.typing import Space
 
@@ -56,7 +54,7 @@ def new_description(
         model.observation_space,
         model.action_space,
         policy=names[0] if names and as_json is not None else None,
-        policy_kwargs=as_json or {},
+        policy_kwargs=kwargs_of_the_set(policy_kwargs) if as_json is None else as_json,
         inner_loop=inner_loop.settings(),
         encoder_layers=model.settings.encoder_layers,
         loss=model.outer_loss,
@@ -76,23 +74,6 @@ def record_origin(info: DatasetInfo, env: VecEnv | None, learners: LearnerDistri
         info.env_id, info.env_kwargs, info.wrappers = origin.env_id, origin.env_kwargs, origin.wrappers
 
 
-def check_normalization(info: DatasetInfo, env: VecEnv | None, is_continued: bool) -> None:
-    """
-    :param info: description of a dataset
-    :param env: the environment that it is to be learned in
-    :param is_continued: whether it was learned before, so that the lack of statistics says something
-    :raises ValueError: if one of the two has normalised observations and the other has not
-    """
-    if env is None:
-        return
-    if is_continued and info.normalization is None and normalization_of(env) is not None:
-        raise ArgumentError(
-            "the dataset was made without normalised observations: leave out the VecNormalize, or give it norm_obs=False"
-        )
-    if info.normalization is not None and unwrap_vec_normalize(env) is None:
-        raise ArgumentError("the dataset was made with normalised observations: put the environment into a VecNormalize")
-
-
 def check_normalized(env: VecEnv | None) -> None:
     """
     :param env: the environment of a dataset with learned weights of observations, which travel with their statistics
@@ -102,18 +83,6 @@ def check_normalized(env: VecEnv | None) -> None:
         raise ArgumentError(
             "`input_scale_learning_rate` needs normalised observations: put the environment into a VecNormalize"
         )
-
-
-def pass_statistics_on(info: DatasetInfo, env: VecEnv | None) -> None:
-    """
-    :param info: description of a dataset
-    :param env: its ``VecNormalize``, if it has not seen anything yet, goes on from the statistics of the dataset
-    :raises ValueError: if they do not fit
-    """
-    normalizer = None if env is None else unwrap_vec_normalize(env)
-    if normalizer is not None and info.normalization is not None:
-        continue_statistics(normalizer, info.normalization)
-    continue_return_variance(normalizer, info.return_variance)
 
 
 def update(dataset: SyntheticDataset, env: VecEnv | None, timesteps: int) -> None:

@@ -19,7 +19,7 @@ from sb3_distill.environments.foreign.copies import copied, own_steps
 from sb3_distill.environments.make import as_vec_env
 from sb3_distill.environments.plugins import full_id
 from sb3_distill.environments.random_rollout import random_rollout
-from sb3_distill.environments.vec_normalize import normalized_space
+from sb3_distill.environments.vec_normalize import normalized_space, normalizer_of
 from sb3_distill.errors import ArgumentError, NotFiniteError
 from sb3_distill.inner_loop.loop import make_inner_loop
 from sb3_distill.networks.policy_aliases import POLICIES
@@ -29,6 +29,7 @@ from sb3_distill.online.buffers import DictLearnerRolloutBuffer, LearnerRolloutB
 from sb3_distill.online.live_rates import HasRates
 from sb3_distill.online.model_settings import HasSettings
 from sb3_distill.online.setup import HasParts, Recipe, actor_to_teach, build_parts, remember_sharing
+from sb3_distill.online.statistics import HasStatistics
 from sb3_distill.outer_loop.figures import figures
 from sb3_distill.outer_loop.settings import Settings, inner_loop_of
 from sb3_distill.outer_loop.start import Start
@@ -40,7 +41,7 @@ Bootstrap = tuple[int, int, RawObservations]
 """Step, environment and last observation of an episode that a time limit cut off."""
 
 
-class RolloutOfLearners(HasParts, HasSettings, HasRates, OnPolicyAlgorithm):
+class RolloutOfLearners(HasParts, HasSettings, HasRates, HasStatistics, OnPolicyAlgorithm):
     """
     Rollouts of taught learners. A subclass says what is learned from them (``train``), and what it needs of a rollout
     (``_finish_rollout``).
@@ -108,10 +109,7 @@ class RolloutOfLearners(HasParts, HasSettings, HasRates, OnPolicyAlgorithm):
         self._minibatch_size(n_envs)
         if can_share:
             remember_sharing(self.policy)
-        description.check_normalization(self.dataset_info, self.env, not is_loaded and self._is_continued)
-        if self.input_scale_learning_rate is not None:
-            description.check_normalized(self.env)
-        description.pass_statistics_on(self.dataset_info, self.env)
+        self._let_normalize(self.env, is_loaded)
         if not is_loaded and start.continued is None and self.dataset_init == "normal":  # else observations are still to come
             self.shrink_initial_rates()
         self._teach_policy()
@@ -192,7 +190,7 @@ class RolloutOfLearners(HasParts, HasSettings, HasRates, OnPolicyAlgorithm):
         """
         assert self._last_obs is not None, "No previous observation was provided"
         self.policy.set_training_mode(False)
-        rollout_buffer.observation_space = normalized_space(self.observation_space, self._vec_normalize_env)
+        rollout_buffer.observation_space = normalized_space(self.observation_space, normalizer_of(env))
         rollout_buffer.gamma, rollout_buffer.gae_lambda = self.gamma, self.gae_lambda
         rollout_buffer.reset()
         parts, distribution = self.parts, self.parts.actor.distribution

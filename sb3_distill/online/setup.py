@@ -15,7 +15,7 @@ from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.learners.distribution import LearnerDistribution
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.action_distribution import make_action_distribution
-from sb3_distill.networks.anatomy import Network, actor_of
+from sb3_distill.networks.anatomy import Network, actor_of, needs_of
 from sb3_distill.networks.encoder import Encoder, holds_features, kinds_of
 from sb3_distill.networks.precision import Precision
 from sb3_distill.online.critic import Critic, evaluates_plainly
@@ -24,6 +24,7 @@ from sb3_distill.outer_loop.settings import Settings
 from sb3_distill.outer_loop.start import Start, starting_dataset
 from sb3_distill.teaching.acting import Actor
 from sb3_distill.teaching.policy_actor import PolicyActor
+from sb3_distill.teaching.teach import check_squashing
 
 
 @dataclass
@@ -136,7 +137,7 @@ def actor_to_teach(policy: ActorCriticPolicy) -> Network:
     :return: its actor
     :raises ValueError: for a recurrent policy
     """
-    if hasattr(policy, "lstm_actor"):
+    if needs_of(policy):
         raise ArgumentError("recurrent policies are not supported: an action must follow from one observation; stack frames")
     return actor_of(policy)
 
@@ -198,6 +199,7 @@ def _dataset(
     if start.source is not None:
         is_trained = start.source.encoder is not None
         start.source.check_spaces(policy.observation_space, policy.action_space, in_order=is_trained)
+        check_squashing(start.source, policy, is_continued=True)
         policy_actor.take_statistics_of(start.source)
     dataset = starting_dataset(
         start,

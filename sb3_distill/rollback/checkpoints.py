@@ -35,6 +35,9 @@ class Checkpoints(BaseCallback):
     :raises ValueError: when learning starts, if that is from step 0 and the folder holds another run
     """
 
+    saves_model = True
+    """For algorithms whose models cannot be saved, see ``dagger.saving``."""
+
     def __init__(self, folder: str | os.PathLike[str], minutes: float = 3.0) -> None:
         super().__init__()
         self.folder, self.minutes = Path(folder), minutes

@@ -12,17 +12,19 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.utils import get_device
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
+from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.dataset.wrapper_records import hint
-from sb3_distill.environments.vec_normalize import continue_statistics
+from sb3_distill.environments.vec_normalize import normalization_of, normalizer_of
 from sb3_distill.errors import ArgumentError, UnsupportedError
+from sb3_distill.networks.anatomy import takes_argument
 from sb3_distill.spaces.checks import describe
 from sb3_distill.teaching.acting import channels_first, normalize
 from sb3_distill.teaching.folding import fold_into_first_layer
+from sb3_distill.teaching.normalizers import let_normalize
 from sb3_distill.teaching.resolve_policy import resolve_policy
 from sb3_distill.teaching.teach import build_policy, teach, write_targets
 from sb3_distill.typing import Array, RawObservations
@@ -108,18 +110,26 @@ class DistilledPolicy(BasePolicy):
         state: tuple[Array, ...] | None = None,
         episode_start: Array | None = None,
         deterministic: bool = False,
+        action_masks: Array | None = None,
     ) -> tuple[Array, tuple[Array, ...] | None]:
         """
         As SB3's ``predict``, on raw observations of the environment. What follows their normalisation is the policy's way to
         act, since its class may have one of its own.
 
-        :raises ValueError: if the observation has another shape than the dataset was made for
+        :param action_masks: actions that are allowed, for a policy whose own ``predict`` takes them (``MaskablePPO``)
+        :raises ValueError: if the observation has another shape than the dataset was made for, or the policy takes no masks
         """
         observations = cast(RawObservations, observation)  # the type of SB3 has tuples, which no policy takes
         self._check_shape(observations)
         if self.dataset.info.normalization is not None:
             observations = normalize(self.dataset, channels_first(observations, self.observation_space))
-        return super().predict(observations, state, episode_start, deterministic)  # type: ignore[arg-type]
+        masks = {} if action_masks is None else {"action_masks": action_masks}
+        if masks and not takes_argument(super().predict, "action_masks"):
+            raise ArgumentError(
+                f"a {self.origin[0].__name__} takes no `action_masks`: teach MaskablePPO's policy, "
+                "from_dataset(..., policy=MaskablePPO.policy_aliases['MlpPolicy'])"
+            )
+        return super().predict(observations, state, episode_start, deterministic, **masks)  # type: ignore[arg-type]
 
     def to_algorithm(
         self, algorithm: type[Algorithm], env: GymEnv | str, fold_normalization: bool = False, **kwargs: Any
@@ -129,12 +139,13 @@ class DistilledPolicy(BasePolicy):
 
         :param algorithm: an SB3 algorithm that uses this kind of policy, e.g. ``PPO``
         :param env: the environment, as the algorithm takes it; it is put into a ``VecNormalize`` with the stored
-            statistics where the dataset was made with normalised observations
+            statistics where the dataset was made with normalised observations. One that is in a ``VecNormalize`` already
+            must be fresh, or have these statistics
         :param fold_normalization: put these statistics into the first linear layers instead (clipping is lost), so that
             the model takes raw observations; only where ``folding.can_fold``
         :param kwargs: further arguments of the algorithm
         :return: the model
-        :raises ValueError: if the algorithm has another kind of policy
+        :raises ValueError: if the algorithm has another kind of policy, or the environment another normalisation
         """
         policy_class, policy_kwargs = self.origin
         normalization = self.dataset.info.normalization
@@ -143,8 +154,8 @@ class DistilledPolicy(BasePolicy):
                 f"{algorithm.__name__} does not use a {policy_class.__name__}: teach one of its own, "
                 f"from_dataset(..., policy={algorithm.__name__}.policy_aliases['MlpPolicy'])"
             )
-        if normalization is not None and not fold_normalization:
-            env = _normalized(algorithm, env, normalization.with_scale_in_variance())
+        stored = None if normalization is None else normalization.with_scale_in_variance()
+        env = _normalized(algorithm, env, stored, normalization is not None and fold_normalization)
         # What the algorithm gives to its policy itself; and a copy, since some write into it.
         policy_kwargs = copy.deepcopy({key: value for key, value in policy_kwargs.items() if key not in GIVEN_BY_ALGORITHMS})
         if self.origin[1].get("use_sde"):
@@ -195,18 +206,25 @@ def _bases(algorithm: type[BaseAlgorithm]) -> set[type[BasePolicy]]:
     }
 
 
-def _normalized(algorithm: type[BaseAlgorithm], env: GymEnv | str, normalization: Normalization) -> VecEnv:
+def _normalized(
+    algorithm: type[BaseAlgorithm], env: GymEnv | str, normalization: Normalization | None, is_folded: bool
+) -> GymEnv:
+    """The environment behind the normalisation that the policy was taught with."""
     if isinstance(env, str):
         env = gym.make(env)
     wrapped = algorithm._wrap_env(env, verbose=0)
-    normalizer = unwrap_vec_normalize(wrapped)
-    if normalizer is None:
-        wrapped = normalizer = VecNormalize(
+    if is_folded and normalization_of(wrapped) is not None:
+        raise ArgumentError(
+            "with fold_normalization the model takes observations as they are: leave out the VecNormalize, or give it "
+            "norm_obs=False"
+        )
+    if not is_folded and normalization is not None and normalizer_of(wrapped) is None:
+        wrapped = VecNormalize(
             wrapped,
             norm_reward=False,
             clip_obs=normalization.clip,
             epsilon=normalization.epsilon,
             norm_obs_keys=list(normalization.mean) if isinstance(normalization.mean, dict) else None,
         )
-    continue_statistics(normalizer, normalization)
+    let_normalize(wrapped, None if is_folded else normalization)
     return wrapped

@@ -8,10 +8,11 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.population import Learners
-from sb3_distill.networks.anatomy import Network, parameters_in_use, statistics_of
+from sb3_distill.networks.anatomy import Network, parameters_in_use, share_statistics, statistics_of
 from sb3_distill.networks.encoder import split
 from sb3_distill.networks.stacked import StackedNetwork, stack_parameters, write_parameters
 from sb3_distill.spaces.sizes import preprocessed_shape
+from sb3_distill.teaching.running_statistics import check_statistics, keepers_of
 from sb3_distill.trees import map_leaves
 from sb3_distill.typing import Observations
 
@@ -23,7 +24,7 @@ class PolicyActor:
     :param policy: the policy whose actor it is; its parameters are changed in place
     :param actor: the actor, see ``networks.anatomy.actor_of``
     :param encoder_layers: how many of its first layers are the encoder's
-    :raises ValueError: if the actor cannot be cut there, or has frozen parameters
+    :raises ValueError: if the actor cannot be cut there, has frozen parameters, or running statistics that cannot be shared
     """
 
     def __init__(self, policy: ActorCriticPolicy, actor: Network, encoder_layers: int) -> None:
@@ -32,6 +33,10 @@ class PolicyActor:
                 f"`{frozen[0]}` of the actor is frozen, but learners are drawn anew and taught in all layers: compute fixed "
                 "features in a wrapper of the environment"
             )
+        zeros = map_leaves(
+            lambda shape: th.zeros(1, *shape, device=policy.device), preprocessed_shape(policy.observation_space)
+        )
+        check_statistics(actor, zeros)
         self.network = actor
         self.layers, rest = split(actor, encoder_layers)
         """The encoder's layers; ``None`` without an encoder."""
@@ -39,15 +44,12 @@ class PolicyActor:
         """The layers that are taught; ``None`` where the encoder has all."""
         self.initial = copy.deepcopy(actor)
         """The initial parameters, which are part of the model."""
-        zeros = map_leaves(
-            lambda shape: th.zeros(1, *shape, device=policy.device), preprocessed_shape(policy.observation_space)
-        )
         used = parameters_in_use(actor, zeros)
         self.parameter_ids = {id(actor.get_parameter(name)) for name in used}
         """Identities of the parameters that actions depend on: those are not the critic's."""
         self._taught = [] if rest is None else [n for n, value in rest.named_parameters() if id(value) in self.parameter_ids]
         self.statistics = statistics_of(actor)
-        """Running statistics of batch norms, by name; all learners share these tensors."""
+        """Running statistics by name; all learners share these tensors."""
 
     @th.no_grad()
     def teach(self, dataset: SyntheticDataset) -> None:
@@ -69,17 +71,22 @@ class PolicyActor:
     @th.no_grad()
     def update_statistics(self, inputs: Observations) -> None:
         """
-        Let running statistics of batch norms follow. Learners act and learn with these statistics fixed, as a taught policy
+        Let running statistics (of batch norms, and of a user's modules) follow. Learners act and learn with these statistics fixed, as a taught policy
         will.
 
         :param inputs: preprocessed observations ``(b, ...)``
         """
-        norms = [module for module in self.network.modules() if getattr(module, "track_running_stats", False)]
-        for norm in norms:
-            norm.train()
+        keepers = keepers_of(self.network)
+        for module in keepers:
+            module.training = True
         self.network(inputs)
-        for norm in norms:
-            norm.eval()
+        for module in keepers:
+            module.training = False
+        for name, value in statistics_of(self.network).items():
+            shared = self.statistics[name]
+            if value is not shared:  # a module put a new tensor in its place
+                shared.copy_(value)
+        share_statistics(self.network, self.statistics)
 
     def take_statistics_of(self, dataset: SyntheticDataset) -> None:
         """

@@ -1,14 +1,14 @@
 """Policies by name: which class with which arguments a dataset is taught to."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from stable_baselines3.common.policies import BasePolicy
 
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError, DatasetError
 from sb3_distill.networks.policy_aliases import POLICIES
-from sb3_distill.networks.policy_kwargs import policy_kwargs_from_json
+from sb3_distill.networks.policy_kwargs import kwargs_of_the_set, policy_kwargs_from_json
 
 
 def resolve_policy(
@@ -35,7 +35,6 @@ def resolve_policy(
         raise ArgumentError(f"`policy` must be an alias, a policy class or a policy, got {policy!r}")
     if policy_kwargs is None:
         policy_kwargs = policy_kwargs_from_json(dataset.info.policy_kwargs) if policy is None else {}
-    if "normalize_images" in dataset.info.policy_kwargs:  # what enters a network is a matter of the set
-        policy_kwargs = {"normalize_images": dataset.info.policy_kwargs["normalize_images"], **policy_kwargs}
     name = policy or dataset.info.policy
-    return POLICIES[name] if isinstance(name, str) else name, dict(policy_kwargs)  # type: ignore[return-value]
+    policy_class = cast("type[BasePolicy]", POLICIES[name] if isinstance(name, str) else name)
+    return policy_class, {**kwargs_of_the_set(dataset.info.policy_kwargs, policy_class), **policy_kwargs}

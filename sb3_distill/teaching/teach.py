@@ -26,10 +26,11 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
 
     :param policy: an untrained policy
     :param dataset: what to teach it
-    :raises DatasetError: if the policy's last layer has another width than the labels
+    :raises DatasetError: if the policy's last layer has another width than the labels, or does not squash outputs as it must
     :raises TypeError: for a policy that cannot be taught
     """
     actor = actor_of(policy)
+    check_squashing(dataset, policy)
     policy.set_training_mode(False)
     layers, rest = _put_in_encoder(actor, dataset)
     share_statistics(actor, {name: value.clone() for name, value in dataset.statistics.items()})
@@ -58,6 +59,26 @@ def teach(policy: BasePolicy, dataset: SyntheticDataset) -> None:
         write_targets(policy)
         if dataset.log_std is not None:
             _write_log_std(policy, dataset.log_std - half_width.log())
+
+
+def check_squashing(dataset: SyntheticDataset, policy: BasePolicy, is_continued: bool = False) -> None:
+    """
+    :param dataset: its labels are outputs before a tanh, if it was made with ``squash_output=True``
+    :param policy: a policy that it teaches
+    :param is_continued: whether the dataset is learned on with the policy, so that its labels cannot be rescaled
+    :raises DatasetError: if the policy puts its outputs to another use
+    """
+    made_squashed = bool(dataset.info.policy_kwargs.get("squash_output", False))
+    if made_squashed and not squashes(policy):
+        raise MisfitError(
+            "the dataset was made for outputs that a tanh squashes, and the policy does not squash: give it "
+            "policy_kwargs=dict(use_sde=True, squash_output=True)"
+        )
+    if is_continued and squashes(policy) and not made_squashed:
+        raise MisfitError(
+            "the dataset was made for outputs that are actions, and the policy squashes them by a tanh: leave out "
+            "squash_output=True"
+        )
 
 
 def _put_in_encoder(actor: Network, dataset: SyntheticDataset) -> tuple[nn.Module | None, Network | None]:

@@ -1,0 +1,88 @@
+"""The environment of a model normalises as the dataset of the model was made to see."""
+
+import io
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any, cast
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.save_util import load_from_zip_file
+from stable_baselines3.common.type_aliases import GymEnv, TensorDict
+from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
+
+from sb3_distill.dataset.info import DatasetInfo
+from sb3_distill.dataset.normalization import normalization_in
+from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.environments.vec_normalize import continue_return_variance, normalization_of
+from sb3_distill.online import description
+from sb3_distill.teaching.normalizers import DRIFT, TOLERANCE, Moved, check_replacement, difference, let_normalize
+from sb3_distill.typing import Rate
+
+Base = BaseAlgorithm if TYPE_CHECKING else object
+
+
+class HasStatistics(Base):
+    """A model whose environment and dataset must agree on the normalisation of observations."""
+
+    dataset: SyntheticDataset
+    dataset_info: DatasetInfo
+    input_scale_learning_rate: Rate | None
+    _is_continued: bool
+
+    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
+        """
+        As SB3's.
+
+        :raises ValueError: if the environment shows observations that are normalised otherwise than the dataset saw them
+        """
+        venv = self._wrap_env(env, self.verbose)
+        if venv.observation_space == self.observation_space:  # else SB3 has a message
+            self._let_normalize(venv, is_loaded=False)
+        super().set_env(venv, force_reset)
+
+    def set_parameters(
+        self,
+        load_path_or_dict: str | os.PathLike[str] | io.BufferedIOBase | TensorDict,
+        exact_match: bool = True,
+        device: Any = "auto",
+    ) -> None:
+        """
+        As SB3's.
+
+        :raises ValueError: if they are those of a dataset that was made with normalised observations and the one of this
+            model was not, or the other way round
+        """
+        parameters = load_path_or_dict
+        if not isinstance(parameters, dict):
+            parameters = load_from_zip_file(cast(str, parameters), device=device, load_data=False)[1]
+        has_learned = self._is_continued or self.dataset_info.timesteps > 0
+        is_told, normalization = normalization_in(parameters.get("dataset", {}))
+        if is_told and has_learned:
+            check_replacement(self.dataset_info.normalization, normalization)
+        elif is_told:
+            if self.env is not None:
+                let_normalize(self.env, normalization)
+            self.dataset.set_normalization(normalization)
+        super().set_parameters(parameters, exact_match, device)
+
+    def save(self, path: str | pathlib.Path | io.BufferedIOBase, *args: Any, **kwargs: Any) -> None:
+        """As SB3's."""
+        self._saved_normalization = None if self.env is None else normalization_of(self.env)
+        super().save(path, *args, **kwargs)
+
+    def _let_normalize(self, env: VecEnv | None, is_loaded: bool) -> None:
+        """
+        :param env: the environment; its ``VecNormalize`` may go on from the statistics of the dataset
+        :param is_loaded: whether the model was just loaded. Saved between two updates, it had seen more than its dataset
+        """
+        info = self.dataset_info
+        if env is not None:
+            saved = self.__dict__.pop("_saved_normalization", None)
+            expected, tolerance = info.normalization, DRIFT if is_loaded and saved is None else TOLERANCE
+            if saved is not None and expected is not None and is_loaded and difference(saved, normalization_of(env)) is None:
+                expected = saved
+            moved: Moved = "warn" if is_loaded else "refuse"
+            let_normalize(env, expected, self._is_continued or info.timesteps > 0, moved, tolerance)
+            continue_return_variance(unwrap_vec_normalize(env), info.return_variance)
+        if self.input_scale_learning_rate is not None:
+            description.check_normalized(env)
