@@ -99,9 +99,10 @@ def evaluate_learners(
     :param n_episodes: number of episodes of each
     :param deterministic: whether the most likely action is taken instead of a sampled one
     :param learner_distribution: distribution to draw from; ``None`` for the policy, initialised its own way
-    :param env: the environment: an id, an instance, a class, a function (of a number of environments, which makes a ``VecEnv``,
-        or of nothing, which makes one environment), a ``VecEnv``, or what ``gym.make_vec`` returns; ``None`` for the dataset's.
-        In environments whose number is settled and cannot be shared out, one learner plays after the other
+    :param env: the environment: an id, an instance, a class, a function (of a number of environments, which makes a
+        ``VecEnv``, or of nothing, which makes one environment), a ``VecEnv``, or what ``gym.make_vec`` returns;
+        ``None`` for the dataset's. In environments whose number is settled and cannot be shared out, one learner plays after
+        the other
     :param teach: ``False`` leaves the learners untaught, for comparison; a function from initial learners to taught ones is
         another way of teaching
     :param max_envs: largest number of environments; ``None``: 10,000, for simulators 128 (at least one per learner)
