@@ -1,5 +1,7 @@
 """A file says of its environment what there is: what cannot be said is named."""
 
+from typing import ClassVar
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ class Scale(gym.RewardWrapper):
 class Plot(gym.Env):
     """Shows what it was made with."""
 
-    metadata = {"render_modes": ["rgb_array"]}
+    metadata: ClassVar = {"render_modes": ["rgb_array"]}
 
     observation_space, action_space = spaces.Box(-1, 1, (2,)), spaces.Discrete(2)
 
@@ -51,7 +53,9 @@ class Plot(gym.Env):
 def registered():
     gym.register("Plot-v0", Plot, max_episode_steps=9)
     gym.register("Unlimited-v0", Plot)
-    skipping = WrapperSpec("ClipReward", "gymnasium.wrappers.transform_reward:ClipReward", {"min_reward": 0.0, "max_reward": 1.0})
+    skipping = WrapperSpec(
+        "ClipReward", "gymnasium.wrappers.transform_reward:ClipReward", {"min_reward": 0.0, "max_reward": 1.0}
+    )
     gym.register("Clipped-v0", Plot, max_episode_steps=9, additional_wrappers=(skipping,))
     gym.register("Prewrapped-v0", lambda **kwargs: ClipReward(Plot(**kwargs), 0.0, 2.0), max_episode_steps=9)
     yield
@@ -69,7 +73,9 @@ def dummy(*makers):
     return DummyVecEnv(list(makers))
 
 
-@pytest.mark.parametrize("value", [(0, 5), [(1, 2), 3], np.arange(6.0).reshape(2, 3), {3: "a", 1: (2,)}, {"b": 1, "a": 2}, "x"])
+@pytest.mark.parametrize(
+    "value", [(0, 5), [(1, 2), 3], np.arange(6.0).reshape(2, 3), {3: "a", 1: (2,)}, {"b": 1, "a": 2}, "x"]
+)
 def test_arguments_come_back_as_what_they_were(tmp_path, value):
     dataset = through_file(make_vec_env("Plot-v0", 2, env_kwargs={"goal": value}), tmp_path)
     (again,) = make_vec_env(dataset, 1).get_attr("goal")
