@@ -29,8 +29,8 @@ def clone(
     episodes before, and a warning says when it gets no more than random actions do.
 
     :param expert: the agent
-    :param env: the environment: an id, an instance, a class, a function (of a number of environments, which makes a ``VecEnv``,
-        or of nothing, which makes one environment), a ``VecEnv``, or what ``gym.make_vec`` returns
+    :param env: the environment: an id, an instance, a class, a function (of a number of environments, which makes a
+        ``VecEnv``, or of nothing, which makes one environment), a ``VecEnv``, or what ``gym.make_vec`` returns
     :param total_timesteps: steps of all environments; the agent may need a rollout of its own before, for statistics
     :param n_envs: number of environments, where ``env`` does not decide it
     :param progress_bar: whether to show a progress bar

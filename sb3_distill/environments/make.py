@@ -76,8 +76,10 @@ def make_vec_env(
     :return: a monitored ``VecEnv``
     :raises ValueError: if ``n_envs`` is below 1, or a dataset records no environment, or wrappers that a file cannot make
     """
-    if isinstance(n_envs, bool) or not isinstance(n_envs, numbers.Integral) or n_envs < 1:
-        raise ArgumentError(f"`n_envs` must be at least 1, got {n_envs!r}")
+    if isinstance(n_envs, bool) or not isinstance(n_envs, numbers.Integral):
+        raise ArgumentError(f"`n_envs` must be at least 1 and whole, got {n_envs}")
+    if n_envs < 1:
+        raise ArgumentError(f"`n_envs` must be at least 1, got {n_envs}")
     request = _Request(
         env_id, int(n_envs), None if seed is None else int(seed), int(start_index), monitor_dir, wrapper_class, env_kwargs,
         vec_env_cls, vec_env_kwargs, monitor_kwargs, wrapper_kwargs,

@@ -9,6 +9,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, is_vecenv_wrapped
 from tqdm.auto import tqdm
 
+from sb3_distill.environments.foreign.copies import own_steps
 from sb3_distill.evaluation.result import Returns
 from sb3_distill.learners.population import Learners
 from sb3_distill.teaching.acting import Actor
@@ -68,11 +69,11 @@ def play_episodes(
     running = np.zeros(venv.num_envs)
     # A monitor knows the true return, and where an episode ends (a lost life may only look like it).
     monitored = is_vecenv_wrapped(venv, VecMonitor) or venv.env_is_wrapped(Monitor)[0]
-    observations = venv.reset()
+    observations, step = own_steps(venv, venv.reset())
     with tqdm(total=returns.size, unit="episode", disable=not progress_bar) as bar:
         while quota.any():
             actions = act(cast(RawObservations, observations))  # the type of SB3 has tuples, which no policy takes
-            observations, rewards, dones, infos = venv.step(actions)
+            observations, rewards, dones, infos = step(actions)
             running += rewards
             for i in np.flatnonzero(dones).tolist():
                 if monitored and "episode" not in infos[i]:

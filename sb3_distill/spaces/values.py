@@ -141,5 +141,6 @@ def _array(value: Mapping[str, object]) -> Array:
     if dtype.kind not in "biufU" or not isinstance(entries, list) or len(entries) > LARGEST_ARRAY:
         raise ValueError(f"{dtype} is no type of numbers or texts, or there are too many of them")
     shape = value["shape"]
-    assert isinstance(shape, list)
+    if not isinstance(shape, list):
+        raise ValueError(f"a shape is a list, got {shape!r}")
     return np.array(entries, dtype=dtype).reshape(shape)

@@ -11,6 +11,7 @@ from sb3_distill.spaces import (
     describe,
     difference,
     same_kind,
+    same_order,
     sees_images,
 )
 
@@ -42,7 +43,7 @@ def test_values_that_sb3_would_encode_wrongly_are_refused_with_advice(check, spa
 
 
 def test_a_part_of_a_dict_that_is_not_supported_is_named():
-    with pytest.raises(ValueError, match=r"observation space Text\(1, 4"):
+    with pytest.raises(ValueError, match=r"observation space Text\(1, 4.*\(key 'b'\) is not supported: leave this key out"):
         check_observation_space(spaces.Dict(a=VECTOR, b=spaces.Text(4)))
 
 
@@ -62,6 +63,9 @@ def test_nested_spaces_are_left_to_sb3s_own_message(nested):
         (spaces.Dict(a=VECTOR), spaces.Dict(a=spaces.Box(-9, 9, (3,))), True),
         (spaces.Dict(a=VECTOR), spaces.Dict(b=VECTOR), False),
         (spaces.Dict(a=VECTOR), VECTOR, False),
+        (spaces.Discrete(2), spaces.Discrete(2, dtype=np.int32), True),
+        (spaces.MultiDiscrete([2, 3]), spaces.MultiDiscrete([2, 3], dtype=np.int32), True),
+        (spaces.MultiDiscrete([2, 3]), spaces.MultiDiscrete([2, 2]), False),
     ],
 )
 def test_spaces_are_of_the_same_kind_if_one_network_fits_both(one, other, same):
@@ -73,6 +77,21 @@ def test_a_difference_is_told_in_words():
     assert difference((VECTOR, spaces.Discrete(2)), (VECTOR, spaces.Discrete(3))) == ("action", "Discrete(2)", "Discrete(3)")
     name, one, other = difference((IMAGE, spaces.Discrete(2)), (PIXELS_UP_TO_ONE, spaces.Discrete(3)))
     assert (name, one, other) == ("observation", "Box(3, 40, 40) of bytes", "Box(3, 40, 40)")
+
+
+def test_bounds_count_for_actions_alone():
+    wide = spaces.Box(-2, 2, (3,))
+    assert difference((VECTOR, VECTOR), (wide, VECTOR)) is None
+    assert difference((VECTOR, VECTOR), (VECTOR, wide)) == ("action", "Box(3,) in [-1, 1]", "Box(3,) in [-2, 2]")
+    uneven = spaces.Box(np.array([-1, -1, -2], np.float32), np.ones(3, np.float32))
+    assert difference((VECTOR, VECTOR), (VECTOR, uneven))[2] == "Box(3,) in [[-1.0, -1.0, -2.0], [1.0, 1.0, 1.0]]"
+
+
+def test_the_order_of_keys_is_told_apart():
+    one, other = spaces.Dict(a=VECTOR, b=VECTOR), spaces.Dict(b=VECTOR, a=VECTOR)
+    assert same_kind(one, other)
+    assert not same_order(one, other)
+    assert same_order(VECTOR, VECTOR)
 
 
 def test_descriptions_say_what_a_network_must_fit():

@@ -3,7 +3,7 @@
 import inspect
 import os
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 import gymnasium as gym
 from stable_baselines3.common.vec_env import VecEnv
@@ -57,18 +57,18 @@ def environments_from(
     n_required = _n_required(source)
     if n_required > 1:
         raise ArgumentError(
-            f"`{name}` is a function of {n_required} arguments, and must be one of a number of environments, or of nothing: put "
-            f"it into a lambda; got {source!r}"
+            f"`{name}` is a function of {n_required} arguments, and must be one of a number of environments, or of nothing: "
+            f"put it into a lambda; got {source!r}"
         )
-    made: object = source(n_envs) if n_required else source()  # type: ignore[call-arg, arg-type]
+    made: object = source(n_envs) if n_required else source()  # type: ignore[call-arg]
     if n_required and isinstance(made, (VecEnv, gym.vector.VectorEnv)):
         if made.num_envs != n_envs:
             n_made = made.num_envs
             made.close()
             raise ArgumentError(f"`{name}({n_envs})` made {n_made} environments: it must make as many as it is asked for")
     elif not n_required and isinstance(made, gym.Env):
-        first = [made]
-        return _made(make_vec_env(lambda: first.pop() if first else source(), n_envs, seed))  # type: ignore[call-arg, return-value]
+        first, make = [made], cast("Callable[[], Env]", source)
+        return _made(make_vec_env(lambda: first.pop() if first else make(), n_envs, seed))
     elif not isinstance(made, (VecEnv, gym.vector.VectorEnv)):
         wanted = f"`{name}({n_envs})` must make a VecEnv" if n_required else f"`{name}()` must make an environment"
         advice = ": let it take no argument" if n_required and isinstance(made, gym.Env) else ""
