@@ -28,9 +28,7 @@ __all__ = ["Expert", "statistics_beside"]
 class Masking(Protocol):
     """A policy whose actions depend on what is allowed, such as that of ``MaskablePPO``."""
 
-    def predict(
-        self, observation: RawObservations, *, deterministic: bool, action_masks: Array
-    ) -> tuple[Array, object]: ...
+    def predict(self, observation: RawObservations, *, deterministic: bool, action_masks: Array) -> tuple[Array, object]: ...
 
 
 class Expert:
@@ -152,7 +150,9 @@ class Expert:
         if self.normalization is None or not self.normalization.norm_obs:
             return
         space = self.policy.observation_space
-        parts = {key: part.shape for key, part in space.spaces.items()} if isinstance(space, spaces.Dict) else {None: space.shape}
+        parts = (
+            {key: part.shape for key, part in space.spaces.items()} if isinstance(space, spaces.Dict) else {None: space.shape}
+        )
         for key, rms in statistics_of_keys(self.normalization).items():
             if parts.get(key) != rms.mean.shape:
                 name = "" if key is None else f" {key!r}"

@@ -11,7 +11,7 @@ NAMES = ("vecnormalize.pkl", "vec_normalize.pkl")
 RECORDS = ("config.yml", "args.yml")
 """Files in which rl-zoo says how an agent was trained."""
 NORMALIZE = re.compile(r"(?:^|[\s{,])['\"]?normalize['\"]?\s*(?::|\n\s*-)[ \t]*([^\n]*(?:\n(?!\s*-)(?!\S)[^\n]*)*)")
-"""The entry ``normalize`` of such a file, a mapping or a list of pairs. It is not parsed: rl-zoo's YAML names Python objects."""
+"""The entry ``normalize`` of such a file. It is not parsed: the YAML of rl-zoo names Python objects."""
 
 
 def statistics_beside(agent: Path, env_id: str | None = None) -> Path | None:
@@ -86,7 +86,7 @@ def _belongs_to_another(folder: Path, agent: Path, env_id: str | None) -> bool:
     if task == _task(agent.stem) or _task(agent.stem).endswith(f"-{task}"):  # as in ppo-Pendulum-v1.zip
         return False
     bears_a_task = re.search(r"-v\d+$", agent.stem) is not None
-    return bears_a_task or (folder.parent / f"{folder.name}.zip").is_file() and _is_crowded(folder.parent)
+    return bears_a_task or ((folder.parent / f"{folder.name}.zip").is_file() and _is_crowded(folder.parent))
 
 
 def _is_crowded(folder: Path) -> bool:

@@ -13,7 +13,6 @@ from torch import nn
 from sb3_distill.errors import UnsupportedError
 from sb3_distill.typing import Observations
 
-
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.KEYWORD_ONLY)
 """Kinds of parameters that have a name."""
 

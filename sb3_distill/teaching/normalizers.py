@@ -21,7 +21,11 @@ Moved = Literal["refuse", "warn"]
 
 
 def let_normalize(
-    env: VecEnv, normalization: Normalization | None, is_settled: bool = True, moved: Moved = "refuse", tolerance: float = TOLERANCE
+    env: VecEnv,
+    normalization: Normalization | None,
+    is_settled: bool = True,
+    moved: Moved = "refuse",
+    tolerance: float = TOLERANCE,
 ) -> None:
     """
     Let an environment show what the network of a dataset was made to see.
