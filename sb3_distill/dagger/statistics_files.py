@@ -1,4 +1,4 @@
-"""The statistics that lie with an agent: rl-zoo, SB3's callbacks, the Hugging Face hub and this package each have their way."""
+"""The statistics that lie with an agent, as rl-zoo, callbacks of SB3, the Hugging Face hub and this package leave them."""
 
 import re
 from collections.abc import Iterable
