@@ -6,7 +6,6 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import stable_baselines3
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -16,10 +15,11 @@ from stable_baselines3.common.utils import ConstantSchedule
 
 from sb3_distill.errors import ArgumentError, SB3DistillError
 from sb3_distill.networks.anatomy import needs_of
+from sb3_distill.typing import Kwargs
 
 ALGORITHMS = ("PPO", "A2C", "DQN", "SAC", "TD3", "DDPG")
 CONTRIB = ("TQC", "CrossQ", "TRPO", "ARS", "QRDQN", "MaskablePPO")
-MEMORY = {"buffer_size": 1, "replay_buffer_class": None, "replay_buffer_kwargs": {}, "optimize_memory_usage": False}
+MEMORY: Kwargs = {"buffer_size": 1, "replay_buffer_class": None, "replay_buffer_kwargs": {}, "optimize_memory_usage": False}
 """Arguments of an agent that shall not remember anything, whatever it remembered while it learned (``HerReplayBuffer``)."""
 
 RATES = {"learning_rate": 0.0, "lr_schedule": ConstantSchedule(0.0), "clip_range": 0.0, "clip_range_vf": None}
@@ -38,7 +38,7 @@ def load_agent(path: Path, algo: str | None, custom_objects: Mapping[str, object
     advice = "is it damaged?" if algo is None else f"was it saved by {algo}?"
     with _refused(path, advice):
         algorithm = _algorithm_of(path, algo, custom)
-        memory: dict[str, Any] = MEMORY if issubclass(algorithm, OffPolicyAlgorithm) else {}
+        memory = MEMORY if issubclass(algorithm, OffPolicyAlgorithm) else {}
         return algorithm.load(path, device="cpu", custom_objects=custom, **memory)
 
 
@@ -96,7 +96,7 @@ def missing_package(path: Path, error: BaseException) -> str | None:
     return None
 
 
-def _algorithm_of(path: Path, name: str | None, custom_objects: dict[str, Any] | None) -> type[BaseAlgorithm]:
+def _algorithm_of(path: Path, name: str | None, custom_objects: Kwargs) -> type[BaseAlgorithm]:
     data, _, _ = load_from_zip_file(path, device="cpu", load_data=True, custom_objects=custom_objects)
     if data is None:
         raise ArgumentError(f"{path} is not a zip that an SB3 algorithm saved")

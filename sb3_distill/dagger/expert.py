@@ -20,7 +20,7 @@ from sb3_distill.errors import ArgumentError
 from sb3_distill.networks.anatomy import needs_of, takes_argument
 from sb3_distill.spaces.checks import SpacesOnly, difference, same_actions, same_kind
 from sb3_distill.trees import map_leaves
-from sb3_distill.typing import Array, RawObservations, Space
+from sb3_distill.typing import Array, RawObservations, Shape, Space
 
 __all__ = ["Expert", "statistics_beside"]
 
@@ -142,18 +142,18 @@ class Expert:
 
     def _predict(self, observations: RawObservations, action_masks: Array | None = None) -> tuple[Array, object]:
         if action_masks is None:
-            actions, state = self.policy.predict(observations, deterministic=True)  # type: ignore[arg-type]
-            return np.asarray(actions), state
-        actions, state = cast(Masking, self.policy).predict(observations, deterministic=True, action_masks=action_masks)
-        return np.asarray(actions), state
+            answer: tuple[Array, object] = self.policy.predict(observations, deterministic=True)  # type: ignore[arg-type]
+        else:
+            answer = cast(Masking, self.policy).predict(observations, deterministic=True, action_masks=action_masks)
+        return np.asarray(answer[0]), answer[1]
 
     def _check_normalization(self) -> None:
         if self.normalization is None or not self.normalization.norm_obs:
             return
         space = self.policy.observation_space
-        parts = (
-            {key: part.shape for key, part in space.spaces.items()} if isinstance(space, spaces.Dict) else {None: space.shape}
-        )
+        parts: dict[str | None, Shape | None] = {None: space.shape}
+        if isinstance(space, spaces.Dict):
+            parts = {key: part.shape for key, part in space.spaces.items()}
         for key, rms in statistics_of_keys(self.normalization).items():
             if parts.get(key) != rms.mean.shape:
                 name = "" if key is None else f" {key!r}"

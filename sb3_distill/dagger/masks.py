@@ -22,5 +22,5 @@ def are_allowed(actions: Array, masks: Array, space: Space) -> Array:
         sizes = np.array([space.n])
     first = np.cumsum(sizes) - sizes
     chosen = first + np.asarray(actions).reshape(len(actions), -1).astype(int)
-    allowed: Array = np.take_along_axis(masks.reshape(len(actions), -1).astype(bool), chosen, axis=1).all(axis=1)
-    return allowed
+    allowed = np.take_along_axis(masks.reshape(len(actions), -1).astype(bool), chosen, axis=1)
+    return np.asarray(allowed.all(axis=1))

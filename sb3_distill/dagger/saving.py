@@ -1,6 +1,7 @@
 """A clone cannot be saved as a model, and callbacks that would save it are told so before learning."""
 
 import dis
+import itertools
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -50,7 +51,7 @@ def _saves(callback: object) -> bool:
 def _calls_save(code: object) -> bool:
     """Whether code has the words ``model.save``."""
     names = [step.argval for step in dis.get_instructions(code) if step.argval is not None]  # type: ignore[arg-type]
-    return any(pair == ("model", "save") for pair in zip(names, names[1:], strict=False))
+    return any(pair == ("model", "save") for pair in itertools.pairwise(names))
 
 
 def cannot_save() -> NoReturn:

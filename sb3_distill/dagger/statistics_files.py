@@ -1,4 +1,4 @@
-"""The statistics that lie with an agent: rl-zoo, SB3's callbacks, the Hugging Face hub and this package each have their way."""
+"""The statistics that lie with an agent, as rl-zoo, callbacks of SB3, the Hugging Face hub and this package leave them."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ NAMES = ("vecnormalize.pkl", "vec_normalize.pkl")
 RECORDS = ("config.yml", "args.yml")
 """Files in which rl-zoo says how an agent was trained."""
 NORMALIZE = re.compile(r"(?:^|[\s{,])['\"]?normalize['\"]?\s*(?::|\n\s*-)[ \t]*([^\n]*(?:\n(?!\s*-)(?!\S)[^\n]*)*)")
-"""The entry ``normalize`` of such a file, a mapping or a list of pairs. It is not parsed: rl-zoo's YAML names Python objects."""
+"""The entry ``normalize`` of such a file. It is not parsed: the YAML of rl-zoo names Python objects."""
 
 
 def statistics_beside(agent: Path, env_id: str | None = None) -> Path | None:

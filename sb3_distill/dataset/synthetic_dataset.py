@@ -222,7 +222,8 @@ class SyntheticDataset(nn.Module):
         """
         path = check_path(path)
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        tensors |= {f"statistics.{name}": value.detach().cpu().contiguous() for name, value in self.statistics.items()}
+        # Single precision, as all tensors of a file but the statistics of observations; counters too.
+        tensors |= {f"statistics.{name}": value.detach().cpu().float().contiguous() for name, value in self.statistics.items()}
         if self.info.normalization is not None:
             tensors |= flatten("obs_mean", self.info.normalization.mean) | flatten("obs_var", self.info.normalization.var)
         if (log_scale := tensors.pop("log_input_scale", None)) is not None:

@@ -91,33 +91,33 @@ def evaluate_learners(
     device: th.device | str = "cpu",
 ) -> Evaluation | dict[str, Evaluation]:
     """
-        Draw learners, teach each the dataset, and let each play: the protocol of Table 1 of Wilhelm & Ventura (2025).
+    Draw learners, teach each the dataset, and let each play: the protocol of Table 1 of Wilhelm & Ventura (2025).
 
-        All learners play at once, each in its own share of the environments.
+    All learners play at once, each in its own share of the environments.
 
-        :param dataset: a dataset, a path, or the name of a shipped set
-        :param n_learners: number of fresh learners
-        :param n_episodes: number of episodes of each
-        :param deterministic: whether the most likely action is taken instead of a sampled one
-        :param learner_distribution: distribution to draw from; ``None`` for the policy, initialised its own way
+    :param dataset: a dataset, a path, or the name of a shipped set
+    :param n_learners: number of fresh learners
+    :param n_episodes: number of episodes of each
+    :param deterministic: whether the most likely action is taken instead of a sampled one
+    :param learner_distribution: distribution to draw from; ``None`` for the policy, initialised its own way
     :param env: the environment: an id, an instance, a class, a function (of a number of environments, which makes a
         ``VecEnv``, or of nothing, which makes one environment), a ``VecEnv``, or what ``gym.make_vec`` returns; ``None``
         for the dataset's. In environments whose number is settled and cannot be shared out, one learner plays after the
         other. What a ``VecNormalize`` in it does is switched off meanwhile, since the dataset brings its statistics
-        :param teach: ``False`` leaves the learners untaught, for comparison; a function from initial learners to taught ones is
-            another way of teaching
-        :param max_envs: largest number of environments; ``None``: 10,000, for simulators 128 (at least one per learner)
-        :param seed: seed of learners, actions and environments
-        :param progress_bar: whether a bar is shown
-        :param policy: alias or class of the policy; ``None`` for the one that the dataset names
-        :param policy_kwargs: arguments of the policy
-        :param grid: learner distributions by name, each of which is evaluated instead of ``learner_distribution``, see
-            ``evaluate_grid``
-        :param device: device of the learners; ``"auto"`` or ``"cuda"`` for a GPU if there is one: faster where they have
-            convolutions, not where they are small
-        :return: returns per learner and episode; with a ``grid`` one evaluation for each cell, by name
-        :raises DatasetError: if the environment's spaces are not those of the dataset
-        :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1, ``env`` is none of these, or there is no such device
+    :param teach: ``False`` leaves the learners untaught, for comparison; a function from initial learners to taught ones is
+        another way of teaching
+    :param max_envs: largest number of environments; ``None``: 10,000, for simulators 128 (at least one per learner)
+    :param seed: seed of learners, actions and environments
+    :param progress_bar: whether a bar is shown
+    :param policy: alias or class of the policy; ``None`` for the one that the dataset names
+    :param policy_kwargs: arguments of the policy
+    :param grid: learner distributions by name, each of which is evaluated instead of ``learner_distribution``, see
+        ``evaluate_grid``
+    :param device: device of the learners; ``"auto"`` or ``"cuda"`` for a GPU if there is one: faster where they have
+        convolutions, not where they are small
+    :return: returns per learner and episode; with a ``grid`` one evaluation for each cell, by name
+    :raises DatasetError: if the environment's spaces are not those of the dataset
+    :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1, ``env`` is none of these, or there is no such device
     """
     if grid is not None:
         return evaluate_grid(

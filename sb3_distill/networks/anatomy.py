@@ -247,7 +247,7 @@ def share_statistics(network: Network, statistics: Mapping[str, th.Tensor]) -> N
         value = statistics.get(name)
         if value is not None and value.shape == buffer.shape:
             path, _, leaf = name.rpartition(".")
-            setattr(network.get_submodule(path), leaf, value)
+            setattr(network.get_submodule(path), leaf, value.to(buffer.dtype))
 
 
 def critic_of(policy: ActorCriticPolicy) -> Network:

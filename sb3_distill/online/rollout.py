@@ -28,7 +28,7 @@ from sb3_distill.online.arguments import check_buffer, check_live_arguments, che
 from sb3_distill.online.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.online.live_rates import HasRates
 from sb3_distill.online.model_settings import HasSettings
-from sb3_distill.online.setup import HasParts, Recipe, actor_to_teach, build_parts, remember_sharing
+from sb3_distill.online.setup import Recipe, actor_to_teach, build_parts, remember_sharing
 from sb3_distill.online.statistics import HasStatistics
 from sb3_distill.outer_loop.figures import figures
 from sb3_distill.outer_loop.settings import Settings, inner_loop_of
@@ -41,7 +41,7 @@ Bootstrap = tuple[int, int, RawObservations]
 """Step, environment and last observation of an episode that a time limit cut off."""
 
 
-class RolloutOfLearners(HasParts, HasSettings, HasRates, HasStatistics, OnPolicyAlgorithm):
+class RolloutOfLearners(HasSettings, HasRates, HasStatistics, OnPolicyAlgorithm):
     """
     Rollouts of taught learners. A subclass says what is learned from them (``train``), and what it needs of a rollout
     (``_finish_rollout``).

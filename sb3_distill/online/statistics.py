@@ -3,7 +3,8 @@
 import io
 import os
 import pathlib
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
@@ -12,19 +13,16 @@ from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.normalization import normalization_in
-from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.vec_normalize import continue_return_variance, normalization_of
 from sb3_distill.online import description
+from sb3_distill.online.setup import HasParts
 from sb3_distill.teaching.normalizers import DRIFT, TOLERANCE, Moved, check_replacement, difference, let_normalize
 from sb3_distill.typing import Rate
 
-Base = BaseAlgorithm if TYPE_CHECKING else object
 
-
-class HasStatistics(Base):
+class HasStatistics(HasParts, BaseAlgorithm):
     """A model whose environment and dataset must agree on the normalisation of observations."""
 
-    dataset: SyntheticDataset
     dataset_info: DatasetInfo
     input_scale_learning_rate: Rate | None
     _is_continued: bool
@@ -56,7 +54,7 @@ class HasStatistics(Base):
         if not isinstance(parameters, dict):
             parameters = load_from_zip_file(cast(str, parameters), device=device, load_data=False)[1]
         has_learned = self._is_continued or self.dataset_info.timesteps > 0
-        is_told, normalization = normalization_in(parameters.get("dataset", {}))
+        is_told, normalization = normalization_in(cast("Mapping[str, object]", parameters.get("dataset", {})))
         if is_told and has_learned:
             check_replacement(self.dataset_info.normalization, normalization)
         elif is_told:

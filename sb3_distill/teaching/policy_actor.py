@@ -71,8 +71,8 @@ class PolicyActor:
     @th.no_grad()
     def update_statistics(self, inputs: Observations) -> None:
         """
-        Let running statistics (of batch norms, and of a user's modules) follow. Learners act and learn with these statistics fixed, as a taught policy
-        will.
+        Let running statistics (of batch norms, and of a user's modules) follow. Learners act and learn with these statistics
+        fixed, as a taught policy will.
 
         :param inputs: preprocessed observations ``(b, ...)``
         """
