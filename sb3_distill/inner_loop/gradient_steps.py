@@ -118,13 +118,10 @@ class GradientSteps:
 
     def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:
         values = learned["log_inner_learning_rates"].detach().exp()
-        names = [f"_{role}" for role in ROLES] if self.per_role else [""]
+        name = "inner_rate" if self.per_role else "inner_learning_rate"  # so that step and role fit into SB3's table
+        roles = [f"_{role}" for role in ROLES] if self.per_role else [""]
         steps = [f"_{step}" for step in range(self.n_steps)] if self.n_steps > 1 else [""]
-        return {
-            f"inner_learning_rate{step}{name}": float(values[i, j])
-            for i, step in enumerate(steps)
-            for j, name in enumerate(names)
-        }
+        return {f"{name}{step}{role}": float(values[i, j]) for i, step in enumerate(steps) for j, role in enumerate(roles)}
 
     def settings(self) -> Json:
         return {"name": self.name, "n_steps": self.n_steps, "per_role": self.per_role, "relative": self.relative}
