@@ -33,7 +33,6 @@ __all__ = [
     "LearnerComponent",
     "LearnerDistribution",
     "SyntheticDataset",
-    "__version__",
     "clone",
     "evaluate_learners",
     "make_vec_env",

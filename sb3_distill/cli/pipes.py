@@ -1,6 +1,7 @@
 """Output that is not read to its end, as in ``sb3-distill datasets | head -1``."""
 
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,9 +28,19 @@ def quiet_pipe() -> Iterator[None]:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except (BrokenPipeError, SystemExit) as error:
-        # rich ends the program itself when a pipe breaks.
-        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+        # rich ends the program itself when a pipe breaks. The pipe to a worker that died is another pipe.
+        cause = error.__context__ if isinstance(error, SystemExit) else error
+        if not isinstance(cause, BrokenPipeError) or not _reader_has_left():
             raise
         # Python flushes once more at exit, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise ClosedPipe from None
+
+
+def _reader_has_left() -> bool:
+    """Whether standard output is a pipe that nobody reads."""
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    poller = select.poll()
+    poller.register(sys.stdout.fileno(), select.POLLOUT)
+    return any(event & select.POLLERR for _, event in poller.poll(0))

@@ -7,7 +7,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from sb3_distill import __version__
 from sb3_distill.cli import zoo
 from sb3_distill.cli.commands import add_dataset_commands
 from sb3_distill.cli.completion import add_completion
@@ -15,6 +14,7 @@ from sb3_distill.cli.distil import add_learning_commands
 from sb3_distill.cli.mistakes import MISTAKES
 from sb3_distill.cli.parsing import Parser, Run
 from sb3_distill.cli.pipes import CLOSED_PIPE, ClosedPipe, quiet_pipe
+from sb3_distill.dataset.info import library_versions
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +62,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="sb3-distill", description="Distilled reinforcement-learning tasks: list, show, evaluate and teach them."
     )
-    parser.add_argument("--version", action="version", version=f"sb3-distill {__version__}")
+    parser.add_argument("--version", action="version", version=f"sb3-distill {library_versions().get('sb3-distill', 'unknown')}")
     parser.set_defaults(run=None, parser=parser)
     commands = parser.add_subparsers(metavar="COMMAND")
 

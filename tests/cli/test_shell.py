@@ -68,6 +68,15 @@ def test_a_reader_that_leaves_is_no_error(arguments):
     assert result.returncode == 141
 
 
+def test_another_broken_pipe_is_an_error(monkeypatch, capsys):
+    def run_with_a_dead_worker(arguments):
+        raise BrokenPipeError("the pipe to a worker")
+
+    monkeypatch.setattr(cli, "_run", run_with_a_dead_worker)
+    with capsys.disabled():
+        assert cli.main(["datasets"]) == 1
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 @pytest.mark.parametrize(
     "words, expected",
@@ -81,7 +90,8 @@ def test_a_reader_that_leaves_is_no_error(arguments):
 def test_bash_completes(words, expected, tmp_path, capsys):
     assert cli.main(["completion", "bash"]) == 0
     (tmp_path / "script").write_text(capsys.readouterr().out)
-    line = f'. ./script; COMP_WORDS=(sb3-distill {" ".join(words)}); COMP_CWORD={len(words)}; _sb3_distill; echo "${{COMPREPLY[@]}}"'
+    typed = f"COMP_WORDS=(sb3-distill {' '.join(words)}); COMP_CWORD={len(words)}"
+    line = f'. ./script; {typed}; _sb3_distill; echo "${{COMPREPLY[@]}}"'
     result = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert result.stdout.split() == [expected]
 

@@ -20,14 +20,18 @@ def test_rates_of_gradient_steps_fit_as_they_are(n_steps, per_role):
 def test_names_of_other_loops_keep_their_ends():
     names = [f"a_number_with_a_very_long_name_of_step_{i}" for i in range(20)] + ["short"]
     shortened = short_names(names)
-    assert len(set(shortened)) == 21 and max(map(len, shortened)) <= LONGEST_NAME
-    assert shortened[19].startswith("a_number") and shortened[19].endswith("step_19") and shortened[20] == "short"
+    assert len(set(shortened)) == 21
+    assert max(map(len, shortened)) <= LONGEST_NAME
+    assert shortened[19].startswith("a_number")
+    assert shortened[19].endswith("step_19")
+    assert shortened[20] == "short"
 
 
 def test_names_that_differ_in_the_middle_are_numbered():
     names = [f"{'a' * 20}{middle}{'b' * 40}" for middle in "xyz"]
     shortened = short_names(names)
-    assert len(set(shortened)) == 3 and max(map(len, shortened)) <= LONGEST_NAME
+    assert len(set(shortened)) == 3
+    assert max(map(len, shortened)) <= LONGEST_NAME
 
 
 def test_a_table_of_many_rates_is_printed(tmp_path):
