@@ -27,14 +27,16 @@ def quiet_pipe() -> Iterator[None]:
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
-    except (BrokenPipeError, SystemExit) as error:
-        # rich ends the program itself when a pipe breaks. The pipe to a worker that died is another pipe.
-        cause = error.__context__ if isinstance(error, SystemExit) else error
-        if not isinstance(cause, BrokenPipeError) or not _reader_has_left():
+    except BrokenPipeError:
+        if not _reader_has_left():  # the pipe to a worker that died, for instance
             raise
         # Python flushes once more at exit, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise ClosedPipe from None
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        raise ClosedPipe from None  # rich ends the program itself when its pipe breaks
 
 
 def _reader_has_left() -> bool:

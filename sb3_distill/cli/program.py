@@ -62,7 +62,9 @@ def _parser() -> Parser:
     parser = Parser(
         prog="sb3-distill", description="Distilled reinforcement-learning tasks: list, show, evaluate and teach them."
     )
-    parser.add_argument("--version", action="version", version=f"sb3-distill {library_versions().get('sb3-distill', 'unknown')}")
+    parser.add_argument(
+        "--version", action="version", version=f"sb3-distill {library_versions().get('sb3-distill', 'unknown')}"
+    )
     parser.set_defaults(run=None, parser=parser)
     commands = parser.add_subparsers(metavar="COMMAND")
 

@@ -122,7 +122,7 @@ def _draw_matrix(ax: "Axes", values: Array, limits: tuple[float, float], cmap: s
 
 
 def _draw_tiles(ax: "Axes", images: Array) -> None:
-    """Images ``(k, channels, height, width)`` side by side with their numbers: colours, or the latest one of stacked frames."""
+    """Images ``(k, channels, height, width)`` side by side, with numbers: colours, or the latest one of stacked frames."""
     k, channels, height, width = images.shape
     columns = math.ceil(math.sqrt(k))
     rows = math.ceil(k / columns)

@@ -120,9 +120,9 @@ def _check_onnx() -> None:
 
 def _program_of(policy: BasePolicy) -> th.export.ExportedProgram:
     """The deterministic action as a graph, for batches of any size."""
-    dataset: SyntheticDataset = getattr(policy, "dataset").to("cpu")  # noqa: B009
-    action = DeterministicAction(copy.deepcopy(policy).to("cpu"), dataset).eval().requires_grad_(False)
-    batch = th.export.Dim("batch", min=1, max=2**20)
+    dataset: SyntheticDataset = copy.deepcopy(getattr(policy, "dataset")).to("cpu")  # noqa: B009
+    action = DeterministicAction(_copy_of(policy), dataset).eval().requires_grad_(False)
+    batch = th.export.Dim("batch")
     example = _example(policy.observation_space)
     axes: Axes = {key: {0: batch} for key in example} if isinstance(example, Mapping) else {0: batch}
     try:
@@ -131,6 +131,25 @@ def _program_of(policy: BasePolicy) -> th.export.ExportedProgram:
     except Exception as error:
         sentence = str(error).strip().split("\n")[0]
         raise UnsupportedError(f"the action of {type(policy).__name__} cannot be exported by PyTorch: {sentence}") from error
+
+
+def _copy_of(policy: BasePolicy) -> BasePolicy:
+    """A copy on the CPU. The noise of gSDE has a gradient, with which it cannot be copied; and no part in greedy actions."""
+    owners = [getattr(owner, "action_dist", None) for owner in (policy, getattr(policy, "actor", None))]
+    noises = [
+        (owner, name, value)
+        for owner in owners
+        if owner is not None
+        for name, value in vars(owner).items()
+        if isinstance(value, (th.Tensor, Distribution))
+    ]
+    for owner, name, _ in noises:
+        setattr(owner, name, None)
+    try:
+        return copy.deepcopy(policy).to("cpu")
+    finally:
+        for owner, name, value in noises:
+            setattr(owner, name, value)
 
 
 def _example(space: Space) -> Observations:
@@ -146,7 +165,7 @@ def _as_tensor(space: Space) -> th.Tensor:
 
 def _write_program(program: th.export.ExportedProgram, space: Space, path: Path) -> None:
     with path.open("wb") as file:
-        th.export.save(program, file)  # type: ignore[arg-type]
+        th.export.save(program, file)
 
 
 def _write_onnx(program: th.export.ExportedProgram, space: Space, path: Path) -> None:

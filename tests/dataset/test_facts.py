@@ -14,13 +14,18 @@ from sb3_distill.dataset.facts import scores_in_words
 def test_a_dataset_says_what_it_is():
     text = repr(SyntheticDataset.load("NDCartPole2D-v0"))
     assert text.startswith("SyntheticDataset(k=3, task='NDCartPole2D-v0', inner_loop='sgd, 1 step'")
-    assert "Box(8,)" in text and "Discrete(4)" in text and "sampled 500.0 ± 0.0" in text and "\n" not in text
+    assert "Box(8,)" in text
+    assert "Discrete(4)" in text
+    assert "sampled 500.0 ± 0.0" in text
+    assert "\n" not in text
 
 
 def test_a_policy_says_what_it_was_taught():
     policy = DistilledPolicy.from_dataset("NDCartPole1D-v0/wide", seed=0)
     text = repr(policy)
-    assert "k=16" in text.replace(str(policy.dataset.n_instances), "16") and "ridge" in text and "ActorCriticPolicy" in text
+    assert "k=16" in text.replace(str(policy.dataset.n_instances), "16")
+    assert "ridge" in text
+    assert "ActorCriticPolicy" in text
     assert repr(copy.deepcopy(policy)) == text
 
 
@@ -34,7 +39,8 @@ def test_an_evaluation_says_its_score():
 def test_a_set_without_scores_says_so():
     dataset = simplex_dataset(2, 10.0)
     dataset.info.env_id, dataset.info.scores = None, {}
-    assert "task=None" in repr(dataset) and "scores='not evaluated'" in repr(dataset)
+    assert "task=None" in repr(dataset)
+    assert "scores='not evaluated'" in repr(dataset)
 
 
 @pytest.mark.parametrize("hostile", ["<script>alert(1)</script>", "\x1b[31mred", "a\nb", "\u202egnp.exe", "x" * 10_000])
@@ -43,8 +49,11 @@ def test_texts_of_a_file_are_shown_and_not_obeyed(hostile):
     dataset.info.env_id = hostile
     dataset.info.scores = {hostile: {"mean": 1.0, "std": 2}}
     text, table = repr(dataset), dataset._repr_html_()
-    assert text.isprintable() and len(text) < 1_000
-    assert table.isprintable() and len(table) < 3_000 and "<script>" not in table
+    assert text.isprintable()
+    assert len(text) < 1_000
+    assert table.isprintable()
+    assert len(table) < 3_000
+    assert "<script>" not in table
     assert html.unescape(table).count("<script>") == (2 if "script" in hostile else 0)
 
 
@@ -55,4 +64,5 @@ def test_scores_that_are_none_are_left_out(scores):
 
 def test_notebooks_show_a_table():
     for shown in (SyntheticDataset.load("Pendulum-v1"), DistilledPolicy.from_dataset("Pendulum-v1", seed=0)):
-        assert shown._repr_html_().startswith("<table>") and "Pendulum-v1" in shown._repr_html_()
+        assert shown._repr_html_().startswith("<table>")
+        assert "Pendulum-v1" in shown._repr_html_()
