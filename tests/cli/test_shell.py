@@ -35,7 +35,7 @@ def test_a_bare_call_prints_the_help():
 @pytest.mark.parametrize(
     "arguments, hint",
     [
-        (["evalute", "x"], "did you mean 'evaluate'?"),
+        (["evaluat", "x"], "did you mean 'evaluate'?"),
         (["evaluate", "x", "--learnrs", "3"], "did you mean '--learners'?"),
         (["show", "x", "--ouput=y.png"], "did you mean '--output'?"),
         (["teach", "x", "--algo", "ppoo"], "did you mean 'ppo'?"),
