@@ -165,9 +165,10 @@ class DistilledPolicy(HasFacts, BasePolicy):
         policy_class, policy_kwargs = self.origin
         normalization = self.dataset.info.normalization
         if not any(issubclass(policy_class, base) for base in _bases(algorithm)):
+            alias = self.dataset.info.policy if self.dataset.info.policy in algorithm.policy_aliases else "MlpPolicy"
             raise ArgumentError(
                 f"{algorithm.__name__} does not use a {policy_class.__name__}: teach one of its own, "
-                f"from_dataset(..., policy={algorithm.__name__}.policy_aliases['MlpPolicy'])"
+                f"from_dataset(..., policy={algorithm.__name__}.policy_aliases[{alias!r}])"
             )
         if normalization is not None and not fold_normalization:
             env = _normalized(algorithm, env, normalization.with_scale_in_variance())
