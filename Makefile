@@ -7,6 +7,7 @@ VENV := .venv
 LOCK := requirements.lock
 TORCH ?= requirements-torch.lock
 CI := lint type test docs
+EXPORT := export,
 else
 VENV := .venv-lowest
 LOCK := requirements-lowest.lock
@@ -17,7 +18,7 @@ endif
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: ci demo test coverage lint format type docs bench conformance clean
+.PHONY: ci nightly demo test coverage lint format type docs bench conformance clean
 
 # What every change must pass, here (.ci/run) and in .github/workflows/ci.yml. One after the other, also with `make -j`.
 ci:
@@ -34,7 +35,7 @@ $(VENV)/.demo: $(BIN)/python $(LOCK) pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo $(LOCK) pyproject.toml
-	$(PIP) --constraint $(LOCK) --editable '.[plots,render,tensorboard,zoo,atari,video,dev]' sb3-contrib
+	$(PIP) --constraint $(LOCK) --editable '.[plots,render,tensorboard,zoo,atari,video,$(EXPORT)dev]' sb3-contrib
 	@touch $@
 
 demo: $(VENV)/.demo
@@ -42,6 +43,10 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) tests
+
+# What takes too long for every change: code blocks of the documentation with their full trainings.
+nightly: $(VENV)/.dev
+	NIGHTLY=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS) tests/docs
 
 coverage: $(VENV)/.dev
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_OPTIONS) tests

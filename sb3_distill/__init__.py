@@ -1,6 +1,7 @@
 """Distil reinforcement-learning environments into one small batch that teaches any Stable-Baselines3 policy in one step."""
 
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import nd_cartpole  # noqa: F401  (registers the environments)
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from sb3_distill.ppmo import PPMO
     from sb3_distill.spaces import min_instances
     from sb3_distill.teaching.distilled_policy import DistilledPolicy
+
+try:
+    __version__ = version("sb3-distill")
+except PackageNotFoundError:  # a copy of the source that was not installed
+    __version__ = "unknown"
 
 __all__ = [
     "PPMO",

@@ -22,6 +22,7 @@ LAYERS = [
     ["rollback"],
     ["zoo_configs"],
     ["cli"],
+    ["__main__"],
 ]
 """Rooms from the ground up: a room imports from rooms of lower layers, and from its own files."""
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}

@@ -4,10 +4,11 @@ import argparse
 import ast
 import difflib
 import inspect
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from numbers import Number
 from pathlib import Path
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from sb3_distill.errors import ArgumentError
 from sb3_distill.ppmo import PPMO
@@ -21,6 +22,36 @@ SEEDS = range(-(2**63), 2**64)
 """Seeds that PyTorch takes."""
 TEXTS = ("initial_dataset", "encoder_from", "tensorboard_log")
 """Arguments of algorithms that are names or paths."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors name the nearest command, choice or option."""
+
+    def error(self, message: str) -> NoReturn:
+        """
+        :raises SystemExit: always, with status 2
+        """
+        if wrong := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            message += did_you_mean(wrong[1], re.findall(r"[\w.-]+", wrong[2]))
+        super().error(message)
+
+    def refuse(self, arguments: Sequence[str]) -> NoReturn:
+        """
+        :param arguments: arguments that no parser takes
+        :raises SystemExit: always, with status 2
+        """
+        hints = (did_you_mean(name.split("=")[0], self._option_string_actions) for name in arguments if name[:1] == "-")
+        self.error(f"unrecognized arguments: {' '.join(arguments)}{next(filter(None, hints), '')}")
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """
+    :param name: a name that there is not
+    :param names: the names that there are
+    :return: a question with the nearest one, to be put behind an error; empty if none is near
+    """
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f", did you mean {near[0]!r}?" if near else ""
 
 
 def positive(text: str) -> int:
@@ -127,8 +158,7 @@ def check_hyperparameters(
     names = [name for name in parameters if name[0] != "_"] if names is None else names
     for name, value in hyperparameters.items():
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            raise ArgumentError(f"unknown key {name!r} in {source}" + (f", did you mean {near[0]!r}?" if near else ""))
+            raise ArgumentError(f"unknown key {name!r} in {source}{did_you_mean(name, names)}")
         _check_kind(name, value, parameters[name].default if name in parameters else None)
 
 

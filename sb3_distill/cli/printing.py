@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from sb3_distill.dataset.facts import inner_loop_in_words
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.evaluation.result import Evaluation
 from sb3_distill.typing import Json
@@ -12,10 +13,7 @@ from sb3_distill.typing import Json
 
 def kind_of(dataset: SyntheticDataset) -> str:
     """The inner loop of a dataset in a few words."""
-    settings = dataset.info.inner_loop
-    if "n_steps" not in settings:
-        return str(settings["name"])
-    return f"{settings['name']}, {settings['n_steps']} step{'s' if settings['n_steps'] > 1 else ''}"
+    return inner_loop_in_words(dataset.info.inner_loop)
 
 
 def score_of(summary: Json) -> str:

@@ -9,20 +9,26 @@ from collections.abc import Sequence
 
 from sb3_distill.cli import zoo
 from sb3_distill.cli.commands import add_dataset_commands
+from sb3_distill.cli.completion import add_completion
 from sb3_distill.cli.distil import add_learning_commands
 from sb3_distill.cli.mistakes import MISTAKES
-from sb3_distill.cli.parsing import Run
+from sb3_distill.cli.parsing import Parser, Run
+from sb3_distill.cli.pipes import CLOSED_PIPE, ClosedPipe, quiet_pipe
+from sb3_distill.dataset.info import library_versions
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """
     :param arguments: arguments of the command line; those of the process if ``None``
     :return: exit status: 0, or 1 after an error. A user's mistake is told in one line (with ``SB3_DISTILL_TRACEBACK`` set
-        it is raised), a bug by its traceback
+        it is raised), a bug by its traceback. 141 where nobody reads the output any more, which is no error
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        _run(arguments)
+        with quiet_pipe():
+            _run(arguments)
+    except ClosedPipe:
+        return CLOSED_PIPE
     except MISTAKES as error:
         if os.environ.get("SB3_DISTILL_TRACEBACK"):
             raise
@@ -38,28 +44,41 @@ def _run(arguments: list[str]) -> None:
     if arguments and arguments[0] in zoo.COMMANDS:
         zoo.run(arguments[0], arguments[1:])
         return
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    if not arguments:
+        parser.print_help()
+        return
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        options.parser.refuse(unknown)
+    if options.run is None:
+        parser.error("a COMMAND is needed")
     result = options.run(options)
     if options.json:
         print(json.dumps(result, indent=2))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="sb3-distill", description="Distilled reinforcement-learning tasks: list, show, evaluate and teach them."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument(
+        "--version", action="version", version=f"sb3-distill {library_versions().get('sb3-distill', 'unknown')}"
+    )
+    parser.set_defaults(run=None, parser=parser)
+    commands = parser.add_subparsers(metavar="COMMAND")
 
     def add(name: str, run: Run, summary: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=summary)
         command.add_argument("--json", action="store_true", help="print JSON instead of tables")
-        command.set_defaults(run=run)
+        command.set_defaults(run=run, parser=command)
         return command
 
     for name, (module, summary) in zoo.COMMANDS.items():
         commands.add_parser(name, help=summary, add_help=False, description=f"Arguments are those of {module}.")
     add_dataset_commands(add)
     add_learning_commands(add)
+    add_completion(add, commands.choices)
     return parser
 
 

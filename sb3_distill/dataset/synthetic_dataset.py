@@ -9,6 +9,7 @@ from gymnasium import spaces
 from torch import nn
 from torch.utils.data import TensorDataset
 
+from sb3_distill.dataset.facts import HasFacts, facts_of
 from sb3_distill.dataset.file import check_path, checked_tensor, find, flatten, read, unflatten, write
 from sb3_distill.dataset.info import DatasetInfo, other_version
 from sb3_distill.dataset.normalization import Normalization, write_normalization
@@ -29,7 +30,7 @@ LOG_SCALE_BOUNDS = (-4.0, 2.0)
 """Bounds of the logarithm of the learned weights of observations."""
 
 
-class SyntheticDataset(nn.Module):
+class SyntheticDataset(HasFacts, nn.Module):
     """
     A single batch of supervised data that teaches a policy (``{X_d, Y_d}`` of the paper), and all that teaching needs.
 
@@ -112,6 +113,10 @@ class SyntheticDataset(nn.Module):
         if self.info.timesteps > 0 or self.info.normalization is not None:
             write_normalization(state, self.info.normalization)
         return state
+
+    def facts(self) -> dict[str, object]:
+        """What is to be known of the dataset, by name."""
+        return facts_of(self.info, self.n_instances)
 
     @property
     def n_instances(self) -> int:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sb3_distill.dataset.facts import HasFacts, inner_loop_in_words
 from sb3_distill.typing import Array, Json
 
 Returns = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(HasFacts):
     """
     :param returns: undiscounted return of each episode ``(n_learners, n_episodes)``
     :param deterministic: whether the most likely action was taken, or one sampled from the policy
@@ -23,6 +24,17 @@ class Evaluation:
     returns: Returns
     deterministic: bool
     inner_loop: Mapping[str, object] | None = None
+
+    def facts(self) -> dict[str, object]:
+        """What is to be known of the evaluation, by name."""
+        n_learners, n_episodes = self.returns.shape
+        return {
+            "score": f"{self.mean:.1f} ± {self.std:.1f}",
+            "actions": "greedy" if self.deterministic else "sampled",
+            "learners": n_learners,
+            "episodes_each": n_episodes,
+            "inner_loop": None if self.inner_loop is None else inner_loop_in_words(dict(self.inner_loop)),
+        }
 
     @property
     def learner_means(self) -> Returns:

@@ -28,7 +28,7 @@ class GradientSteps:
         last layer) instead of one for all
     :param relative: measure the rates of a learner in units of ``1 / mean |h|^2``, with ``h`` the inputs of its last layer on
         the synthetic observations: networks with large features take smaller steps, so that several steps converge for all
-    :raises ValueError: if ``n_steps`` is below 1 or the rate is not positive
+    :raises ValueError: if ``n_steps`` is below 1, or a rate is not positive or not finite
     """
 
     name: ClassVar[str] = "sgd"
@@ -54,8 +54,8 @@ class GradientSteps:
                 f"`inner_learning_rate` must be a number (it is learned, and takes no schedule), or numbers that fit "
                 f"{shape[0]} steps x {shape[1]} rates, got {learning_rate!r}"
             ) from error
-        if not bool((rates > 0).all()):
-            raise ArgumentError(f"`inner_learning_rate` must be positive, got {learning_rate!r}")
+        if not bool(((rates > 0) & rates.isfinite()).all()):
+            raise ArgumentError(f"`inner_learning_rate` must be positive and finite, got {learning_rate!r}")
         self.n_steps = n_steps
         self._initial = rates.log()
         self.per_role = per_role
@@ -118,13 +118,10 @@ class GradientSteps:
 
     def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:
         values = learned["log_inner_learning_rates"].detach().exp()
-        names = [f"_{role}" for role in ROLES] if self.per_role else [""]
+        name = "inner_rate" if self.per_role else "inner_learning_rate"  # so that step and role fit into SB3's table
+        roles = [f"_{role}" for role in ROLES] if self.per_role else [""]
         steps = [f"_{step}" for step in range(self.n_steps)] if self.n_steps > 1 else [""]
-        return {
-            f"inner_learning_rate{step}{name}": float(values[i, j])
-            for i, step in enumerate(steps)
-            for j, name in enumerate(names)
-        }
+        return {f"{name}{step}{role}": float(values[i, j]) for i, step in enumerate(steps) for j, role in enumerate(roles)}
 
     def settings(self) -> Json:
         return {"name": self.name, "n_steps": self.n_steps, "per_role": self.per_role, "relative": self.relative}

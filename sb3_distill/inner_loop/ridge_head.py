@@ -29,8 +29,8 @@ class RidgeHead:
     arguments: ClassVar[dict[str, str]] = {}
 
     def __init__(self, ridge: float = 1e-2) -> None:
-        if not ridge > 0:
-            raise ArgumentError(f"`ridge` must be positive, got {ridge}")
+        if not 0 < ridge < float("inf"):
+            raise ArgumentError(f"`ridge` must be positive and finite, got {ridge}")
         self.ridge = ridge
 
     def initial_parameters(self) -> dict[str, th.Tensor]:

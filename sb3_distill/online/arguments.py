@@ -1,9 +1,10 @@
 """Arguments that stay live: a callback, a script or ``load`` may set them at any time, and the next iteration follows."""
 
 import inspect
+import math
 import numbers
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 from gymnasium import spaces
@@ -17,6 +18,8 @@ from sb3_distill.typing import Space
 NUMBERS = ("gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm", "weight_decay", "target_kl")
 WHOLE_NUMBERS = ("n_steps", "batch_size", "n_epochs", "n_updates", "buffer_size")
 NOT_NEGATIVE = ("vf_coef", "max_grad_norm", "weight_decay")
+MAY_BE_INFINITE = ("max_grad_norm", "target_kl")
+"""Bounds; an infinite one bounds nothing."""
 AT_LEAST_ONE = ("n_steps", "n_epochs", "n_updates", "buffer_size")
 
 
@@ -36,6 +39,7 @@ def check_live_arguments(model: object) -> None:
                 raise ArgumentError(
                     f"`{name}` must be {word}, got {value!r}; schedules are for learning rates and clip ranges"
                 )
+    _check_finite(model)
     for name in NOT_NEGATIVE:
         if float(value := getattr(model, name)) < 0:
             raise ArgumentError(f"`{name}` must not be negative, got {value}")
@@ -53,6 +57,28 @@ def check_live_arguments(model: object) -> None:
         raise ArgumentError(f"`clip_range` must be positive, got {clip_range}")
     if isinstance(clip_range_vf, (int, float)) and not clip_range_vf > 0:
         raise ArgumentAssertionError(f"`clip_range_vf` must be positive, or None, which deactivates it; got {clip_range_vf}")
+
+
+def _check_finite(model: object) -> None:
+    """NaN would be learned from for hours, and then not be written."""
+    for name in (*NUMBERS, "clip_range", "clip_range_vf"):
+        value = getattr(model, name, None)
+        if isinstance(value, numbers.Real) and not math.isfinite(float(value)):
+            if not (name in MAY_BE_INFINITE and float(value) > 0):
+                raise ArgumentError(f"`{name}` must be finite, got {value}")
+    kwargs = getattr(model, "policy_kwargs", None) or {}
+    for name, value in kwargs.items():
+        if not _is_finite(value):
+            raise ArgumentError(f"`policy_kwargs` has {name}={value!r}: numbers in it must be finite")
+
+
+def _is_finite(value: object) -> bool:
+    """Whether no number in dicts, lists and tuples is NaN or infinite."""
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_finite, value))
+    return not isinstance(value, numbers.Real) or math.isfinite(float(value))
 
 
 def check_policy(policy: object, observation_space: Space, aliases: Collection[str]) -> None:

@@ -1,5 +1,6 @@
 """Step sizes of the outer loop."""
 
+import math
 from collections.abc import Mapping
 
 from stable_baselines3.common.type_aliases import Schedule
@@ -35,7 +36,7 @@ def step_sizes(main: float, rates: Mapping[str, Rate | None], progress: float) -
     :param rates: a rate for each key of ``FOLLOWING_RATES``; ``None`` to follow ``main``
     :param progress: remaining progress, from 1 to 0
     :return: the step size of each group of parameters; that of the observations is called ``"learning"``
-    :raises ValueError: if one is negative
+    :raises ValueError: if one is negative, NaN or infinite
     """
     sizes = {"learning": main}
     for name, factor in FOLLOWING_RATES.items():
@@ -44,4 +45,6 @@ def step_sizes(main: float, rates: Mapping[str, Rate | None], progress: float) -
     for name, size in sizes.items():
         if size < 0:
             raise ArgumentError(f"learning rates must not be negative, but that of {name} is {size}")
+        if not math.isfinite(size):
+            raise ArgumentError(f"learning rates must be finite, but that of {name} is {size}")
     return sizes

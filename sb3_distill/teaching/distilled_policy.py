@@ -1,7 +1,9 @@
 """From a dataset to an SB3 policy that acts: one inner loop, no environment."""
 
 import copy
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NoReturn, Self, SupportsIndex, TypeVar, cast
 
 import gymnasium as gym
@@ -15,6 +17,7 @@ from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 
+from sb3_distill.dataset.facts import HasFacts, facts_of
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.dataset.wrapper_records import hint
@@ -34,7 +37,7 @@ Algorithm = TypeVar("Algorithm", bound=BaseAlgorithm)
 Policy = TypeVar("Policy", bound="DistilledPolicy")
 
 
-class DistilledPolicy(BasePolicy):
+class DistilledPolicy(HasFacts, BasePolicy):
     """
     An SB3 policy that was taught a dataset; make one with ``from_dataset``.
 
@@ -131,6 +134,29 @@ class DistilledPolicy(BasePolicy):
             )
         return super().predict(observations, state, episode_start, deterministic, **masks)  # type: ignore[arg-type]
 
+    def facts(self) -> dict[str, object]:
+        """What is to be known of the policy and the dataset that it was taught, by name."""
+        n_parameters = sum(value.numel() for value in self.parameters())
+        facts = {**facts_of(self.dataset.info, self.dataset.n_instances), "policy": self.origin[0].__name__}
+        return {**facts, "parameters": n_parameters, "device": str(self.device)}
+
+    def export(self, path: str | os.PathLike[str]) -> list[Path]:
+        """
+        Write the deterministic action as a program that needs neither this package nor Stable-Baselines3. Normalisation of
+        raw observations, scaling of pixels and clipping of actions are inside. A batch has any size; images have their
+        channels first.
+
+        :param path: path of the program: ``*.onnx`` for ONNX, ``*.pt2`` for a program of ``torch.export``; without such an
+            ending both are written, beside each other
+        :return: paths of the files
+        :raises ImportError: for ONNX, without the packages of the extra ``export``
+        :raises ValueError: for another ending
+        :raises TypeError: for a policy whose action cannot be exported
+        """
+        from sb3_distill.teaching.export import export  # which imports parts of torch that take a second
+
+        return export(self, path)
+
     def to_algorithm(
         self, algorithm: type[Algorithm], env: GymEnv | str, fold_normalization: bool = False, **kwargs: Any
     ) -> Algorithm:
@@ -150,9 +176,10 @@ class DistilledPolicy(BasePolicy):
         policy_class, policy_kwargs = self.origin
         normalization = self.dataset.info.normalization
         if not any(issubclass(policy_class, base) for base in _bases(algorithm)):
+            alias = self.dataset.info.policy if self.dataset.info.policy in algorithm.policy_aliases else "MlpPolicy"
             raise ArgumentError(
                 f"{algorithm.__name__} does not use a {policy_class.__name__}: teach one of its own, "
-                f"from_dataset(..., policy={algorithm.__name__}.policy_aliases['MlpPolicy'])"
+                f"from_dataset(..., policy={algorithm.__name__}.policy_aliases[{alias!r}])"
             )
         stored = None if normalization is None else normalization.with_scale_in_variance()
         env = _normalized(algorithm, env, stored, normalization is not None and fold_normalization)

@@ -1,0 +1,8 @@
+"""``python -m sb3_distill``: the command line."""
+
+import sys
+
+from sb3_distill.cli.program import main
+
+if __name__ == "__main__":
+    sys.exit(main())
