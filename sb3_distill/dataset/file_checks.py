@@ -44,6 +44,8 @@ MAX_DEPTH = 50
 """Bound of objects and lists inside each other."""
 MAX_LAYERS, MAX_WIDTH, MAX_WEIGHTS = 1_000, 16_384, 2**26
 """Bounds of the network that a file names: hidden layers, units of one, and weights between them (256 MiB)."""
+MAX_DIGITS = 40
+"""Bound of the characters of a number."""
 MAX_SPACES = 10_000
 """Bound of the spaces inside a space."""
 
@@ -63,6 +65,8 @@ def check_info(info: Json, tensors: Mapping[str, th.Tensor]) -> None:
         _check_plain(name, value)
     for record in info.get("wrappers", []):
         _check_record(record)
+    if "labels" in tensors and tensors["labels"].numel() == 0:
+        raise DatasetError("`labels` has no instances")
     n_numbers = sum(value.numel() for value in tensors.values())
     for name in ("observation_space", "action_space"):
         if (size := _size_of_space(info[name], [0])) > n_numbers:
@@ -113,7 +117,10 @@ def _size_of_space(space: object, seen: list[int]) -> int:
     kind = space["type"]
     if kind == "Box":
         _check_dtype(space.get("dtype"))
-        return math.prod(_sizes(space.get("shape"), 0))
+        size = math.prod(_sizes(space.get("shape"), 0))
+        for end in ("low", "high"):
+            _check_bounds(list(_leaves(space.get(end))), size)
+        return size
     if kind == "Discrete":
         return math.prod(_sizes([space.get("n")]))
     if kind == "MultiDiscrete":
@@ -138,6 +145,11 @@ def _sizes(values: object, lowest: int = 1) -> Sequence[int]:
     if len(values) > 32 and lowest == 0:  # NumPy's bound of dimensions
         raise DatasetError(f"malformed metadata: a space of {len(values):,} dimensions")
     return values
+
+
+def _check_bounds(bounds: Sequence[object], size: int) -> None:
+    if len(bounds) > max(size, 1) or any(isinstance(bound, str) and len(bound) > MAX_DIGITS for bound in bounds):
+        raise DatasetError(f"malformed metadata: a Box of {size:,} numbers has {len(bounds):,} bounds, {shortened(bounds)}")
 
 
 def _check_dtype(name: object) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from sb3_distill.dataset.recorded_arguments import refused_by_environment
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.make import as_vec_env
-from sb3_distill.environments.plugins import import_plugin
+from sb3_distill.environments.plugins import recorded_env_id
 from sb3_distill.environments.wrappers import wrap_vec_env
 from sb3_distill.environments.wrappers import wrapper_class as make_wrapper
 from sb3_distill.errors import ArgumentError, MissingExtraError
@@ -39,6 +39,7 @@ def watch(
     max_steps: int = 2_000,
     policy: str | type[BasePolicy] | BasePolicy | None = None,
     policy_kwargs: Mapping[str, object] | None = None,
+    allow_imports: Collection[str] = (),
 ) -> tuple[float, int]:
     """
     Teach a fresh policy and film an episode of it.
@@ -51,6 +52,7 @@ def watch(
     :param max_steps: number of steps after which the video ends
     :param policy: see ``DistilledPolicy.from_dataset``
     :param policy_kwargs: likewise
+    :param allow_imports: see ``make_vec_env``
     :return: the return of the episode so far, and the number of frames
     :raises ImportError: without imageio
     :raises ValueError: for another ending, or an environment that does not draw pictures
@@ -67,7 +69,7 @@ def watch(
     dataset = SyntheticDataset.of(dataset)
     learner = DistilledPolicy.from_dataset(dataset, policy, policy_kwargs, seed, device="cpu")
     with _drawing_off_screen():
-        env = make_visible(dataset)
+        env = make_visible(dataset, allow_imports)
         try:
             dataset.check_spaces(env.observation_space, env.action_space)
             total, frames = _film(env, learner, seed, deterministic, max_steps)
@@ -143,19 +145,19 @@ def _drawing_off_screen() -> Iterator[None]:
 
 
 @_drawing_off_screen()
-def make_visible(dataset: SyntheticDataset) -> VecEnv:
+def make_visible(dataset: SyntheticDataset, allow_imports: Collection[str] = ()) -> VecEnv:
     """
     :param dataset: a dataset that says for which environment it was made
+    :param allow_imports: see ``make_vec_env``
     :return: one such environment, in its wrappers, that draws pictures
     :raises ValueError: if the dataset does not say
     """
     info = dataset.info
-    env_id = info.env_id
-    if env_id is None:
+    if info.env_id is None:
         raise ArgumentError("the dataset does not say for which environment it was made: there is nothing to watch")
-    import_plugin(env_id)
+    env_id = recorded_env_id(info, allow_imports)
     options = atari_options(info.wrappers)
-    wrap = make_wrapper(info.wrappers)
+    wrap = make_wrapper(info.wrappers, allow_imports)
 
     def make() -> Env:
         kwargs = dict(info.env_kwargs)
