@@ -2,8 +2,8 @@
 Files and folders that appear whole or not at all, whenever the process is killed, and whoever else writes there.
 
 A writer works in a scratch folder of its own beside the target, which ends in ``.part`` and is locked while it writes. What is
-whole is moved into place, which no other process sees half done. A killed writer leaves its scratch folder; the next writer of the
-same target finds it without a lock and removes it.
+whole is moved into place, which no other process sees half done. A killed writer leaves its scratch folder; the next writer of
+the same target finds it without a lock and removes it.
 """
 
 import errno

@@ -1,8 +1,8 @@
 """
 The one list of what a dataset file may name: wrappers with their arguments, and environments.
 
-A file comes from anybody. What is made from it is on this list, so that it imports nothing, writes nothing and reads nothing of its
-choice. A caller who trusts a module says so (``allow_imports``): what that module holds may be named too, with any arguments.
+A file comes from anybody. What is made from it is on this list, so that it imports, writes and reads nothing of its choice. A
+caller who trusts a module says so (``allow_imports``): what that module holds may be named too, with any arguments.
 """
 
 import importlib
@@ -38,7 +38,8 @@ WRAPPERS: dict[str, dict[str, Arguments]] = {
         "AddRenderObservation": ("render_only", "render_key", "obs_key"),
         "AddWhiteNoise": ("probability_of_noise_per_pixel", "is_noise_grayscale"),
         "AtariPreprocessing": (
-            "noop_max", "frame_skip", "screen_size", "terminal_on_life_loss", "grayscale_obs", "grayscale_newaxis", "scale_obs",
+            "noop_max", "frame_skip", "screen_size", "terminal_on_life_loss", "grayscale_obs", "grayscale_newaxis",
+            "scale_obs",
         ),
         "Autoreset": (),
         "DelayObservation": ("delay",),
@@ -92,7 +93,9 @@ ATARI: Arguments = (
     "action_repeat_probability",
 )  # fmt: skip
 """Options of an ``AtariVecEnv``."""
-LARGEST = {name: 1_000 for name in ("stack_size", "n_stack", "noop_max", "frame_skip", "skip", "delay", "horizon", "num_repeats")}
+LARGEST = {
+    name: 1_000 for name in ("stack_size", "n_stack", "noop_max", "frame_skip", "skip", "delay", "horizon", "num_repeats")
+}
 LARGEST |= {"width": 4_096, "height": 4_096, "screen_size": 4_096, "bins": 10_000, "shape": 2**24}
 """Largest numbers of arguments that take memory or time; those of a list are multiplied."""
 NOT_THE_TASK = (
@@ -143,7 +146,9 @@ def check_arguments(name: str, kwargs: Json, allowed: Arguments) -> None:
     """
     for key, value in kwargs.items():
         if key not in allowed:
-            raise ArgumentError(f"the dataset gives {name} the argument {shortened(key)}, which is not made from a file: {BUILD}")
+            raise ArgumentError(
+                f"the dataset gives {name} the argument {shortened(key)}, which is not made from a file: {BUILD}"
+            )
         if not _is_plain(value) or _product(value) > LARGEST.get(key, math.inf):
             raise ArgumentError(f"the dataset gives {name} {key}={shortened(value)}, which is not made from a file: {BUILD}")
 
@@ -167,8 +172,8 @@ def allowed_env_id(info: DatasetInfo, allow_imports: Collection[str] = (), overr
     module, _, env_id = info.env_id.rpartition(":")
     if module and module not in sys.modules and not is_allowed_module(module, allow_imports):
         raise ArgumentError(
-            f"the dataset was made on {shortened(info.env_id)}, and a file imports no module: if you trust {shortened(module)}, "
-            f"say so with allow_imports=[{shortened(module)}] (on the command line --gym-packages {shortened(module)})"
+            f"the dataset was made on {shortened(info.env_id)}, and a file imports no module: if you trust it, say so with "
+            f"allow_imports=[{shortened(module)}] (on the command line --gym-packages {shortened(module)})"
         )
     if module and is_allowed_module(module, allow_imports):
         import_modules([module])
@@ -200,8 +205,9 @@ def _check_env_kwargs(kwargs: Json, env_id: str, allow_imports: Collection[str])
     for key, value in kwargs.items():
         if key in NOT_THE_TASK or not _is_plain(value):
             trust = f", or say that you trust it with allow_imports=[{module!r}]" if module else ""
+            argument = f"{shortened(key)}: {shortened(value)}"
             raise ArgumentError(
-                f"the dataset gives {env_id} {shortened(key)}: {shortened(value)}, which is not made from a file: {BUILD}{trust}"
+                f"the dataset gives {shortened(env_id)} {argument}, which is not made from a file: {BUILD}{trust}"
             )
 
 

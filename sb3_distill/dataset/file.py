@@ -14,10 +14,10 @@ import torch as th
 from safetensors.torch import load, save
 
 from sb3_distill.dataset.normalization import Statistics
-from sb3_distill.whole_files import check_writable, write_whole
 from sb3_distill.errors import ArgumentError, DatasetError
 from sb3_distill.trees import named_leaves
 from sb3_distill.typing import Json
+from sb3_distill.whole_files import check_writable, write_whole
 
 FORMAT = "sb3-distill/dataset"
 FORMAT_VERSION = 1
@@ -182,7 +182,9 @@ def _check_types(tensors: Mapping[str, Json]) -> None:
         raise DatasetError(f"it has {len(tensors):,} tensors, and {MAX_TENSORS:,} are allowed")
     for name, entry in tensors.items():
         if len(name) > MAX_NAME:
-            raise DatasetError(f"the name of a tensor has {len(name):,} characters, and {MAX_NAME} are allowed: {name[:40]}...")
+            raise DatasetError(
+                f"the name of a tensor has {len(name):,} characters, and {MAX_NAME} are allowed: {name[:40]}..."
+            )
         if entry.get("dtype") not in (("F32",) if not name.startswith("obs_") else STATISTIC_TYPES):
             dtype = DTYPES.get(str(entry.get("dtype")), str(entry.get("dtype"))[:20])
             raise DatasetError(f"`{name}` has dtype {dtype}, expected torch.float32")

@@ -4,6 +4,7 @@ What the metadata of a file must look like, checked before anything is made of t
 Nothing of a file is trusted: sizes are compared with the tensors, which are as long as the file is, before memory is taken.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -103,7 +104,9 @@ def _check_plain(name: str, value: object, depth: int = 0) -> None:
 
 def _check_record(record: object) -> None:
     texts = isinstance(record, dict) and all(isinstance(record.get(key), str) for key in ("name", "entry_point"))
-    if not (texts and isinstance(record, dict) and isinstance(record.get("kwargs"), (dict, type(None))) and "kwargs" in record):
+    if not (
+        texts and isinstance(record, dict) and isinstance(record.get("kwargs"), (dict, type(None))) and "kwargs" in record
+    ):
         raise DatasetError(f"malformed metadata: `wrappers` has the record {shortened(record)}")
 
 
@@ -174,7 +177,7 @@ def _check_inner_loop(settings: Json, n_numbers: int) -> None:
         raise DatasetError(f"malformed metadata: `inner_loop` is {shortened(settings)}")
     for name, value in settings.items():
         if isinstance(value, int) and not isinstance(value, bool) and value > n_numbers:
-            raise DatasetError(f"`{name}` of the inner loop is {shortened(value)}, the tensors of the file have {n_numbers:,} numbers")
+            raise DatasetError(f"`{name}` of the inner loop is {shortened(value)}, the file has {n_numbers:,} numbers")
 
 
 def _check_network(policy_kwargs: Json) -> None:
@@ -186,13 +189,16 @@ def _check_network(policy_kwargs: Json) -> None:
             numbers = [n for n in widths if isinstance(n, (int, float)) and not isinstance(n, bool)]
             if len(widths) > MAX_LAYERS or any(not n <= MAX_WIDTH for n in numbers):
                 raise DatasetError(f"malformed metadata: `{key}` of the policy is {shortened(value)}")
-            if sum(a * b for a, b in zip(numbers, numbers[1:], strict=False)) > MAX_WEIGHTS:
+            if sum(a * b for a, b in itertools.pairwise(numbers)) > MAX_WEIGHTS:
                 raise DatasetError(f"`{key}` of the policy asks for more than {MAX_WEIGHTS:,} weights: {shortened(value)}")
     try:
         classes = policy_kwargs_from_json(policy_kwargs)
     except (TypeError, ValueError) as error:
         raise DatasetError(f"malformed metadata: {shortened(str(error))}") from error
-    activation, extractor = classes.get("activation_fn", nn.Tanh), classes.get("features_extractor_class", BaseFeaturesExtractor)
+    activation, extractor = (
+        classes.get("activation_fn", nn.Tanh),
+        classes.get("features_extractor_class", BaseFeaturesExtractor),
+    )
     if not isinstance(activation, type) or activation.__name__ not in (*nn.modules.activation.__all__, "Identity"):
         raise DatasetError(f"malformed metadata: `activation_fn` of the policy is {shortened(activation)}")
     if not isinstance(extractor, type) or not issubclass(extractor, BaseFeaturesExtractor):

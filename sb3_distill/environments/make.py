@@ -73,8 +73,8 @@ def make_vec_env(
       there are cores, see ``WorkerVecEnv``.
     * Anything else: what SB3 makes.
 
-    :param allow_imports: names of modules that may be imported for a dataset, and whose wrappers may be made with any arguments.
-        A file from somebody else names no other module
+    :param allow_imports: names of modules that may be imported for a dataset, and whose wrappers and environments may be made
+        with any arguments. A file names no other module
     :return: a monitored ``VecEnv``
     :raises ValueError: if ``n_envs`` is below 1, or a dataset records no environment, or wrappers that a file cannot make
     """

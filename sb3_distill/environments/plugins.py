@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-
 from collections.abc import Collection
 
 import gymnasium as gym

@@ -114,7 +114,11 @@ def wrapper_class(records: Sequence[Json], allow_imports: Collection[str] = ()) 
     :raises ValueError: for a wrapper that a file cannot say how to make
     """
     check_known(records, allow_imports)
-    inner = [(_wrapper(record, allow_imports), record["kwargs"]) for record in records if record["entry_point"] not in ("vec_env", "atari")]
+    inner = [
+        (_wrapper(record, allow_imports), record["kwargs"])
+        for record in records
+        if record["entry_point"] not in ("vec_env", "atari")
+    ]
 
     def wrap(env: Env) -> Env:
         for cls, kwargs in inner:

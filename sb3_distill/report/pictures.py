@@ -19,6 +19,7 @@ from sb3_distill.environments.atari.games import game_buttons
 from sb3_distill.errors import ArgumentError, MissingExtraError
 from sb3_distill.evaluation.result import Evaluation
 from sb3_distill.typing import Array, Json, Observations
+from sb3_distill.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,10 +44,9 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def _save(figure: "Figure", path: str | os.PathLike[str], dpi: int, bbox_inches: str | None = None) -> None:
-    """The folder is made if missing."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    """The folder is made if missing; the picture appears whole or not at all."""
     try:
-        figure.savefig(path, dpi=dpi, bbox_inches=bbox_inches)
+        write_whole(Path(path), lambda scratch: figure.savefig(scratch, dpi=dpi, bbox_inches=bbox_inches))
     except ValueError as error:  # an ending that matplotlib has no format for
         raise ArgumentError(f"{path} cannot be drawn: {error}") from error
 

@@ -24,6 +24,7 @@ from sb3_distill.environments.wrappers import wrapper_class as make_wrapper
 from sb3_distill.errors import ArgumentError, MissingExtraError
 from sb3_distill.teaching.distilled_policy import DistilledPolicy
 from sb3_distill.typing import Array, Env, Json
+from sb3_distill.whole_files import write_whole
 
 FORMATS = (".gif", ".mp4")
 """Kinds of videos, by the ending of the file."""
@@ -118,11 +119,13 @@ def _frames_a_second(env: VecEnv, dataset: SyntheticDataset) -> float:
 def _write_video(path: Path, frames: list[Array], fps: float) -> None:
     import imageio.v2 as imageio
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".gif":
-        imageio.mimsave(path, frames, duration=1000 / min(fps, FASTEST_GIF), loop=0)  # type: ignore[arg-type]
-    else:
-        imageio.mimsave(path, frames, fps=fps, macro_block_size=2)  # type: ignore[arg-type]
+    def write(scratch: Path) -> None:
+        if path.suffix == ".gif":
+            imageio.mimsave(scratch, frames, duration=1000 / min(fps, FASTEST_GIF), loop=0)  # type: ignore[arg-type]
+        else:
+            imageio.mimsave(scratch, frames, fps=fps, macro_block_size=2)  # type: ignore[arg-type]
+
+    write_whole(path, write)
 
 
 @contextmanager

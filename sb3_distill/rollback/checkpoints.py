@@ -13,8 +13,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
-from sb3_distill.whole_files import check_writable, flush, remove_abandoned, scratch_beside
 from sb3_distill.errors import ArgumentError
+from sb3_distill.whole_files import check_writable, flush, remove_abandoned, scratch_beside
 
 MODEL, STATISTICS = "model.zip", "vecnormalize.pkl"
 """Files of a checkpoint; statistics only where there is a ``VecNormalize``."""
@@ -34,6 +34,9 @@ class Checkpoints(BaseCallback):
     that appears whole or not at all, and the one before is kept too. What ``resume`` returns goes on with
     ``learn(..., reset_num_timesteps=False)``.
 
+    Where ``PPMO`` or ``DAgger`` is interrupted by Ctrl-C, what was learned until then is saved too. SB3's own algorithms do
+    not tell their callbacks of an interruption.
+
     :param folder: folder of the run; a checkpoint is ``<folder>/<timesteps>/``
     :param minutes: time between two checkpoints
     :raises ValueError: when learning starts, if that is from step 0 and the folder holds another run of more steps
@@ -44,18 +47,39 @@ class Checkpoints(BaseCallback):
         super().__init__()
         self.folder, self.minutes = Path(folder), minutes
         self._last = self._counted = time.monotonic()
+        self._n_learned: int | None = None
+        """Number of steps that were learned from, while a rollout is made."""
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_start(self) -> None:
         # Save here: only now has the previous rollout been learned from.
+        self._n_learned = self.model.num_timesteps
         self._count_seconds()
         if time.monotonic() - self._last >= 60 * self.minutes:
             save(self.model, self.folder)
             self._last = time.monotonic()
 
+    def _on_rollout_end(self) -> None:
+        self._n_learned = None
+
+    def on_interruption(self) -> None:
+        """Save what was learned; steps of a rollout that was cut off were not learned from, and are made again."""
+        if not hasattr(self, "model"):  # interrupted before it learned
+            return
+        n_steps = self.model.num_timesteps if self._n_learned is None else self._n_learned
+        if n_steps == 0 or (self._n_learned is not None and _path_of(self.folder, n_steps).exists()):
+            return
+        self._count_seconds()
+        n_made, self.model.num_timesteps = self.model.num_timesteps, n_steps
+        try:
+            save(self.model, self.folder)
+        finally:
+            self.model.num_timesteps = n_made
+
     def _on_training_start(self) -> None:
+        self._n_learned = self.model.num_timesteps
         others = [path for path in checkpoints_in(self.folder) if _steps_of(path) > 0 and _is_whole(path)]
         if self.model.num_timesteps == 0 and others:
             raise ArgumentError(
@@ -63,7 +87,7 @@ class Checkpoints(BaseCallback):
                 "learn(..., reset_num_timesteps=False), or take another folder"
             )
         n_bytes = 3 * sum(value.nbytes for value in self.model.policy.parameters())  # with two moments of the optimizer
-        check_writable(self.folder / f"{self.model.num_timesteps:012d}", n_bytes)
+        check_writable(_path_of(self.folder, self.model.num_timesteps), n_bytes)
         self._counted = time.monotonic()
 
     def _on_training_end(self) -> None:
@@ -91,7 +115,7 @@ def save(model: BaseAlgorithm, folder: str | os.PathLike[str]) -> Path:
     :return: the folder of the new checkpoint
     :raises OSError: with its path, if it cannot be written; the checkpoints before stay
     """
-    path = Path(folder) / f"{model.num_timesteps:012d}"
+    path = _path_of(folder, model.num_timesteps)
     content = io.BytesIO()
     model.save(content)
     env = model.get_vec_normalize_env()
@@ -154,6 +178,10 @@ def checkpoints_in(folder: str | os.PathLike[str]) -> list[Path]:
     entries = Path(folder).iterdir() if Path(folder).is_dir() else []
     found = [path for path in entries if path.stem.isdigit() and path.suffix in ("", REPLACED)]
     return sorted(found, key=lambda path: (_steps_of(path), path.suffix == ""), reverse=True)
+
+
+def _path_of(folder: str | os.PathLike[str], n_steps: int) -> Path:
+    return Path(folder) / f"{n_steps:012d}"
 
 
 def _steps_of(path: Path) -> int:

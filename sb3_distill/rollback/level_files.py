@@ -8,12 +8,12 @@ import torch as th
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from sb3_distill.whole_files import write_whole
 from sb3_distill.dataset.file import pack
 from sb3_distill.errors import ArgumentError
 from sb3_distill.networks.anatomy import critic_of
 from sb3_distill.ppmo import PPMO
 from sb3_distill.typing import Json
+from sb3_distill.whole_files import write_whole
 
 RESULTS, RUN = "rollback.json", "run.json"
 """Files of the results, by level, and of what all levels share."""
