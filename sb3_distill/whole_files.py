@@ -134,6 +134,9 @@ def _locked_folder(path: Path) -> tuple[Path, int | None]:
             lock = os.open(folder, os.O_RDONLY)
         except FileNotFoundError:  # it was taken for an abandoned one before it was locked
             continue
+        except OSError:
+            folder.rmdir()
+            raise
         with suppress(OSError):  # a file system without locks
             fcntl.flock(lock, fcntl.LOCK_EX)
         if folder.exists():

@@ -165,7 +165,7 @@ def _header(file: BinaryIO, size: int) -> dict[str, Any]:
         raise ValueError(f"its header would be {length:,} bytes long, and the file has {size:,}")
     if length > MAX_HEADER:
         raise DatasetError(f"its header is {length:,} bytes long, and {MAX_HEADER:,} are allowed")
-    header = json.loads(file.read(length))
+    header = json.loads(file.read(length).decode())  # of bytes, json would guess the encoding
     if not isinstance(header, dict) or not all(isinstance(entry, dict) for entry in header.values()):
         raise ValueError("its header is no object of objects")
     if not all(isinstance(text, str) for text in header.get("__metadata__", {}).values()):

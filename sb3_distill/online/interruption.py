@@ -9,8 +9,8 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList, Event
 class TellsInterruptions:
     """
     A model whose callbacks hear of a ``KeyboardInterrupt``, which then leaves ``learn`` as SB3's does. A callback that wants
-    to know has a method ``on_interruption``, and so may a vector environment, which is in the middle of a step. The model can be
-    saved, and goes on with ``learn(..., reset_num_timesteps=False)``.
+    to know has a method ``on_interruption``, and so may a vector environment, which is in the middle of a step. The model
+    can be saved, and goes on with ``learn(..., reset_num_timesteps=False)``.
     """
 
     def learn(self, total_timesteps: int, callback: Any = None, *args: Any, **kwargs: Any) -> Self:

@@ -141,7 +141,7 @@ def _keep_two(path: Path) -> None:
     everything = checkpoints_in(path.parent)
     kept = [one for one in everything if one.suffix != REPLACED and one.name <= path.name][:2]
     for other in set(everything).difference(kept):
-        shutil.rmtree(other)
+        shutil.rmtree(other, ignore_errors=True)  # the new one is whole; the next save tries again
     remove_abandoned(path.parent, r"\d+\.")
 
 
