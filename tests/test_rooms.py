@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "sb3_distill"
 LAYERS = [
     ["typing", "errors"],
-    ["trees"],
+    ["trees", "whole_files"],
     ["spaces"],
     ["networks"],
     ["learners"],

@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from sb3_distill.cli.parsing import AddCommand, path_beside, seed
-from sb3_distill.cli.printing import kind_of, print_evaluations, print_table, score_of
+from sb3_distill.cli.parsing import AddCommand, add_gym_packages, path_beside, seed
+from sb3_distill.cli.printing import kind_of, print_evaluations, print_table, score_of, shown, visible
 from sb3_distill.dataset.file import find, shipped_sets
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError
@@ -44,12 +44,14 @@ def add_dataset_commands(add: AddCommand) -> None:
         "--device", default="cpu", help="of the learners: cpu, or auto for a GPU if there is one (default: cpu)"
     )
     command.add_argument("-o", "--output", type=Path, help="heat map of the grid (default: <name>-<grid>.png in this folder)")
+    add_gym_packages(command)
 
     command = add("teach", _teach, "Teach one policy and save it as a plain Stable-Baselines3 zip.")
     command.add_argument("dataset", help=DATASET)
     command.add_argument("--algo", default="ppo", choices=ALGORITHMS, help="algorithm of the zip (default: ppo)")
     command.add_argument("-o", "--output", type=Path, default=Path("agent.zip"), help="the zip (default: agent.zip)")
     command.add_argument("--seed", type=seed, default=None, help="of the initialisation")
+    add_gym_packages(command)
 
     command = add("watch", _watch, "Teach a fresh policy and film an episode of it.")
     command.add_argument("dataset", help=DATASET)
@@ -57,6 +59,7 @@ def add_dataset_commands(add: AddCommand) -> None:
     command.add_argument("--deterministic", action="store_true", help="greedy actions (default: sampled)")
     command.add_argument("--seed", type=seed, default=0, help="of the policy, its actions and the environment (default: 0)")
     command.add_argument("--max-steps", type=int, default=2_000, help="end the video after so many steps (default: 2000)")
+    add_gym_packages(command)
 
 
 def _datasets(options: argparse.Namespace) -> list[Json]:
@@ -92,11 +95,11 @@ def _show(options: argparse.Namespace) -> Json:
     show(dataset, output)
     info = {"k": dataset.n_instances, **dataset.info.to_json(), **dataset.inner_loop.rates(dataset.learned)}
     if not options.json:
-        table = Table(title=options.dataset, show_header=False)
+        table = Table(title=shown(options.dataset), show_header=False)
         for key, value in info.items():
-            table.add_row(key, value if isinstance(value, str) else json.dumps(value))
+            table.add_row(shown(key), shown(value if isinstance(value, str) else json.dumps(value)))
         Console().print(table)
-        print(f"picture: {output}")
+        print(f"picture: {visible(str(output))}")
     return {**info, "picture": str(output)}
 
 
@@ -116,7 +119,7 @@ def _evaluate(options: argparse.Namespace) -> Json:
         title = f"{options.dataset}: {kind}{options.learners} fresh learners, {options.episodes} episodes each"
         print_evaluations(title, evaluations)
         if picture is not None:
-            print(f"picture: {picture}")
+            print(f"picture: {visible(str(picture))}")
     return {name: evaluation.summary() for name, evaluation in evaluations.items()}
 
 
@@ -126,7 +129,7 @@ def _evaluate_kinds(dataset: SyntheticDataset, options: argparse.Namespace) -> d
     return {
         kind: evaluate_learners(
             dataset, options.learners, options.episodes, kind == "greedy", options.learner_distribution,
-            seed=options.seed, progress_bar=not options.json, device=options.device,
+            seed=options.seed, progress_bar=not options.json, device=options.device, allow_imports=options.gym_packages,
         )
         for kind in kinds
     }  # fmt: skip
@@ -135,7 +138,7 @@ def _evaluate_kinds(dataset: SyntheticDataset, options: argparse.Namespace) -> d
 def _evaluate_cells(dataset: SyntheticDataset, options: argparse.Namespace) -> dict[str, Evaluation]:
     return evaluate_grid(
         dataset, options.grid, options.learners, options.episodes, options.deterministic,
-        seed=options.seed, progress_bar=not options.json, device=options.device,
+        seed=options.seed, progress_bar=not options.json, device=options.device, allow_imports=options.gym_packages,
     )  # fmt: skip
 
 
@@ -167,7 +170,9 @@ def _watch(options: argparse.Namespace) -> Json:
 
     output = path_beside(options.dataset, options.output, ".gif")
     dataset = SyntheticDataset.load(options.dataset)
-    total, n_frames = watch(dataset, output, options.seed, options.deterministic, options.max_steps)
+    total, n_frames = watch(
+        dataset, output, options.seed, options.deterministic, options.max_steps, allow_imports=options.gym_packages
+    )
     if not options.json:
-        print(f"{output}: {n_frames} frames, return {total:g}")
+        print(f"{visible(str(output))}: {n_frames} frames, return {total:g}")
     return {"video": str(output), "frames": n_frames, "return": total}

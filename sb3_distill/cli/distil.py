@@ -6,8 +6,8 @@ from pathlib import Path
 import torch as th
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from sb3_distill.cli.mistakes import refused_by
-from sb3_distill.cli.parsing import AddCommand, add_params, levels_of, positive, read_params, seed
+from sb3_distill.cli.mistakes import interruption_says, refused_by
+from sb3_distill.cli.parsing import AddCommand, add_gym_packages, add_params, levels_of, positive, read_params, seed
 from sb3_distill.cli.printing import kind_of, print_table, score_of
 from sb3_distill.dagger.algorithm import DAgger
 from sb3_distill.dagger.cloning import clone
@@ -19,7 +19,9 @@ from sb3_distill.environments.plugins import import_plugin, is_atari
 from sb3_distill.ppmo import PPMO
 from sb3_distill.report import pictures
 from sb3_distill.rollback.ladder import rollback
+from sb3_distill.rollback.level_files import RESULTS
 from sb3_distill.typing import Json
+from sb3_distill.whole_files import check_writable
 
 ROLLBACK_SAYS = {"seed", "encoder_layers", "encoder_from", "env", "policy"}
 CLONE_SAYS = {"policy", "env", "expert", "seed", "learner_distribution", "inner_loop", "n_instances"}
@@ -46,6 +48,7 @@ def add_learning_commands(add: AddCommand) -> None:
     command.add_argument("--minutes", type=float, default=3.0, help="between checkpoints (default: 3)")
     command.add_argument("--num-threads", type=positive, default=1, help="of PyTorch (default: 1)")
     add_params(command, "PPMO")
+    add_gym_packages(command)
 
     command = add("clone", _clone, "Distil an agent that exists: fresh learners are taught to act as it does.")
     command.add_argument("agent", type=Path, help="a zip that an SB3 algorithm saved (a pickle: only what you trust)")
@@ -66,6 +69,7 @@ def add_learning_commands(add: AddCommand) -> None:
     command.add_argument("--seed", type=seed, default=0, help="of everything (default: 0)")
     command.add_argument("--num-threads", type=positive, default=1, help="of PyTorch (default: 1, fastest for small networks)")
     add_params(command, "DAgger, encoder_layers:1 for instance")
+    add_gym_packages(command)
 
 
 def _rollback(options: argparse.Namespace) -> Json:
@@ -74,13 +78,14 @@ def _rollback(options: argparse.Namespace) -> Json:
     pictures.new_figure(1, 1)  # a missing matplotlib is missed before hours of learning
     th.set_num_threads(options.num_threads)
     output = options.output or Path(f"rollback-{options.env.replace('/', '-')}")
+    check_writable(output / RESULTS)
     import_plugin(options.env)
     vec_env_cls = AtariVecEnv if is_atari(options.env) else None
 
     def make(n_envs: int) -> VecEnv:
         return make_vec_env(options.env, n_envs, seed=options.seed, vec_env_cls=vec_env_cls)
 
-    with refused_by(PPMO):
+    with interruption_says(f"what was learned is in {output}, and the same command goes on from there"), refused_by(PPMO):
         results = rollback(
             options.policy or ("CnnPolicy" if vec_env_cls else "MlpPolicy"),
             lambda: VecNormalize(make(options.n_envs), norm_obs=options.normalize, gamma=params.get("gamma", 0.99)),
@@ -117,7 +122,7 @@ def _clone(options: argparse.Namespace) -> Json:
     if str(options.vecnormalize) == "none":
         statistics = None
     expert = Expert.load(options.agent, statistics or "none", options.algo)
-    with refused_by(DAgger):
+    with interruption_says("nothing was written"), refused_by(DAgger):
         model = clone(
             expert,
             options.env,

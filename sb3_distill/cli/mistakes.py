@@ -6,8 +6,10 @@ Stable-Baselines3, PyTorch and rl-zoo answer a wrong argument by whatever goes w
 over, the functions of this module make a sentence of the answer; any other error is a bug, and stays one.
 """
 
+import signal
+import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +21,46 @@ from sb3_distill.errors import ArgumentError, SB3DistillError
 MISTAKES = (SB3DistillError, OSError, gym.error.Error)
 """Errors that tell a user what to mend: ours, those of the operating system, and those of Gymnasium's registry."""
 PACKAGE = Path(__file__).parents[1]
+
+
+@contextmanager
+def interruption_says(sentence: str) -> Iterator[None]:
+    """
+    :param sentence: what an interruption leaves behind, for its message
+    :raises KeyboardInterrupt: of the same kind, with that message
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        raise type(interruption)(sentence) from interruption
+
+
+@contextmanager
+def interruptions(numbers: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM)) -> Iterator[list[int]]:
+    """
+    Take Ctrl-C and SIGTERM as a ``KeyboardInterrupt`` while a command runs. Signals that the process ignores stay
+    ignored, and signals are left alone where this is not the main thread.
+
+    :param numbers: signals that end a command
+    :return: the list of those that came
+    """
+    came: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in numbers}
+        before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

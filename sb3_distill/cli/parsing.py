@@ -110,6 +110,14 @@ def add_params(command: argparse.ArgumentParser, algorithm: str) -> None:
     command.add_argument("-params", "--hyperparams", nargs="*", default=[], metavar="NAME:VALUE", help=about)
 
 
+def add_gym_packages(command: argparse.ArgumentParser) -> None:
+    """
+    :param command: gets the argument ``--gym-packages``, as rl-zoo's programs have it
+    """
+    about = "modules to import, which register environments; what they hold is trusted when a dataset names it"
+    command.add_argument("--gym-packages", nargs="+", default=[], metavar="MODULE", help=about)
+
+
 def read_params(pairs: list[str], reserved: set[str], algorithm: type, names: Collection[str] | None = None) -> Json:
     """
     :param pairs: values of ``-params``, each ``name:value``

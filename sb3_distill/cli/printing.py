@@ -4,11 +4,28 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sb3_distill.dataset.facts import inner_loop_in_words
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.evaluation.result import Evaluation
 from sb3_distill.typing import Json
+
+
+def visible(text: str) -> str:
+    """
+    :param text: a text that may come from a file
+    :return: the same with all signs that a terminal obeys (colours, titles, links, directions) written out
+    """
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
+def shown(text: str) -> Text:
+    """
+    :param text: a text that may come from a file
+    :return: the same for a table: neither a terminal's commands nor the markup of rich are obeyed
+    """
+    return Text("\n".join(map(visible, text.split("\n"))))
 
 
 def kind_of(dataset: SyntheticDataset) -> str:
@@ -44,9 +61,9 @@ def print_table(
     :param left: columns whose texts begin at the left
     :param whole: columns whose texts are not broken into lines
     """
-    table = Table(title=title)
+    table = Table(title=shown(title))
     for column in columns:
         table.add_column(column, justify="left" if column in left else "right", no_wrap=column in whole)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(shown, row))
     Console().print(table)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -11,9 +12,11 @@ from sb3_distill.cli import zoo
 from sb3_distill.cli.commands import add_dataset_commands
 from sb3_distill.cli.completion import add_completion
 from sb3_distill.cli.distil import add_learning_commands
-from sb3_distill.cli.mistakes import MISTAKES
+from sb3_distill.cli.mistakes import MISTAKES, interruptions
 from sb3_distill.cli.parsing import Parser, Run
 from sb3_distill.cli.pipes import CLOSED_PIPE, ClosedPipe, quiet_pipe
+from sb3_distill.cli.printing import visible
+from sb3_distill.dataset.allowed import import_modules
 from sb3_distill.dataset.info import library_versions
 
 
@@ -21,9 +24,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     :param arguments: arguments of the command line; those of the process if ``None``
     :return: exit status: 0, or 1 after an error. A user's mistake is told in one line (with ``SB3_DISTILL_TRACEBACK`` set
-        it is raised), a bug by its traceback. 141 where nobody reads the output any more, which is no error
+        it is raised), a bug by its traceback; 130 after Ctrl-C and 143 after SIGTERM, told in one line; 141 where nobody
+        reads the output any more, which is no error
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    with interruptions() as signals:
+        try:
+            status = _status(arguments)
+        except KeyboardInterrupt as interruption:
+            number = (signals or [signal.SIGINT])[0]
+            print(f"interrupted: {interruption or 'nothing more was written'}", file=sys.stderr)
+            return 128 + number
+    return 128 + signals[0] if signals else status  # rl-zoo saves its agent, and ends as if nothing had happened
+
+
+def _status(arguments: list[str]) -> int:
+    """Run a command; 0, or 1 after an error."""
     try:
         with quiet_pipe():
             _run(arguments)
@@ -32,10 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MISTAKES as error:
         if os.environ.get("SB3_DISTILL_TRACEBACK"):
             raise
-        print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        print(f"error: {visible(' '.join(str(error).split())) or type(error).__name__}", file=sys.stderr)
         return 1
     except Exception:
-        traceback.print_exc()
+        print("\n".join(map(visible, traceback.format_exc().splitlines())), file=sys.stderr)
         return 1
     return 0
 
@@ -53,6 +69,7 @@ def _run(arguments: list[str]) -> None:
         options.parser.refuse(unknown)
     if options.run is None:
         parser.error("a COMMAND is needed")
+    import_modules(getattr(options, "gym_packages", []))
     result = options.run(options)
     if options.json:
         print(json.dumps(result, indent=2))

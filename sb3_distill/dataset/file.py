@@ -7,18 +7,28 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import safetensors
 import torch as th
-from safetensors.torch import save
+from safetensors.torch import load, save
 
 from sb3_distill.dataset.normalization import Statistics
 from sb3_distill.errors import ArgumentError, DatasetError
 from sb3_distill.trees import named_leaves
 from sb3_distill.typing import Json
+from sb3_distill.whole_files import check_writable, write_whole
 
 FORMAT = "sb3-distill/dataset"
 FORMAT_VERSION = 1
+LENGTH = 8
+"""Bytes of a safetensors file that say how long its header is."""
+MAX_HEADER, MAX_TENSORS, MAX_NAME = 10_000_000, 10_000, 1_000
+"""Limits of a header: bytes (JSON takes up to 25 times as much memory), tensors, and characters in the name of one."""
+STATISTIC_TYPES = ("F32", "F64", "F16", "I64", "I32")
+"""Types of the tensors whose names begin with ``obs_``; all others are F32."""
+DTYPES = {"F64": th.float64, "F16": th.float16, "BF16": th.bfloat16, "I64": th.int64, "I32": th.int32}
+"""PyTorch's words for types, for messages."""
 
 
 def check_path(path: str | os.PathLike[str]) -> Path:
@@ -28,14 +38,24 @@ def check_path(path: str | os.PathLike[str]) -> Path:
     :param path: of a file; its folder is made if missing
     :return: the path
     :raises ValueError: if it does not end in ``.safetensors``, or is a folder
-    :raises OSError: if its folder cannot be made
+    :raises OSError: if it cannot be written there, or the disk is full
+    """
+    path = check_name(path)
+    check_writable(path)
+    return path
+
+
+def check_name(path: str | os.PathLike[str]) -> Path:
+    """
+    :param path: of a file
+    :return: the path
+    :raises ValueError: if it does not end in ``.safetensors``, or is a folder
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ArgumentError(f"a dataset file must be called *.safetensors, got {path}")
     if path.is_dir():
         raise ArgumentError(f"{path} is a folder, not a dataset file")
-    path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
@@ -72,6 +92,8 @@ def write(path: Path, tensors: Mapping[str, th.Tensor], info: Json) -> None:
     :param path: see ``check_path``
     :param tensors: on the CPU, contiguous
     :param info: what the file says about them
+    :raises DatasetError: if that is more than a header may hold
+    :raises OSError: if the file cannot be written
     """
     text = json.dumps(info, sort_keys=True)
     metadata = {
@@ -80,51 +102,103 @@ def write(path: Path, tensors: Mapping[str, th.Tensor], info: Json) -> None:
         "sha256": _digest(tensors, text),
         "info": text,
     }
-    write_whole(path, save(dict(tensors), metadata))
+    content = pack(tensors, metadata)
+    if (length := int.from_bytes(content[:LENGTH], "little")) > MAX_HEADER:
+        raise DatasetError(f"the description of {path} would be {length:,} bytes long, and {MAX_HEADER:,} are allowed")
+    write_whole(path, content)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """The file appears whole or not at all."""
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_bytes(content)
-    os.replace(scratch, path)
+def pack(tensors: Mapping[str, th.Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+    """
+    :param tensors: on the CPU, contiguous
+    :param metadata: texts by name
+    :return: a safetensors file; the same bytes for the same tensors and texts (safetensors writes texts in any order)
+    """
+    content = save(dict(tensors), None if metadata is None else dict(metadata))
+    start = LENGTH + int.from_bytes(content[:LENGTH], "little")
+    header = json.loads(content[LENGTH:start])
+    ordered = {key: dict(sorted(value.items())) if key == "__metadata__" else value for key, value in sorted(header.items())}
+    text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % LENGTH)  # tensors are aligned
+    return len(text).to_bytes(LENGTH, "little") + text + content[start:]
 
 
 def read(path: Path) -> tuple[Json, dict[str, th.Tensor]]:
     """
-    :param path: of a file that is there
+    :param path: of a file that is there; it is opened once, so that all is of one file, also while another replaces it
     :return: what it says about its tensors, and these
     :raises DatasetError: if it is damaged, of a newer format, or holds what is not a finite number in single precision
     """
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
-    except (safetensors.SafetensorError, OSError) as error:
-        raise DatasetError(f"{path} is not a readable safetensors file (truncated, damaged or renamed): {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise DatasetError(f"{path} is a safetensors file, but not one of sb3-distill")
+        with path.open("rb") as file:
+            header = _header(file, os.fstat(file.fileno()).st_size)
+            metadata = header.pop("__metadata__", {})
+            _check_types(header)
+            file.seek(0)
+            tensors = load(file.read())
+    except (safetensors.SafetensorError, OSError, ValueError, RecursionError) as error:
+        if isinstance(error, DatasetError):
+            raise
+        raise DatasetError(f"it is not a readable safetensors file (truncated, damaged or renamed): {error}") from error
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise DatasetError("it is a safetensors file, but not one of sb3-distill")
+    _check_version(metadata.get("format_version"))
+    text = metadata.get("info", "")
+    if metadata.get("sha256") != _digest(tensors, text):
+        raise DatasetError("it is damaged: its contents do not match their checksum")
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            raise DatasetError(f"`{name}` contains NaN or infinite values")
     try:
-        version = int(metadata["format_version"])
-    except (KeyError, ValueError):
-        raise DatasetError(f"{path} does not say its format version") from None
-    if version < 1:
-        raise DatasetError(f"{path} has format version {version}")
+        info = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"it has malformed metadata: {error!r}") from error
+    if not isinstance(info, dict):
+        raise DatasetError(f"it has malformed metadata: they are a {type(info).__name__}, not an object")
+    return info, tensors
+
+
+def _header(file: BinaryIO, size: int) -> dict[str, Any]:
+    """The header of a safetensors file, after its length was compared with that of the file."""
+    length = int.from_bytes(file.read(LENGTH), "little")
+    if length > size - LENGTH:
+        raise ValueError(f"its header would be {length:,} bytes long, and the file has {size:,}")
+    if length > MAX_HEADER:
+        raise DatasetError(f"its header is {length:,} bytes long, and {MAX_HEADER:,} are allowed")
+    header = json.loads(file.read(length).decode())  # of bytes, json would guess the encoding
+    if not isinstance(header, dict) or not all(isinstance(entry, dict) for entry in header.values()):
+        raise ValueError("its header is no object of objects")
+    if not all(isinstance(text, str) for text in header.get("__metadata__", {}).values()):
+        raise ValueError("its header has metadata that are no texts")
+    return header
+
+
+def _check_types(tensors: Mapping[str, Json]) -> None:
+    """
+    :param tensors: what a header says of each tensor
+    :raises DatasetError: for too many of them, a name that is too long, or a type that no dataset has
+    """
+    if len(tensors) > MAX_TENSORS:
+        raise DatasetError(f"it has {len(tensors):,} tensors, and {MAX_TENSORS:,} are allowed")
+    for name, entry in tensors.items():
+        if len(name) > MAX_NAME:
+            raise DatasetError(
+                f"the name of a tensor has {len(name):,} characters, and {MAX_NAME} are allowed: {name[:40]}..."
+            )
+        if entry.get("dtype") not in (("F32",) if not name.startswith("obs_") else STATISTIC_TYPES):
+            dtype = DTYPES.get(str(entry.get("dtype")), str(entry.get("dtype"))[:20])
+            raise DatasetError(f"`{name}` has dtype {dtype}, expected torch.float32")
+
+
+def _check_version(text: object) -> None:
+    if not isinstance(text, str) or not text.isascii() or not text.removeprefix("-").isdigit() or len(text) > 9:
+        raise DatasetError("it does not say its format version")
+    if (version := int(text)) < 1:
+        raise DatasetError(f"it has format version {version}")
     if version > FORMAT_VERSION:
         raise DatasetError(
-            f"{path} has format version {version}, this sb3-distill reads up to {FORMAT_VERSION}: upgrade sb3-distill"
+            f"it has format version {version}, this sb3-distill reads up to {FORMAT_VERSION}: upgrade sb3-distill"
         )
-    if metadata.get("sha256") != _digest(tensors, metadata.get("info", "")):
-        raise DatasetError(f"{path} is damaged: its contents do not match their checksum")
-    for name, value in tensors.items():
-        if value.dtype != th.float32 and not name.startswith("obs_"):
-            raise DatasetError(f"{path}: `{name}` has dtype {value.dtype}, expected torch.float32")
-        if not value.isfinite().all():
-            raise DatasetError(f"{path}: `{name}` contains NaN or infinite values")
-    try:
-        info: Json = json.loads(metadata["info"])
-    except (KeyError, ValueError) as error:
-        raise DatasetError(f"{path} has malformed metadata: {error!r}") from error
-    return info, tensors
 
 
 def _digest(tensors: Mapping[str, th.Tensor], info: str) -> str:

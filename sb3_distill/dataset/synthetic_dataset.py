@@ -10,7 +10,8 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from sb3_distill.dataset.facts import HasFacts, facts_of
-from sb3_distill.dataset.file import check_path, checked_tensor, find, flatten, read, unflatten, write
+from sb3_distill.dataset.file import check_name, checked_tensor, find, flatten, read, unflatten, write
+from sb3_distill.dataset.file_checks import check_info, shortened
 from sb3_distill.dataset.info import DatasetInfo, other_version
 from sb3_distill.dataset.normalization import Normalization, write_normalization
 from sb3_distill.dataset.wrapper_records import hint
@@ -223,9 +224,9 @@ class SyntheticDataset(HasFacts, nn.Module):
 
         :param path: where to; the folder is made if missing
         :raises ValueError: if it does not end in ``.safetensors``, or is a folder
-        :raises OSError: if its folder cannot be made
+        :raises OSError: with the path, if it cannot be written; a file that was there stays what it was
         """
-        path = check_path(path)
+        path = check_name(path)
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         # Single precision, as all tensors of a file but the statistics of observations; counters too.
         tensors |= {f"statistics.{name}": value.detach().cpu().float().contiguous() for name, value in self.statistics.items()}
@@ -246,13 +247,12 @@ class SyntheticDataset(HasFacts, nn.Module):
         :raises DatasetError: if the file is damaged, of a newer format, or not consistent
         """
         path = find(name_or_path)
-        info, tensors = read(path)
         try:
-            return cls._from_file(info, tensors).to(device)
+            return cls._from_file(*read(path)).to(device)
         except DatasetError as error:
-            raise DatasetError(f"{path}: {error}") from None
-        except (KeyError, TypeError, ValueError) as error:
-            raise DatasetError(f"{path} has malformed metadata: {error!r}") from error
+            raise DatasetError(f"{path}: {error}") from error.__cause__
+        except Exception as error:  # nothing of a file is trusted: what goes wrong with it is the file's fault
+            raise DatasetError(f"{path} has malformed metadata: {shortened(error)}") from error
 
     @classmethod
     def of(cls, dataset: "DatasetLike") -> "SyntheticDataset":
@@ -265,6 +265,7 @@ class SyntheticDataset(HasFacts, nn.Module):
     @classmethod
     def _from_file(cls, data: Json, tensors: dict[str, th.Tensor]) -> "SyntheticDataset":
         data = dict(data)
+        check_info(data, tensors)
         kinds = data.pop("encoder_kinds", {})
         mean, var = unflatten("obs_mean", tensors), unflatten("obs_var", tensors)
         scale = tensors["obs_scale"].numpy() if "obs_scale" in tensors else None

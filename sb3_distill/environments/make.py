@@ -3,7 +3,7 @@
 import inspect
 import numbers
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -19,7 +19,7 @@ from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.atari.vec_env import AtariVecEnv, is_atari_vector
 from sb3_distill.environments.envpool_vec_env import EnvPoolVecEnv
 from sb3_distill.environments.gymnasium_vec_env import GymnasiumVecEnv
-from sb3_distill.environments.plugins import full_id, is_atari, is_simulator, registered_name
+from sb3_distill.environments.plugins import full_id, is_atari, is_simulator, recorded_env_id, registered_name
 from sb3_distill.environments.worker_vec_env import WorkerVecEnv, can_fork, n_cores
 from sb3_distill.environments.wrappers import check_sayable, wrap_vec_env
 from sb3_distill.environments.wrappers import wrapper_class as make_wrapper
@@ -60,6 +60,7 @@ def make_vec_env(
     vec_env_kwargs: Kwargs | None = None,
     monitor_kwargs: Kwargs | None = None,
     wrapper_kwargs: Kwargs | None = None,
+    allow_imports: Collection[str] = (),
 ) -> VecEnv:
     """
     SB3's ``make_vec_env`` with the same arguments, and a native vector environment where one exists.
@@ -73,6 +74,8 @@ def make_vec_env(
       there are cores, see ``WorkerVecEnv``.
     * Anything else: what SB3 makes.
 
+    :param allow_imports: names of modules that may be imported for a dataset, and whose wrappers and environments may be made
+        with any arguments. A file names no other module
     :return: a monitored ``VecEnv``
     :raises ValueError: if ``n_envs`` is below 1, or a dataset records no environment, or wrappers that a file cannot make
     """
@@ -87,7 +90,7 @@ def make_vec_env(
     dataset = _as_dataset(env_id)
     if dataset is None:
         return _make(request)
-    env = _make(_with_record(request, dataset.info))
+    env = _make(_with_record(request, dataset.info, allow_imports))
     # Images are taught channels first, as SB3's algorithms turn them.
     return as_vec_env(wrap_vec_env(env, dataset.info.wrappers))
 
@@ -150,16 +153,16 @@ def _as_dataset(env_id: object) -> SyntheticDataset | None:
     return None
 
 
-def _with_record(request: _Request, info: DatasetInfo) -> _Request:
+def _with_record(request: _Request, info: DatasetInfo, allow_imports: Collection[str]) -> _Request:
     """A request for the environment that a dataset records; what the caller asks for takes precedence."""
     if info.env_id is None:
         raise ArgumentError("the dataset does not say for which environment it was made: pass one")
     check_sayable(info.wrappers, request.env_kwargs)
     request = replace(
         request,
-        env_id=info.env_id,
+        env_id=recorded_env_id(info, allow_imports, request.env_kwargs or {}),
         env_kwargs={**info.env_arguments, **(request.env_kwargs or {})},
-        wrapper_class=request.wrapper_class or make_wrapper(info.wrappers),
+        wrapper_class=request.wrapper_class or make_wrapper(info.wrappers, allow_imports),
     )
     options = atari_options(info.wrappers)
     if options is None or request.vec_env_cls is not None:

@@ -3,11 +3,14 @@
 import contextlib
 import importlib
 import warnings
+from collections.abc import Collection
 
 import gymnasium as gym
 from gymnasium.envs.registration import find_highest_version, get_env_id, parse_env_id
 
-from sb3_distill.errors import MissingExtraError
+from sb3_distill.dataset.allowed import allowed_env_id
+from sb3_distill.dataset.info import DatasetInfo
+from sb3_distill.errors import ArgumentError, MissingExtraError
 
 EXTRAS = {
     "gymnasium.envs.mujoco": ("mujoco", "mujoco"),
@@ -76,6 +79,29 @@ def import_plugin(env_id: str) -> None:
     for module, (package, extra) in EXTRAS.items():
         if str(registered.entry_point).startswith(module):
             _import_for(env_id, package, extra)
+
+
+def recorded_env_id(info: DatasetInfo, allow_imports: Collection[str] = (), overridden: Collection[str] = ()) -> str:
+    """
+    The environment of a file, which is registered now.
+
+    :param info: description of a dataset that names an environment
+    :param allow_imports: modules that the caller trusts, see ``dataset.allowed``
+    :param overridden: names of arguments that the caller gives in place of those of the file
+    :return: the id
+    :raises ValueError: for one that would import another module, is not registered, or has arguments that a file may not have
+    :raises ImportError: if a package is missing
+    """
+    env_id = allowed_env_id(info, allow_imports, overridden)
+    import_plugin(env_id)
+    try:
+        gym.spec(registered_name(env_id))
+    except gym.error.Error as error:
+        raise ArgumentError(
+            f"{error} If it is of a package that you trust, name the module that registers it with allow_imports=[...] "
+            "(on the command line --gym-packages)"
+        ) from error
+    return env_id
 
 
 def is_atari(env_id: str) -> bool:

@@ -2,8 +2,10 @@
 
 import multiprocessing as mp
 import os
-import pickle
-from collections.abc import Callable, Sequence
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeAlias, cast
@@ -11,14 +13,17 @@ from typing import Any, TypeAlias, cast
 import cloudpickle
 import gymnasium as gym
 import numpy as np
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from sb3_distill.environments.workers.program import is_stopped, work
 from sb3_distill.errors import ArgumentError
 from sb3_distill.trees import concatenate
-from sb3_distill.typing import Array, Env, Info, Kwargs, RawObservations
+from sb3_distill.typing import Array, Env, RawObservations
 
 EnvFn: TypeAlias = Callable[[], Env]
+PATIENCE = 5.0
+"""Seconds without an answer after which a worker is looked at."""
 
 
 def can_fork() -> bool:
@@ -48,18 +53,14 @@ class WorkerVecEnv(VecEnv):
         if not env_fns or (n_workers is not None and n_workers < 1):
             raise ArgumentError(f"there must be an environment and a worker, got {len(env_fns)} and {n_workers}")
         self._closed = False
-        context: Any = mp.get_context(start_method or ("fork" if can_fork() else None))
+        self._context: Any = mp.get_context(start_method or ("fork" if can_fork() else None))
         n, n_shares = len(env_fns), min(len(env_fns), n_workers or n_cores())
         self._shares = [(i * n // n_shares, (i + 1) * n // n_shares) for i in range(n_shares)]
+        self._programs = [cloudpickle.dumps(list(env_fns[low:high])) for low, high in self._shares]
         self._workers: list[Connection] = []
         self._processes: list[BaseProcess] = []
-        for low, high in self._shares:
-            here, there = context.Pipe()
-            process = context.Process(target=_work, args=(cloudpickle.dumps(list(env_fns[low:high])), there), daemon=True)
-            process.start()
-            there.close()
-            self._workers.append(here)
-            self._processes.append(process)
+        self._was_interrupted = False
+        self._start()
         try:
             self.render_mode = self._ask(0, "render_mode")
             super().__init__(n, self._ask(0, "observation_space"), self._ask(0, "action_space"))
@@ -67,7 +68,35 @@ class WorkerVecEnv(VecEnv):
             self.close()
             raise
 
+    def _start(self) -> None:
+        """Start a process for each share."""
+        self._workers, self._processes = [], []
+        for program in self._programs:
+            here, there = self._context.Pipe()
+            process = self._context.Process(target=work, args=(program, there), daemon=True)
+            process.start()
+            there.close()
+            self._workers.append(here)
+            self._processes.append(process)
+
+    def on_interruption(self) -> None:
+        """A step may have been cut off, by Ctrl-C for instance: the next one starts in new processes, with new episodes."""
+        self._was_interrupted = True
+
+    def _restart_if_interrupted(self) -> None:
+        # Ctrl-C in a terminal ends all workers; one that is ended alone ends the run.
+        ended = [process.exitcode == -signal.SIGINT for process in self._processes]
+        if not self._was_interrupted and not (len(ended) > 1 and all(ended)):
+            return
+        self._stop(patience=0)
+        self._start()
+        self._was_interrupted = False
+        for worker, (low, high) in enumerate(self._shares):
+            self._send(worker, "reset", [None] * (high - low), [{}] * (high - low))
+        self._receive_all()
+
     def step_async(self, actions: Array) -> None:
+        self._restart_if_interrupted()
         for worker, (low, high) in enumerate(self._shares):
             self._send(worker, "step", actions[low:high])
 
@@ -80,6 +109,7 @@ class WorkerVecEnv(VecEnv):
         return _join(observations), np.concatenate(rewards), np.concatenate(dones), [info for part in infos for info in part]
 
     def reset(self) -> VecEnvObs:
+        self._restart_if_interrupted()
         for worker, (low, high) in enumerate(self._shares):
             self._send(worker, "reset", self._seeds[low:high], self._options[low:high])
         observations, infos = zip(*self._receive_all(), strict=True)
@@ -92,15 +122,21 @@ class WorkerVecEnv(VecEnv):
         if self._closed:
             return
         self._closed = True
-        for worker in self._workers:
+        for worker in self._workers if not self._was_interrupted else ():
             try:
                 worker.send(("close",))
             except OSError:  # the process has ended already
                 continue
+        self._stop(patience=0 if self._was_interrupted else 5)
+
+    def _stop(self, patience: float) -> None:
+        """End all processes, with force after some seconds."""
+        deadline = time.monotonic() + patience
         for worker, process in zip(self._workers, self._processes, strict=True):
-            process.join(timeout=5)
+            process.join(timeout=max(0.0, deadline - time.monotonic()))
             if process.is_alive():
-                process.terminate()
+                process.kill()
+                process.join()
             worker.close()
 
     def get_images(self) -> Sequence[Array | None]:
@@ -142,14 +178,18 @@ class WorkerVecEnv(VecEnv):
 
     def _send(self, worker: int, *message: object) -> None:
         try:
-            self._workers[worker].send(message)
+            with self._noting_interruption():
+                self._workers[worker].send(message)
         except ConnectionError:
             _, error = self._receive(worker)  # a last message may say why it ended
             raise error or self._ended(worker) from None
 
     def _receive(self, worker: int) -> tuple[Any, Exception | None]:
         try:
-            result, error = self._workers[worker].recv()
+            with self._noting_interruption():
+                while not self._workers[worker].poll(PATIENCE):
+                    self._check_not_stopped(worker)
+                result, error = self._workers[worker].recv()
         except (EOFError, ConnectionError):
             raise self._ended(worker) from None
         return result, error
@@ -162,79 +202,38 @@ class WorkerVecEnv(VecEnv):
                 raise error
         return [result for result, _ in answers]
 
-    def _ended(self, worker: int) -> RuntimeError:
+    @contextmanager
+    def _noting_interruption(self) -> Iterator[None]:
+        """An exchange that is cut off leaves half a message in a pipe."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._was_interrupted = True
+            raise
+
+    def _check_not_stopped(self, worker: int) -> None:
+        """A process that was stopped (SIGSTOP) would be waited for without end."""
+        process = self._processes[worker]
+        if not is_stopped(process):
+            return
+        time.sleep(1)
+        if is_stopped(process):  # else both just go on after Ctrl-Z
+            process.kill()
+            low, high = self._shares[worker]
+            raise RuntimeError(f"the process of environments {low} to {high - 1} was stopped")
+
+    def _ended(self, worker: int) -> BaseException:
+        """
+        What has become of a worker.
+
+        :return: an error, or the ``KeyboardInterrupt`` that was sent to it
+        """
         low, high = self._shares[worker]
+        self._processes[worker].join(timeout=1)
+        if self._processes[worker].exitcode == -signal.SIGINT:
+            self._was_interrupted = True
+            return KeyboardInterrupt(f"the process of environments {low} to {high - 1} was interrupted")
         return RuntimeError(f"the process of environments {low} to {high - 1} has ended")
-
-
-class _Share(DummyVecEnv):
-    """The environments of one worker. Infos of steps within an episode stay here, and are not copied."""
-
-    def advance(self, actions: Array) -> tuple[VecEnvObs, Array, Array, list[Info], list[Info] | None]:
-        """What a step returns, and the infos of resets if there was a reset."""
-        observations, rewards, dones, infos = self.step(actions)
-        return observations, rewards, dones, infos, self.reset_infos if dones.any() else None
-
-    def step_wait(self) -> VecEnvStepReturn:
-        infos: list[Info] = [{} for _ in self.envs]
-        for i, env in enumerate(self.envs):
-            observation, self.buf_rews[i], terminated, truncated, info = env.step(self.actions[i])
-            self.buf_dones[i] = terminated or truncated
-            if self.buf_dones[i]:
-                infos[i] = {**info, "terminal_observation": observation}
-                infos[i]["TimeLimit.truncated"] = bool(truncated and not terminated)
-                observation, self.reset_infos[i] = env.reset()
-            self._save_obs(i, observation)
-        return self._obs_from_buf(), self.buf_rews, self.buf_dones, infos
-
-    def restart(self, seeds: list[int | None], options: list[Kwargs]) -> tuple[VecEnvObs, list[Info]]:
-        """First observations, and the infos of the resets."""
-        self._seeds, self._options = seeds, options
-        return self.reset(), self.reset_infos
-
-
-def _work(env_fns: bytes, parent: Connection) -> None:
-    """
-    The program of a worker: obey commands until ``close``.
-
-    :param env_fns: functions that make its environments, as cloudpickle writes them
-    :param parent: where commands come from and answers go to
-    """
-    try:
-        share = _Share(cloudpickle.loads(env_fns))
-    except Exception as error:
-        _answer(parent, None, error)
-        return
-    while True:
-        try:
-            command, *data = parent.recv()
-        except (EOFError, KeyboardInterrupt):
-            return
-        if command == "close":
-            share.close()
-            return
-        try:
-            result: object
-            if command == "step":
-                result = share.advance(data[0])
-            elif command == "reset":
-                result = share.restart(*data)
-            else:
-                name, args, kwargs = data
-                attribute = getattr(share, name)
-                result = attribute(*args, **kwargs) if callable(attribute) else attribute
-            _answer(parent, result, None)
-        except Exception as error:
-            _answer(parent, None, error)
-
-
-def _answer(parent: Connection, result: object, error: Exception | None) -> None:
-    try:
-        if error is not None:
-            pickle.loads(pickle.dumps(error))  # some exceptions can be pickled, but not read back
-        parent.send((result, error))
-    except Exception as pickle_error:
-        parent.send((None, RuntimeError(f"{error or pickle_error!r} in a worker")))
 
 
 def _join(parts: Sequence[VecEnvObs]) -> VecEnvObs:

@@ -1,7 +1,7 @@
 """The k-shot protocol of Table 1: teach fresh learners, let each play a number of episodes."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TypeAlias, overload
 
@@ -16,7 +16,7 @@ from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.foreign.hand_over import EnvSource, HandedOver, environments_from, may_be_many
 from sb3_distill.environments.make import as_vec_env, make_vec_env
-from sb3_distill.environments.plugins import is_cheap
+from sb3_distill.environments.plugins import is_cheap, recorded_env_id
 from sb3_distill.environments.vec_normalize import raw_observations
 from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.grids import Grid, load_grid
@@ -51,6 +51,7 @@ def evaluate_learners(
     policy_kwargs: Mapping[str, object] | None = None,
     grid: None = None,
     device: th.device | str = "cpu",
+    allow_imports: Collection[str] = (),
 ) -> Evaluation: ...
 
 
@@ -71,6 +72,7 @@ def evaluate_learners(
     *,
     grid: Grid,
     device: th.device | str = "cpu",
+    allow_imports: Collection[str] = (),
 ) -> dict[str, Evaluation]: ...
 
 
@@ -89,6 +91,7 @@ def evaluate_learners(
     policy_kwargs: Mapping[str, object] | None = None,
     grid: Grid | None = None,
     device: th.device | str = "cpu",
+    allow_imports: Collection[str] = (),
 ) -> Evaluation | dict[str, Evaluation]:
     """
     Draw learners, teach each the dataset, and let each play: the protocol of Table 1 of Wilhelm & Ventura (2025).
@@ -115,6 +118,7 @@ def evaluate_learners(
         ``evaluate_grid``
     :param device: device of the learners; ``"auto"`` or ``"cuda"`` for a GPU if there is one: faster where they have
         convolutions, not where they are small
+    :param allow_imports: see ``make_vec_env``
     :return: returns per learner and episode; with a ``grid`` one evaluation for each cell, by name
     :raises DatasetError: if the environment's spaces are not those of the dataset
     :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1, ``env`` is none of these, or there is no such device
@@ -122,7 +126,7 @@ def evaluate_learners(
     if grid is not None:
         return evaluate_grid(
             dataset, grid, n_learners, n_episodes, deterministic, env, teach, max_envs, seed, progress_bar, policy,
-            policy_kwargs, device,
+            policy_kwargs, device, allow_imports,
         )  # fmt: skip
     _check_counts(n_learners, n_episodes)
     n_learners, n_episodes, seed = int(n_learners), int(n_episodes), None if seed is None else int(seed)  # NumPy's too
@@ -130,7 +134,7 @@ def evaluate_learners(
     generator = th.Generator()
     generator.manual_seed(int(th.randint(2**62, ())) if seed is None else seed)
     sampler = _sampler_of(dataset, n_learners, learner_distribution, policy, policy_kwargs)
-    venv, is_ours = _make_environments(dataset, env, n_learners, n_episodes, max_envs)
+    venv, is_ours = _make_environments(dataset, env, n_learners, n_episodes, max_envs, allow_imports)
     try:
         dataset.check_spaces(venv.observation_space, venv.action_space)
         venv.seed(seed)
@@ -169,6 +173,7 @@ def evaluate_grid(
     policy: str | type[BasePolicy] | None = None,
     policy_kwargs: Mapping[str, object] | None = None,
     device: th.device | str = "cpu",
+    allow_imports: Collection[str] = (),
 ) -> dict[str, Evaluation]:
     """
     ``evaluate_learners`` on each cell of a grid of learner distributions; the other parameters are those of that function.
@@ -184,7 +189,7 @@ def evaluate_grid(
     return {
         name: evaluate_learners(
             dataset, n_learners, n_episodes, deterministic, cell, env, teach, max_envs, seed,
-            policy=policy, policy_kwargs=policy_kwargs, device=device,
+            policy=policy, policy_kwargs=policy_kwargs, device=device, allow_imports=allow_imports,
         )
         for name, cell in tqdm(load_grid(grid).items(), unit="cell", disable=not progress_bar)
     }  # fmt: skip
@@ -229,22 +234,27 @@ def _sampler_of(
 
 
 def _make_environments(
-    dataset: SyntheticDataset, env: EnvSource | None, n_learners: int, n_episodes: int, max_envs: int | None
+    dataset: SyntheticDataset,
+    env: EnvSource | None,
+    n_learners: int,
+    n_episodes: int,
+    max_envs: int | None,
+    allow_imports: Collection[str],
 ) -> HandedOver:
     """As many environments for each learner as it plays episodes, unless that would be too many."""
     if max_envs is None:
-        env_id = dataset.info.env_id
-        is_many = may_be_many(env) if env is not None else env_id is not None and is_cheap(env_id)
+        recorded = None if env is not None or dataset.info.env_id is None else recorded_env_id(dataset.info, allow_imports)
+        is_many = may_be_many(env) if env is not None else recorded is not None and is_cheap(recorded)
         max_envs = MAX_ENVS if is_many else MAX_SIMULATORS
     n_envs = n_learners * max(1, min(n_episodes, max_envs // n_learners))
     if env is None:
-        return HandedOver(as_vec_env(_make_true_env(dataset, n_envs)), True)
+        return HandedOver(as_vec_env(_make_true_env(dataset, n_envs, allow_imports)), True)
     return environments_from(env, n_envs)
 
 
-def _make_true_env(dataset: SyntheticDataset, n_envs: int) -> VecEnv:
+def _make_true_env(dataset: SyntheticDataset, n_envs: int, allow_imports: Collection[str] = ()) -> VecEnv:
     """The dataset's environment; scores of Atari games are those of whole games, and not clipped."""
     is_atari = atari_options(dataset.info.wrappers) is not None
     unclipped = {"clip_reward": False, "terminal_on_life_loss": False} if is_atari else None
     with refused_by_environment(dataset.info):
-        return make_vec_env(dataset, n_envs, vec_env_kwargs=unclipped)
+        return make_vec_env(dataset, n_envs, vec_env_kwargs=unclipped, allow_imports=allow_imports)

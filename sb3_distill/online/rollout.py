@@ -26,6 +26,7 @@ from sb3_distill.networks.policy_aliases import POLICIES
 from sb3_distill.online import description
 from sb3_distill.online.arguments import check_buffer, check_live_arguments, check_policy, resolve_batch_size, takes_argument
 from sb3_distill.online.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
+from sb3_distill.online.interruption import TellsInterruptions
 from sb3_distill.online.live_rates import HasRates
 from sb3_distill.online.model_settings import HasSettings
 from sb3_distill.online.setup import Recipe, actor_to_teach, build_parts, remember_sharing
@@ -41,7 +42,7 @@ Bootstrap = tuple[int, int, RawObservations]
 """Step, environment and last observation of an episode that a time limit cut off."""
 
 
-class RolloutOfLearners(HasSettings, HasRates, HasStatistics, OnPolicyAlgorithm):
+class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics, OnPolicyAlgorithm):
     """
     Rollouts of taught learners. A subclass says what is learned from them (``train``), and what it needs of a rollout
     (``_finish_rollout``).

@@ -59,6 +59,7 @@ class Distiller:
         self.dataset, self.sampler, self.n_learners, self.generator = dataset, sampler, n_learners, generator
         self.companions = list(companions)
         self._discarded: deque[th.Tensor] = deque(maxlen=MAX_COUNTS)
+        self._skipped: deque[th.Tensor] = deque(maxlen=MAX_COUNTS)
         self._groups = _parameter_groups(dataset)
         # A gradient is clipped apart from the others where its size says nothing about theirs.
         self._clipped_apart: list[Sequence[th.Tensor]] = [
@@ -112,6 +113,8 @@ class Distiller:
         for companion, norm in zip(self.companions, companion_norms, strict=True):
             if norm.isfinite():
                 companion.optimizer.step()
+        if companion_norms:
+            self._skipped.append((~th.stack(companion_norms).isfinite()).sum())
         return grad_norm
 
     def take_discarded_count(self) -> int:
@@ -119,9 +122,11 @@ class Distiller:
         How many gradients of single learners were left out because they were not finite, for the learners taught since the
         last call.
         """
-        counts = list(self._discarded)
-        self._discarded.clear()
-        return int(th.stack(counts).sum()) if counts else 0
+        return _take(self._discarded)
+
+    def take_skipped_count(self) -> int:
+        """How many steps of companions were left out since the last call, because their gradients were not finite."""
+        return _take(self._skipped)
 
     def set_step_sizes(self, sizes: Mapping[str, float], weight_decay: float) -> None:
         """
@@ -131,6 +136,13 @@ class Distiller:
         for group in self.optimizer.param_groups:
             group["lr"] = sizes[group["name"]]
             group["weight_decay"] = _decay(group["name"], weight_decay)
+
+
+def _take(counts: deque[th.Tensor]) -> int:
+    """The sum of counts, which start anew."""
+    total = int(th.stack(list(counts)).sum()) if counts else 0
+    counts.clear()
+    return total
 
 
 def _decay(group: str, weight_decay: float) -> float:

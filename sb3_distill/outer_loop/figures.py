@@ -20,6 +20,8 @@ def figures(distiller: Distiller, log: Mapping[str, Sequence[th.Tensor]]) -> dic
     result = {name: th.stack(list(values)).nanmean().item() for name, values in log.items()}
     norms = log.get("dataset_grad_norm", [])
     result["skipped_steps"] = sum(not bool(norm.isfinite()) for norm in norms)
+    if distiller.companions:
+        result["skipped_critic_steps"] = distiller.take_skipped_count()
     result["caught_learners"] = distiller.take_discarded_count()
     rates = dataset.inner_loop.rates(dataset.learned)
     result |= dict(zip(short_names(rates), rates.values(), strict=True))

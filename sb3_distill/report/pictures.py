@@ -18,6 +18,7 @@ from sb3_distill.errors import ArgumentError, MissingExtraError
 from sb3_distill.evaluation.result import Evaluation
 from sb3_distill.report.instances import draw_heat_map, draw_panels, panel_grid, rows_of
 from sb3_distill.typing import Json
+from sb3_distill.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,12 +53,11 @@ def _figure_of(ax: "Axes") -> "Figure":
 
 
 def _save(figure: "Figure", path: str | os.PathLike[str] | None, dpi: int) -> "Figure":
-    """The folder is made if missing; margins fit what was drawn."""
+    """The folder is made if missing; the picture appears whole or not at all; margins fit what was drawn."""
     if path is None:
         return figure
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     try:
-        figure.savefig(path, dpi=dpi, bbox_inches="tight")
+        write_whole(Path(path), lambda scratch: figure.savefig(scratch, dpi=dpi, bbox_inches="tight"))
     except ValueError as error:  # an ending that matplotlib has no format for
         raise ArgumentError(f"{path} cannot be drawn: {error}") from error
     return figure

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.foreign.hand_over import EnvSource, environments_from
 from sb3_distill.environments.make import as_vec_env
-from sb3_distill.environments.plugins import import_plugin
+from sb3_distill.environments.plugins import recorded_env_id
 from sb3_distill.environments.wrappers import check_sayable, wrap_vec_env
 from sb3_distill.environments.wrappers import wrapper_class as make_wrapper
 from sb3_distill.errors import ArgumentError, MissingExtraError
 from sb3_distill.teaching.distilled_policy import DistilledPolicy
 from sb3_distill.typing import Array, Env, Json
+from sb3_distill.whole_files import write_whole
 
 FORMATS = (".gif", ".mp4")
 """Kinds of videos, by the ending of the file."""
@@ -41,6 +42,7 @@ def watch(
     policy: str | type[BasePolicy] | BasePolicy | None = None,
     policy_kwargs: Mapping[str, object] | None = None,
     env: EnvSource | None = None,
+    allow_imports: Collection[str] = (),
 ) -> tuple[float, int]:
     """
     Teach a fresh policy and film an episode of it.
@@ -55,6 +57,7 @@ def watch(
     :param policy_kwargs: likewise
     :param env: the environment, see ``evaluate_learners``; one that is made already must have ``render_mode="rgb_array"``.
         ``None`` for the dataset's
+    :param allow_imports: see ``make_vec_env``
     :return: the return of the episode so far, and the number of frames
     :raises ImportError: without imageio
     :raises ValueError: for another ending, or an environment that does not draw pictures
@@ -72,7 +75,7 @@ def watch(
     learner = DistilledPolicy.from_dataset(dataset, policy, policy_kwargs, seed, device="cpu")
     with _drawing_off_screen():
         if env is None:
-            venv, is_ours = make_visible(dataset), True
+            venv, is_ours = make_visible(dataset, allow_imports), True
         else:
             venv, is_ours = environments_from(env, 1, env_kwargs={"render_mode": "rgb_array"})
         try:
@@ -124,11 +127,13 @@ def _frames_a_second(env: VecEnv, dataset: SyntheticDataset) -> float:
 def _write_video(path: Path, frames: list[Array], fps: float) -> None:
     import imageio.v2 as imageio
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".gif":
-        imageio.mimsave(path, frames, duration=1000 / min(fps, FASTEST_GIF), loop=0)  # type: ignore[arg-type]
-    else:
-        imageio.mimsave(path, frames, fps=fps, macro_block_size=2)  # type: ignore[arg-type]
+    def write(scratch: Path) -> None:
+        if path.suffix == ".gif":
+            imageio.mimsave(scratch, frames, duration=1000 / min(fps, FASTEST_GIF), loop=0)  # type: ignore[arg-type]
+        else:
+            imageio.mimsave(scratch, frames, fps=fps, macro_block_size=2)  # type: ignore[arg-type]
+
+    write_whole(path, write)
 
 
 @contextmanager
@@ -151,20 +156,20 @@ def _drawing_off_screen() -> Iterator[None]:
 
 
 @_drawing_off_screen()
-def make_visible(dataset: SyntheticDataset) -> VecEnv:
+def make_visible(dataset: SyntheticDataset, allow_imports: Collection[str] = ()) -> VecEnv:
     """
     :param dataset: a dataset that says for which environment it was made
+    :param allow_imports: see ``make_vec_env``
     :return: one such environment, in its wrappers, that draws pictures
     :raises ValueError: if the dataset does not say
     """
     info = dataset.info
-    env_id = info.env_id
-    if env_id is None:
+    if info.env_id is None:
         raise ArgumentError("the dataset does not say for which environment it was made: there is nothing to watch")
-    import_plugin(env_id)
+    env_id = recorded_env_id(info, allow_imports)
     options = atari_options(info.wrappers)
     check_sayable(info.wrappers)
-    wrap = make_wrapper(info.wrappers)
+    wrap = make_wrapper(info.wrappers, allow_imports)
 
     def make() -> Env:
         kwargs = info.env_arguments

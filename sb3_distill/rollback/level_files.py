@@ -6,13 +6,14 @@ from pathlib import Path
 
 import torch as th
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
-from sb3_distill.dataset.file import write_whole
+from sb3_distill.dataset.file import pack
 from sb3_distill.errors import ArgumentError
 from sb3_distill.networks.anatomy import critic_of
 from sb3_distill.ppmo import PPMO
 from sb3_distill.typing import Json
+from sb3_distill.whole_files import write_whole
 
 RESULTS, RUN = "rollback.json", "run.json"
 """Files of the results, by level, and of what all levels share."""
@@ -39,7 +40,7 @@ def save_critic(model: PPMO, path: Path) -> None:
     :param path: path of the file, see ``critic_path``
     """
     parameters = critic_of(model.policy).named_parameters()
-    write_whole(path, save({name: value.detach().cpu().contiguous() for name, value in parameters}))
+    write_whole(path, pack({name: value.detach().cpu().contiguous() for name, value in parameters}))
 
 
 @th.no_grad()

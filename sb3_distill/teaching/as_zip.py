@@ -1,5 +1,7 @@
 """One taught policy as a plain Stable-Baselines3 zip."""
 
+import io
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from sb3_distill.spaces.checks import SpacesOnly, describe, sees_images
 from sb3_distill.teaching.distilled_policy import DistilledPolicy
 from sb3_distill.teaching.folding import can_fold
 from sb3_distill.typing import Json
+from sb3_distill.whole_files import write_whole
 
 ACTOR_CRITICS = ("ppo", "a2c")
 """Algorithms with the policies that datasets name."""
@@ -75,7 +78,7 @@ def teach_as_zip(dataset: SyntheticDataset, algorithm: str, path: Path, seed: in
     statistics = None
     if (normalizer := model.get_vec_normalize_env()) is not None:
         statistics = path.with_name(STATISTICS)
-        normalizer.save(str(statistics))
+        write_whole(statistics, pickle.dumps(normalizer))
     other_network = not actor_critic and dataset.inner_loop.name == "sgd"
     return TaughtZip(path, kwargs.get("buffer_size"), folded, statistics, other_network)
 
@@ -96,7 +99,7 @@ def _policy_of(algorithm: type[BaseAlgorithm], dataset: SyntheticDataset) -> typ
 
 
 def _save(model: BaseAlgorithm, path: Path) -> None:
-    try:
-        model.save(path)
-    except RecursionError as error:  # SB3 makes the folder and tries again, without end where no file can be made
-        raise ArgumentError(f"{path} cannot be written") from error
+    """As ``model.save``, which adds the ending, but whole or not at all."""
+    content = io.BytesIO()
+    model.save(content)
+    write_whole(path if path.suffix else path.with_suffix(".zip"), content.getvalue())

@@ -12,7 +12,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 BENCHMARKS = REPOSITORY / "benchmarks"
-FOLDERS = ("paper", "speed", "studies", "make", "checks")
+FOLDERS = ("paper", "speed", "studies", "make", "checks", "reliability")
 SCRIPTS = sorted(path for folder in FOLDERS for path in (BENCHMARKS / folder).glob("*.py"))
 ROWS = [line for line in (BENCHMARKS / "README.md").read_text().splitlines() if line.startswith("| `")]
 

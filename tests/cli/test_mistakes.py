@@ -94,7 +94,7 @@ MISTAKES = [
     (["evaluate", "set.safetensors", "--device", "meta"], "`device` must be one that computes"),
     (["evaluate", "arguments.safetensors", "--learners", "1"], "was recorded with {'no_such': 1} and cannot be made so"),
     (["evaluate", "environment.safetensors", "--learners", "1"], "Nothing"),
-    (["evaluate", "module.safetensors", "--learners", "1"], "needs no_such_module"),
+    (["evaluate", "module.safetensors", "--learners", "1"], "a file imports no module"),
     (["evaluate", "set.safetensors", "--grid", "x"], "unknown `grid` 'x'"),
     (["evaluate", "set.safetensors", "--grid", "broken.json"], "broken.json is not a JSON file"),
     (["evaluate", "set.safetensors", "--grid", "list.json"], "a grid must be an object"),
