@@ -275,3 +275,17 @@ def test_a_policy_of_ones_own_needs_the_name_of_its_algorithm(tmp_path):
     with pytest.raises(ValueError, match="a policy Own of its own: say which algorithm saved it, one of PPO, A2C"):
         Expert.load(tmp_path / "agent.zip")
     assert Expert.load(tmp_path / "agent.zip", algo="ppo")(np.zeros((2, 4), dtype=np.float32)).shape == (2,)
+
+
+def test_an_agent_is_cloned_in_whatever_is_an_environment():
+    agent = PPO("MlpPolicy", "CartPole-v1", n_steps=8, batch_size=8)
+    small = dict(n_steps=4, n_updates=1, batch_size=4)
+
+    def one():
+        return gym.make("CartPole-v1")
+
+    for source, n_envs in ((one, 3), (lambda n: make_vec_env("CartPole-v1", n), 3), (one(), 1), (sb3_make_vec_env(one, 2), 2)):
+        model = clone(Expert(agent.policy), source, 16, 3, **small)
+        assert (model.n_envs, model.dataset.info.env_id) == (n_envs, "CartPole-v1")
+    with pytest.raises(ValueError, match="`env` must be an id, an environment, its class"):
+        clone(Expert(agent.policy), 3, 16)

@@ -143,7 +143,9 @@ def test_environments_in_other_processes_whose_spec_cannot_be_pickled():
 
     model = PPMO("MlpPolicy", SubprocVecEnv([make] * 2, start_method="fork"), **{**QUICK, "batch_size": 8})
     assert model.dataset.info.env_id == "CartPole-v1"
-    assert model.dataset.info.wrappers == [{"name": "TransformReward", "entry_point": "", "kwargs": None}]
+    assert model.dataset.info.wrappers == [
+        {"name": "TransformReward", "entry_point": "gymnasium.wrappers.transform_reward:TransformReward", "kwargs": None}
+    ]
     model.env.close()
 
 

@@ -249,7 +249,6 @@ def test_images_are_turned_for_every_source():
         (DummyVecEnv, "the class DummyVecEnv, which is no gymnasium.Env"),
         (lambda n: Pole(n), r"`env\(3\)` must make a VecEnv, it made .*: let it take no argument"),
         (lambda: 5, r"`env\(\)` must make an environment, it made 5"),
-        (lambda n: several(2), r"`env\(3\)` made 2 environments: it must make as many"),
     ],
 )
 def test_other_things_are_refused_in_a_sentence(source, message):

@@ -2,6 +2,7 @@
 
 import sys
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
@@ -64,3 +65,13 @@ def test_games_are_filmed(tmp_path):
     visible = make_visible(dataset)
     visible.seed(0)  # with a draw of very few frames without an action, the screen still has another colour
     assert np.abs(visible.reset().astype(int)[:, -1] - env.reset()[:1, -1]).mean() < 5
+
+
+def test_a_film_of_an_environment_that_is_handed_over(tmp_path):
+    pytest.importorskip("imageio")
+    made = gym.make("NDCartPole-v0", n_dims=1, render_mode="rgb_array")
+    sources = (TASK, made, lambda: made, lambda n: make_vec_env(TASK, n, env_kwargs={"render_mode": "rgb_array"}))
+    for source in sources:
+        assert watch(TASK, tmp_path / "video.gif", max_steps=5, env=source) == (5.0, 6)
+    with pytest.raises(ValueError, match="made for observation space"):
+        watch(TASK, tmp_path / "video.gif", env="NDCartPole2D-v0")

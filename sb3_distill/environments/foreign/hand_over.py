@@ -61,15 +61,10 @@ def environments_from(
             f"put it into a lambda; got {source!r}"
         )
     made: object = source(n_envs) if n_required else source()  # type: ignore[call-arg]
-    if n_required and isinstance(made, (VecEnv, gym.vector.VectorEnv)):
-        if made.num_envs != n_envs:
-            n_made = made.num_envs
-            made.close()
-            raise ArgumentError(f"`{name}({n_envs})` made {n_made} environments: it must make as many as it is asked for")
-    elif not n_required and isinstance(made, gym.Env):
+    if not n_required and isinstance(made, gym.Env):
         first, make = [made], cast("Callable[[], Env]", source)
         return _made(make_vec_env(lambda: first.pop() if first else make(), n_envs, seed))
-    elif not isinstance(made, (VecEnv, gym.vector.VectorEnv)):
+    if not isinstance(made, (VecEnv, gym.vector.VectorEnv)):
         wanted = f"`{name}({n_envs})` must make a VecEnv" if n_required else f"`{name}()` must make an environment"
         advice = ": let it take no argument" if n_required and isinstance(made, gym.Env) else ""
         raise ArgumentError(f"{wanted}, it made {made!r}{advice}")

@@ -114,7 +114,7 @@ def look_at_spec(spec: EnvSpec) -> Seen:
     arguments, unsayable = _arguments(spec, NOT_THE_TASK_OF_VECTORS)
     limit = spec.kwargs.get("max_episode_steps", spec.max_episode_steps)
     is_limited = limit is not None and limit != -1
-    layers = [Layer("TimeLimit", "gymnasium.wrappers.common:TimeLimit", {"max_episode_steps": limit})] if is_limited else []
+    layers = [time_limit(limit)] if is_limited else []
     for wrapper in spec.additional_wrappers:
         layers.append(Layer(wrapper.name, wrapper.entry_point, _encoded(wrapper.kwargs, wrapper.entry_point)))
     for function in spec.kwargs.get("wrappers", ()):  # of gym.make_vec
@@ -153,6 +153,11 @@ def vector_layers(env: VecEnv) -> list[Layer]:
         layers.insert(0, Layer(type(inner).__name__, f"{type(inner).__module__}:{type(inner).__name__}", None))
         inner = inner.env
     return layers
+
+
+def time_limit(steps: int | None) -> Layer:
+    """Gymnasium's wrapper for the longest episode."""
+    return Layer("TimeLimit", "gymnasium.wrappers.common:TimeLimit", {"max_episode_steps": steps})
 
 
 class _SpyType(type):
@@ -201,17 +206,16 @@ def _layer(wrapper: "gym.Wrapper[object, object, object, object]") -> Layer:
     cls = type(wrapper)
     entry_point = f"{cls.__module__}:{cls.__name__}"
     kwargs = _saved_arguments(wrapper)
+    if cls.__name__ in LIMITS and entry_point.startswith(TRUSTED):  # rl_zoo3 puts its own into Gymnasium's place
+        return time_limit(getattr(wrapper, "_max_episode_steps", None))
     return Layer(cls.__name__, entry_point, _encoded(kwargs, entry_point))
 
 
 def _saved_arguments(wrapper: "gym.Wrapper[object, object, object, object]") -> Mapping[str, object] | None:
     """The arguments that a wrapper was made with; ``None`` where it does not tell."""
     cls = type(wrapper)
-    if cls.__module__.startswith(TRUSTED):
-        if cls.__name__ in LIMITS:
-            return {"max_episode_steps": getattr(wrapper, "_max_episode_steps", None)}
-        if cls.__name__ in ATTRIBUTES and cls.__module__.startswith("stable_baselines3."):
-            return {key: getattr(wrapper, attribute) for key, attribute in ATTRIBUTES[cls.__name__].items()}
+    if cls.__name__ in ATTRIBUTES and cls.__module__.startswith("stable_baselines3."):
+        return {key: getattr(wrapper, attribute) for key, attribute in ATTRIBUTES[cls.__name__].items()}
     if "<locals>" in cls.__qualname__:
         return None
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
