@@ -19,9 +19,6 @@ from sb3_distill.typing import Kwargs
 
 ALGORITHMS = ("PPO", "A2C", "DQN", "SAC", "TD3", "DDPG")
 CONTRIB = ("TQC", "CrossQ", "TRPO", "ARS", "QRDQN", "MaskablePPO")
-MEMORY: Kwargs = {"buffer_size": 1, "replay_buffer_class": None, "replay_buffer_kwargs": {}, "optimize_memory_usage": False}
-"""Arguments of an agent that shall not remember anything, whatever it remembered while it learned (``HerReplayBuffer``)."""
-
 RATES = {"learning_rate": 0.0, "lr_schedule": ConstantSchedule(0.0), "clip_range": 0.0, "clip_range_vf": None}
 """What only learning needs. It is not read: functions of another Python cannot be."""
 
@@ -38,8 +35,19 @@ def load_agent(path: Path, algo: str | None, custom_objects: Mapping[str, object
     advice = "is it damaged?" if algo is None else f"was it saved by {algo}?"
     with _refused(path, advice):
         algorithm = _algorithm_of(path, algo, custom)
-        memory = MEMORY if issubclass(algorithm, OffPolicyAlgorithm) else {}
+        memory = _no_memory() if issubclass(algorithm, OffPolicyAlgorithm) else {}
         return algorithm.load(path, device="cpu", custom_objects=custom, **memory)
+
+
+def _no_memory() -> Kwargs:
+    """Arguments of an agent that shall not remember anything, whatever it did while it learned. SB3 writes into the dict."""
+    return {
+        "buffer_size": 1,
+        "replay_buffer_class": None,
+        "replay_buffer_kwargs": {},
+        "optimize_memory_usage": False,
+        "n_steps": 1,
+    }
 
 
 @contextlib.contextmanager

@@ -176,13 +176,20 @@ class Goals(gym.Env):
         return self.see(), 0.0, False, self.t >= 5, {}
 
 
+def test_an_agent_of_several_steps(tmp_path):
+    agent = SAC("MlpPolicy", "Pendulum-v1", n_steps=3, optimize_memory_usage=False, buffer_size=20, device="cpu")
+    agent.save(tmp_path / "agent.zip")
+    for _ in range(2):
+        assert Expert.load(tmp_path / "agent.zip")(np.zeros((2, 3), dtype=np.float32)).shape == (2, 1)
+
+
 @pytest.mark.parametrize("algorithm", [SAC, DQN])
 def test_an_agent_with_a_memory_of_its_own_needs_none(algorithm, tmp_path):
     env = Goals(spaces.Discrete(3) if algorithm is DQN else None)
     memory = dict(n_sampled_goal=4, goal_selection_strategy="future")
     agent = algorithm(
-        "MultiInputPolicy", env, replay_buffer_class=HerReplayBuffer, replay_buffer_kwargs=memory, learning_starts=10, buffer_size=50,
-        device="cpu",
+        "MultiInputPolicy", env, replay_buffer_class=HerReplayBuffer, replay_buffer_kwargs=memory, learning_starts=10,
+        buffer_size=50, device="cpu",
     ).learn(20)  # fmt: skip
     agent.save(tmp_path / "agent.zip")
     observation = {key: value[None] for key, value in env.reset()[0].items()}
@@ -285,14 +292,11 @@ def test_an_agent_that_plays_like_chance_is_told(normalised_agent, tmp_path):
     with pytest.warns(UserWarning, match=r"behind the VecNormalize of this environment it gets 1\d.*: Expert\(policy, env\)"):
         clone(Expert(agent.policy), venv, 128, **SMALL)
     np.testing.assert_array_equal(venv.obs_rms.mean, before)
-    assert venv.norm_obs
-    assert not venv.training
+    assert (venv.norm_obs, venv.training) == (True, False)
     clone(Expert(agent.policy, venv), venv, 128, **SMALL)  # no warning
 
 
-def test_playing_before_changes_nothing_that_is_learned(normalised_agent):
-    _agent, _venv = normalised_agent
-
+def test_playing_before_changes_nothing_that_is_learned():
     def made(learn):
         env = VecNormalize(make_vec_env("CartPole-v1", 4, seed=3), norm_reward=False)
         return learn(env).dataset.labels
@@ -347,6 +351,7 @@ def test_callbacks_that_would_save_a_clone_are_refused_before_it_learns(make, na
 def test_callbacks_that_save_something_else_are_welcome(tmp_path):
     expert = Expert(PPO("MlpPolicy", "CartPole-v1", device="cpu").policy)
     model = DAgger("MlpPolicy", make_vec_env("CartPole-v1", 2), expert, seed=0, **SMALL)
-    evaluation = EvalCallback(make_vec_env("CartPole-v1"), eval_freq=16, callback_after_eval=StopTrainingOnNoModelImprovement(9), warn=False)  # fmt: skip
+    stop = StopTrainingOnNoModelImprovement(9)
+    evaluation = EvalCallback(make_vec_env("CartPole-v1"), eval_freq=16, callback_after_eval=stop, warn=False)
     model.learn(64, callback=[SavesTheDataset(tmp_path / "set.safetensors"), evaluation])
     assert (tmp_path / "set.safetensors").is_file()

@@ -28,7 +28,7 @@ def files(folder, *names):
         ("Hop-v3.zip", None, "Hop-v3/vecnormalize.pkl", ()),
         ("Hop-v3.zip", "Hop", "Hop-v3/vecnormalize.pkl", ("Run-v1/vecnormalize.pkl", "Run-v1.zip")),
         ("best_model.zip", "Hop-v4", "Hop-v3/vecnormalize.pkl", ("Hop-v3.zip",)),
-        ("best_model.zip", "some.module:Hop", "Hop-v3/vecnormalize.pkl", ("Run-v1/vecnormalize.pkl", "Run-v1.zip", "Hop-v3.zip")),
+        ("best_model.zip", "module:Hop", "Hop-v3/vecnormalize.pkl", ("Run-v1/vecnormalize.pkl", "Run-v1.zip", "Hop-v3.zip")),
         ("rl_model_500_steps.zip", "Hop-v3", "rl_model_vecnormalize_500_steps.pkl", ("Hop-v3/vecnormalize.pkl",)),
         ("ppo-Hop-v3.zip", "Hop-v3", "vec_normalize.pkl", ()),
         ("ppo-Hop-v3.zip", None, "Hop-v3/vecnormalize.pkl", ()),

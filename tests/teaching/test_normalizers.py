@@ -91,7 +91,7 @@ def test_an_environment_of_raw_observations(runs):
 
 
 def test_a_model_that_is_loaded_into_other_statistics_says_so(runs, tmp_path):
-    _models, folder = runs
+    folder = runs[1]
     far = VecNormalize(raw())
     far.obs_rms.mean, far.obs_rms.count = far.obs_rms.mean + 3, 1e4
     with pytest.warns(UserWarning, match="VecNormalize of the environment is not the one of the dataset"):

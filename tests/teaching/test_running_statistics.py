@@ -108,7 +108,8 @@ def test_statistics_follow_are_shared_and_travel(extractor, tmp_path):
     arguments = dict(policy="MlpPolicy", policy_kwargs=network(extractor), env=lambda n: make_vec_env(Far, n))
     assert evaluate_learners(dataset, 2, 2, True, **arguments).returns.shape == (2, 2)
     again = PPMO(
-        "MlpPolicy", make_vec_env(Far, 4, seed=1), n_steps=8, n_epochs=1, policy_kwargs=network(extractor), initial_dataset=dataset
+        "MlpPolicy", make_vec_env(Far, 4, seed=1), n_steps=8, n_epochs=1, policy_kwargs=network(extractor),
+        initial_dataset=dataset,
     ).learn(32)  # fmt: skip
     assert (again.dataset.statistics["features.mean"] - mean).abs().max() < 2  # the count came along
 
