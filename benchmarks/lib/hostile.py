@@ -68,6 +68,10 @@ def metadata(tensors: Tensors, info: Json, rng: random.Random) -> tuple[Tensors,
     return tensors, text
 
 
+def _value(rng: random.Random) -> object:
+    return copy.deepcopy(rng.choice(VALUES))
+
+
 def _any_value(tensors: Tensors, info: Json, rng: random.Random) -> None:
     """Something else at any place."""
     place: object = info
@@ -79,9 +83,9 @@ def _any_value(tensors: Tensors, info: Json, rng: random.Random) -> None:
             if rng.random() < 0.15:
                 del place[key]  # type: ignore[arg-type]
             elif rng.random() < 0.1 and isinstance(place, dict):
-                place[rng.choice(("x", "", "__class__", "self", "shape", "extra"))] = rng.choice(VALUES)
+                place[rng.choice(("x", "", "__class__", "self", "shape", "extra"))] = _value(rng)
             else:
-                place[key] = rng.choice(VALUES)  # type: ignore[index]
+                place[key] = _value(rng)  # type: ignore[index]
             return
         place = inner
 
@@ -95,11 +99,19 @@ def _network(tensors: Tensors, info: Json, rng: random.Random) -> None:
     info["policy"] = rng.choice(("MlpPolicy", "CnnPolicy", "MultiInputPolicy", "x", None))
     info["policy_kwargs"] = {
         rng.choice(("net_arch", "activation_fn", "features_extractor_class", "features_extractor_kwargs", "x")): rng.choice(
-            (*VALUES, [10**9], [16_000] * 10, [1] * 10_000, {"pi": [10**9]}, {"pi": [-1], "vf": [2]}, {"features_dim": 10**9})
+            (
+                _value(rng),
+                [10**9],
+                [16_000] * 10,
+                [1] * 10_000,
+                {"pi": [10**9]},
+                {"pi": [-1], "vf": [2]},
+                {"features_dim": 10**9},
+            )
         )
     }
     if rng.random() < 0.5:
-        info["inner_loop"] = {"name": rng.choice(("sgd", "ridge", "x")), rng.choice(("n_steps", "x")): rng.choice(VALUES)}
+        info["inner_loop"] = {"name": rng.choice(("sgd", "ridge", "x")), rng.choice(("n_steps", "x")): _value(rng)}
 
 
 def _tensor(tensors: Tensors, info: Json, rng: random.Random) -> None:
@@ -133,6 +145,6 @@ def _nesting(tensors: Tensors, info: Json, rng: random.Random) -> None:
 
 
 def _wrapper(tensors: Tensors, info: Json, rng: random.Random) -> None:
-    record = {"name": rng.choice(VALUES), "entry_point": rng.choice(VALUES), "kwargs": rng.choice(VALUES)}
+    record = {"name": _value(rng), "entry_point": _value(rng), "kwargs": _value(rng)}
     info["wrappers"] = [{key: value for key, value in record.items() if rng.random() < 0.9}]
-    info["env_id"] = rng.choice(VALUES)
+    info["env_id"] = _value(rng)

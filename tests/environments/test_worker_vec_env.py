@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import gymnasium as gym
 import numpy as np
@@ -125,3 +128,79 @@ def test_errors_come_back(env):
             env.step(np.zeros(2, dtype=int))
     env.close()
     env.close()
+
+
+def test_an_interrupted_step_goes_on_in_new_processes():
+    env = WorkerVecEnv([lambda: gym.make("CartPole-v1")] * 4, n_workers=2)
+    try:
+        env.reset()
+        before = [process.pid for process in env._processes]
+        env.step_async(np.zeros(4, int))
+        env.on_interruption()  # before the answers were read
+        observations, rewards, _, _ = env.step(np.ones(4, int))
+        assert observations.shape == (4, 4)
+        assert (rewards == 1).all()
+        assert not set(before) & {process.pid for process in env._processes}
+        env.step(np.ones(4, int))
+    finally:
+        env.close()
+
+
+def test_an_interruption_of_all_workers_is_that_of_the_terminal_and_of_one_is_an_interruption():
+    env = WorkerVecEnv([lambda: gym.make("CartPole-v1")] * 4, n_workers=2)
+    try:
+        env.reset()
+        for process in env._processes:
+            os.kill(process.pid, signal.SIGINT)
+            process.join(5)
+        assert env.step(np.zeros(4, int))[0].shape == (4, 4)
+        os.kill(env._processes[0].pid, signal.SIGINT)
+        env._processes[0].join(5)
+        with pytest.raises(KeyboardInterrupt, match="environments 0 to 1 was interrupted"):
+            env.step(np.zeros(4, int))
+        assert env.step(np.zeros(4, int))[0].shape == (4, 4)
+    finally:
+        env.close()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="only Linux tells")
+def test_a_stopped_worker_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("sb3_distill.environments.worker_vec_env.PATIENCE", 0.2)
+    env = WorkerVecEnv([lambda: gym.make("CartPole-v1")] * 4, n_workers=2)
+    try:
+        env.reset()
+        os.kill(env._processes[1].pid, signal.SIGSTOP)
+        with pytest.raises(RuntimeError, match="environments 2 to 3 was stopped"):
+            env.step(np.zeros(4, int))
+    finally:
+        env.close()
+
+
+ORPHANS = """
+import sys, time, gymnasium as gym
+from sb3_distill.environments.worker_vec_env import WorkerVecEnv
+env = WorkerVecEnv([lambda: gym.make("CartPole-v1")] * 2, n_workers=2)
+print(*[process.pid for process in env._processes], flush=True)
+time.sleep(100)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="processes are looked up in /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_their_parent(number):
+    with subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, text=True) as parent:
+        workers = [int(word) for word in parent.stdout.readline().split()]
+        assert len(workers) == 2
+        os.kill(parent.pid, number)
+    deadline = time.monotonic() + 10
+    while any(map(lives, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(lives, workers))
+
+
+def lives(process):
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -61,3 +61,14 @@ def test_the_last_observation_of_a_rollout_or_an_episode_is_checked_too(end):
     with pytest.raises(FloatingPointError, match=f"observation.* at step {16 if end == 'rollout' else 49} of environment 1"):
         model.learn(4 * 64)
     assert all(parameter.isfinite().all() for parameter in model.policy.parameters())
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")  # in the variance that SB3 explains
+def test_steps_of_the_critic_that_are_not_finite_are_counted():
+    model = PPMO("MlpPolicy", small_env(), **SMALL)
+    model.learn(256)
+    assert model.logger.name_to_value["train/skipped_critic_steps"] == 0
+    model.rollout_buffer.returns.fill(1e30)
+    model.train()
+    assert model.logger.name_to_value["train/skipped_critic_steps"] > 0
+    assert all(value.isfinite().all() for value in model.critic.parameters)
