@@ -66,8 +66,8 @@ def _check_finite(model: object) -> None:
         if isinstance(value, numbers.Real) and not math.isfinite(float(value)):
             if not (name in MAY_BE_INFINITE and float(value) > 0):
                 raise ArgumentError(f"`{name}` must be finite, got {value}")
-    kwargs = getattr(model, "policy_kwargs", None) or {}
-    for name, value in kwargs.items():
+    kwargs = getattr(model, "policy_kwargs", None)
+    for name, value in kwargs.items() if isinstance(kwargs, Mapping) else ():
         if not _is_finite(value):
             raise ArgumentError(f"`policy_kwargs` has {name}={value!r}: numbers in it must be finite")
 

@@ -47,11 +47,12 @@ def test_normalised_observations():
 def test_a_clone_goes_on_from_its_dataset():
     expert = DistilledPolicy.from_dataset("NDCartPole1D-v0", seed=0)
     env = make_vec_env("NDCartPole1D-v0", 4)
-    agent = expert.to_algorithm(PPO, env)
+    agent = Expert(expert.to_algorithm(PPO, env))
     model = clone(agent, "NDCartPole1D-v0", 64, 4, policy="MlpPolicy", seed=0)
     with pytest.raises(NotImplementedError, match=r"DAgger\(\.\.\., initial_dataset=\.\.\.\)"):
         model.save("nowhere")
-    DAgger("MlpPolicy", env, Expert(agent), initial_dataset=model.dataset, seed=0)
+    normalized = VecNormalize(env)  # a clone is made with normalised observations, which another message says
+    DAgger("MlpPolicy", normalized, agent, initial_dataset=model.dataset, seed=0).learn(64)
 
 
 def test_extras_in_messages_exist():
