@@ -29,7 +29,6 @@ SPACES: tuple[Json, ...] = (
     {"type": "Box", "shape": [10**9], "dtype": "float32", "low": "0", "high": "1"},
     {"type": "Box", "shape": [4], "dtype": "U100000000", "low": "0", "high": "1"},
     {"type": "Box", "shape": [4], "dtype": "f4,f4", "low": "0", "high": "1"},
-    {"type": "Box", "shape": [4], "dtype": "O", "low": "0", "high": "1"},
     {"type": "Box", "shape": [4], "dtype": "int8", "low": "-1000", "high": "1e9"},
     {"type": "Box", "shape": [4], "dtype": "float32", "low": "1", "high": "0"},
     {"type": "Box", "shape": [4], "dtype": "float32", "low": ["0" * 10_000] * 4, "high": "1"},
@@ -97,19 +96,9 @@ def _space(tensors: Tensors, info: Json, rng: random.Random) -> None:
 def _network(tensors: Tensors, info: Json, rng: random.Random) -> None:
     """A network or an inner loop that is too large, or none."""
     info["policy"] = rng.choice(("MlpPolicy", "CnnPolicy", "MultiInputPolicy", "x", None))
-    info["policy_kwargs"] = {
-        rng.choice(("net_arch", "activation_fn", "features_extractor_class", "features_extractor_kwargs", "x")): rng.choice(
-            (
-                _value(rng),
-                [10**9],
-                [16_000] * 10,
-                [1] * 10_000,
-                {"pi": [10**9]},
-                {"pi": [-1], "vf": [2]},
-                {"features_dim": 10**9},
-            )
-        )
-    }
+    name = rng.choice(("net_arch", "activation_fn", "features_extractor_class", "features_extractor_kwargs", "x"))
+    large = ([10**9], [16_000] * 10, [1] * 10_000, {"pi": [10**9]}, {"pi": [-1], "vf": [2]}, {"features_dim": 10**9})
+    info["policy_kwargs"] = {name: copy.deepcopy(rng.choice((_value(rng), *large)))}
     if rng.random() < 0.5:
         info["inner_loop"] = {"name": rng.choice(("sgd", "ridge", "x")), rng.choice(("n_steps", "x")): _value(rng)}
 

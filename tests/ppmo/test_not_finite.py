@@ -63,7 +63,7 @@ def test_the_last_observation_of_a_rollout_or_an_episode_is_checked_too(end):
     assert all(parameter.isfinite().all() for parameter in model.policy.parameters())
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered")  # in the variance that SB3 explains
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # in the variance that SB3 explains
 def test_steps_of_the_critic_that_are_not_finite_are_counted():
     model = PPMO("MlpPolicy", small_env(), **SMALL)
     model.learn(256)
