@@ -18,6 +18,10 @@ class ArgumentAssertionError(ArgumentError, AssertionError):
     """An argument that SB3 refuses by an assertion."""
 
 
+class FixedSettingError(SB3DistillError, AttributeError):
+    """An attribute that cannot change while a model lives."""
+
+
 class UnsupportedError(SB3DistillError, TypeError):
     """A network or a policy of a kind that cannot be taught."""
 

@@ -77,7 +77,7 @@ def refused_by(algorithm: type[BaseAlgorithm]) -> Iterator[None]:
     except MISTAKES:
         raise
     except (ValueError, TypeError, AssertionError, RuntimeError) as error:
-        if not _passed(error, algorithm.__init__, algorithm._setup_learn):
+        if _is_ours(error) or not _passed(error, algorithm.__init__, algorithm._setup_learn):
             raise
         raise ArgumentError(f"{algorithm.__name__} does not take these arguments: {_sentence(error)}") from error
 

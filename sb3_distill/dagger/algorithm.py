@@ -92,6 +92,7 @@ class DAgger(RolloutOfLearners):
         device: th.device | str = "auto",
     ) -> None:
         self.weight_decay, self.batch_size = weight_decay, batch_size
+        schedule(expert_share)  # refuses what is none
         self.expert, self.expert_share, self.n_updates, self.buffer_size = expert, expert_share, n_updates, buffer_size
         self.normalize_advantage = False
         self.labels_learning_rate, self.rates_learning_rate = labels_learning_rate, rates_learning_rate

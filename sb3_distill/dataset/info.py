@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sb3_distill.dataset.normalization import Normalization, Statistics
-from sb3_distill.errors import DatasetError
+from sb3_distill.dataset.wrapper_records import hint
+from sb3_distill.errors import DatasetError, MisfitError
+from sb3_distill.spaces.checks import describe, difference, same_kind, same_order
 from sb3_distill.spaces.serialization import space_from_json, space_to_json
 from sb3_distill.spaces.values import as_json, decode, plain
 from sb3_distill.trees import named_leaves
@@ -68,6 +70,24 @@ class DatasetInfo:
         """
         self.timesteps, self.normalization = before.timesteps, before.normalization
         self.return_variance = before.return_variance
+
+    def check_spaces(self, observation_space: Space, action_space: Space, holder: str, in_order: bool) -> None:
+        """See ``SyntheticDataset.check_spaces``."""
+        expected = (self.observation_space, self.action_space)
+        if (mismatch := difference(expected, (observation_space, action_space))) is not None:
+            name, wanted, got = mismatch
+            advice = other_version(self.env_id) if name == "observation" else ""
+            if self.wrappers:
+                advice = f"; {hint(self.wrappers)}"
+            elif not advice and same_kind(expected[1], action_space):
+                advice = "; is a wrapper of the environment missing (RescaleAction)?"
+            raise MisfitError(f"the dataset was made for {name} space {wanted}, the {holder} has {got}{advice}")
+        if in_order and not same_order(expected[0], observation_space):
+            raise MisfitError(
+                f"the dataset was made for {describe(expected[0])}, the {holder} has these keys in another order, "
+                f"{describe(observation_space)}, and networks see them in that order: put them into the order of the dataset "
+                "with a wrapper"
+            )
 
     def check_normalization(self) -> None:
         """

@@ -12,14 +12,12 @@ from torch.utils.data import TensorDataset
 from sb3_distill.dataset.facts import HasFacts, facts_of
 from sb3_distill.dataset.file import check_name, checked_tensor, find, flatten, read, unflatten, write
 from sb3_distill.dataset.file_checks import check_info, shortened
-from sb3_distill.dataset.info import DatasetInfo, other_version
+from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.normalization import Normalization, write_normalization
-from sb3_distill.dataset.wrapper_records import hint
-from sb3_distill.errors import DatasetError, MisfitError
+from sb3_distill.errors import DatasetError
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
 from sb3_distill.learners.population import Encode, Learners
 from sb3_distill.networks.encoder import Encoder
-from sb3_distill.spaces.checks import describe, difference, same_kind, same_order
 from sb3_distill.spaces.sizes import n_outputs, preprocessed_shape
 from sb3_distill.typing import Json, Observations, Space
 
@@ -188,21 +186,7 @@ class SyntheticDataset(HasFacts, nn.Module):
         :param in_order: whether trained networks shall see these observations, so that the order of keys counts
         :raises DatasetError: if the dataset was made for other spaces
         """
-        expected = (self.info.observation_space, self.info.action_space)
-        if (mismatch := difference(expected, (observation_space, action_space))) is not None:
-            name, wanted, got = mismatch
-            advice = other_version(self.info.env_id) if name == "observation" else ""
-            if self.info.wrappers:
-                advice = f"; {hint(self.info.wrappers)}"
-            elif not advice and same_kind(expected[1], action_space):
-                advice = "; is a wrapper of the environment missing (RescaleAction)?"
-            raise MisfitError(f"the dataset was made for {name} space {wanted}, the {holder} has {got}{advice}")
-        if in_order and not same_order(expected[0], observation_space):
-            raise MisfitError(
-                f"the dataset was made for {describe(expected[0])}, the {holder} has these keys in another order, "
-                f"{describe(observation_space)}, and networks see them in that order: put them into the order of the dataset "
-                "with a wrapper"
-            )
+        self.info.check_spaces(observation_space, action_space, holder, in_order)
 
     @th.no_grad()
     def clamp_(self) -> None:

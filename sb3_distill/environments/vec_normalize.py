@@ -65,7 +65,7 @@ def normalization_of(env: VecEnv) -> Normalization | None:
             stacks.append(layer.stacked_obs)
         if isinstance(layer, VecExtractDictObs):
             extracted = layer.key
-    statistics, clip, epsilon = statistics_of_keys(normalizer), normalizer.clip_obs, normalizer.epsilon
+    statistics, clip, epsilon = statistics_of_keys(normalizer), float(normalizer.clip_obs), float(normalizer.epsilon)
     if (single := statistics.get(None)) is not None:
         normalization = Normalization(_stacked(single.mean, stacks), _stacked(single.var, stacks), clip, epsilon)
     elif extracted is not None:

@@ -72,7 +72,7 @@ def make_inner_loop(name: str, **settings: Any) -> InnerLoop:
     :param settings: arguments of its class, as ``settings()`` returns them
     :raises ValueError: for an unknown kind, or settings out of range
     """
-    if name not in INNER_LOOPS:
+    if not isinstance(name, str) or name not in INNER_LOOPS:
         raise ArgumentError(f"unknown `inner_loop` {name!r}; known are {', '.join(INNER_LOOPS)}")
     return INNER_LOOPS[name](**settings)
 

@@ -81,13 +81,16 @@ def _is_finite(value: object) -> bool:
     return not isinstance(value, numbers.Real) or math.isfinite(float(value))
 
 
-def check_policy(policy: object, observation_space: Space, aliases: Collection[str]) -> None:
+def check_policy(policy: object, policy_kwargs: object, observation_space: Space, aliases: Collection[str]) -> None:
     """
     :param policy: the policy class
+    :param policy_kwargs: its arguments
     :param observation_space: observation space of the environment
     :param aliases: names of policies, for the message
     :raises ValueError: if it is no policy class, or one for other observations
     """
+    if not isinstance(policy_kwargs, Mapping):
+        raise ArgumentError(f"`policy_kwargs` must be a dict of arguments of the policy, got {policy_kwargs!r}")
     if not (inspect.isclass(policy) and issubclass(policy, BasePolicy)):
         raise ArgumentError(f"`policy` must be one of {', '.join(aliases)}, or an SB3 policy class, got {policy!r}")
     if issubclass(policy, MultiInputActorCriticPolicy) and not isinstance(observation_space, spaces.Dict):
@@ -101,6 +104,8 @@ def check_buffer(buffer_class: type | None) -> None:
     :param buffer_class: the rollout buffer; ``None`` for the default
     :raises ValueError: if it does not keep the transitions of each learner together
     """
+    if buffer_class is not None and not inspect.isclass(buffer_class):
+        raise ArgumentError(f"`rollout_buffer_class` must be a class, got {buffer_class!r}")
     if buffer_class is not None and not issubclass(buffer_class, LearnerRolloutBuffer):
         raise ArgumentError(
             f"`rollout_buffer_class` must derive from LearnerRolloutBuffer, which keeps the transitions of each learner "

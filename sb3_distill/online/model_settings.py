@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Generic, Self, TypeVar, overload
 
+import torch as th
 from stable_baselines3.common.type_aliases import GymEnv
 
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.synthetic_dataset import DatasetLike
-from sb3_distill.errors import ArgumentError
+from sb3_distill.errors import ArgumentError, FixedSettingError
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.networks.anatomy import Network
 from sb3_distill.outer_loop.settings import (
@@ -27,7 +28,14 @@ T = TypeVar("T")
 
 
 class Setting(Generic[T]):
-    """An attribute that reads the resolved setting of its name, and cannot be set."""
+    """
+    An attribute that reads the resolved setting of its name (before set-up the argument), and cannot be set after set-up.
+
+    :param as_given: whether it always reads the argument
+    """
+
+    def __init__(self, as_given: bool = False) -> None:
+        self._as_given = as_given
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -41,11 +49,14 @@ class Setting(Generic[T]):
     def __get__(self, model: "HasSettings | None", owner: type) -> "T | Setting[T]":
         if model is None:
             return self
-        value: T = getattr(model.settings, self._name)
+        is_set_up = "settings" in model.__dict__ and not self._as_given
+        value: T = getattr(model.settings if is_set_up else model.arguments, self._name)
         return value
 
     def __set__(self, model: "HasSettings", value: T) -> None:
-        raise AttributeError(f"`{self._name}` shapes the dataset or its learners and cannot change: start a new model")
+        if "settings" in model.__dict__:
+            raise FixedSettingError(f"`{self._name}` shapes the dataset or its learners and cannot change: start a new model")
+        model.arguments = replace(model.arguments, **{self._name: value})  # type: ignore[arg-type]
 
 
 class HasSettings:
@@ -64,10 +75,10 @@ class HasSettings:
     inner_rate_per_role = Setting[bool]()
     inner_rate_relative = Setting[bool]()
     n_inner_steps = Setting[int]()
-    initial_dataset = Setting[DatasetLike | None]()
+    initial_dataset = Setting[DatasetLike | None](as_given=True)
     dataset_init = Setting[DatasetInit]()
     encoder_layers = Setting[int]()
-    encoder_from = Setting[DatasetLike | None]()
+    encoder_from = Setting[DatasetLike | None](as_given=True)
     autocast_dtype = Setting[AutocastDtype | None]()
 
     observation_space: Space
@@ -75,14 +86,26 @@ class HasSettings:
     _is_continued: bool
 
     @classmethod
-    def load(cls, path: Any, env: GymEnv | None = None, *args: Any, **kwargs: Any) -> Self:
+    def load(
+        cls,
+        path: Any,
+        env: GymEnv | None = None,
+        device: th.device | str = "auto",
+        custom_objects: Mapping[str, object] | None = None,
+        print_system_info: bool = False,
+        force_reset: bool = True,
+        **kwargs: Any,
+    ) -> Self:
         """
-        As SB3's.
+        As SB3's. Settings among ``custom_objects`` are arguments of the model, as if they were given by keyword.
 
         :raises ValueError: if the environment has other spaces than the one that the model was saved with
         """
         try:
-            return super().load(path, env, *args, **with_custom_settings(kwargs))  # type: ignore[misc, no-any-return]
+            settings = {name: value for name, value in (custom_objects or {}).items() if name in NAMES}
+            return super().load(  # type: ignore[misc, no-any-return]
+                path, env, device, custom_objects, print_system_info, force_reset, **{**settings, **kwargs}
+            )
         except ValueError as error:
             if "spaces do not match" not in str(error):
                 raise
@@ -143,12 +166,3 @@ class HasSettings:
             asked = inner_loop_of(replace(now, inner_rate_relative=relative, inner_learning_rate=1.0))
             if asked.settings() != info.inner_loop:
                 raise ArgumentError("the inner loop cannot change when a model is loaded: start a new one")
-
-
-def with_custom_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    :param arguments: keyword arguments of SB3's ``load``
-    :return: the same, with the settings among ``custom_objects`` as keyword arguments of their own
-    """
-    custom = arguments.get("custom_objects") or {}
-    return {**{name: value for name, value in custom.items() if name in NAMES}, **arguments}

@@ -90,7 +90,7 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
     def _setup_model(self) -> None:
         is_loaded = hasattr(self, "dataset_info")
         check_live_arguments(self)
-        check_policy(self.policy_class, self.observation_space, list(self.policy_aliases))
+        check_policy(self.policy_class, self.policy_kwargs, self.observation_space, list(self.policy_aliases))
         check_buffer(self.rollout_buffer_class)
         check_action_space(self.action_space)
         # When loading, restore the generator afterwards, so that set-up consumes no random numbers.
@@ -192,7 +192,6 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
         assert self._last_obs is not None, "No previous observation was provided"
         self.policy.set_training_mode(False)
         rollout_buffer.observation_space = normalized_space(self.observation_space, normalizer_of(env))
-        rollout_buffer.gamma, rollout_buffer.gae_lambda = self.gamma, self.gae_lambda
         rollout_buffer.reset()
         parts, distribution = self.parts, self.parts.actor.distribution
         parts.learners = self.distiller.draw()

@@ -92,9 +92,9 @@ class Distiller:
             self._discarded.extend(taught.discarded)
         return taught
 
-    def step(self, loss: th.Tensor, max_grad_norm: float) -> th.Tensor:
+    def step(self, loss: th.Tensor, max_grad_norm: float = 0.5) -> th.Tensor:
         """
-        One step of the dataset and its companions (lines 13 and 14). A step whose gradient is not finite is left out.
+        One step of the dataset and its companions (lines 9 to 11). A step whose gradient is not finite is left out.
 
         :param loss: the outer loss, a scalar
         :param max_grad_norm: bound of the gradient norm of the dataset, the encoder and each companion apart

@@ -197,7 +197,7 @@ def inner_loop_of(settings: Settings) -> InnerLoop:
     :return: the inner loop that they describe
     :raises ValueError: for an unknown loop, or settings that it does not have
     """
-    kind = INNER_LOOPS.get(settings.inner_loop)
+    kind = INNER_LOOPS.get(settings.inner_loop) if isinstance(settings.inner_loop, str) else None
     names = {} if kind is None else kind.arguments
     loop = make_inner_loop(settings.inner_loop, **{of_loop: getattr(settings, ours) for ours, of_loop in names.items()})
     if settings.n_inner_steps != 1 and "n_inner_steps" not in loop.arguments:

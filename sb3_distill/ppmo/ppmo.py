@@ -196,6 +196,7 @@ class PPMO(RolloutOfLearners):
             # An episode cut by its time limit would have gone on, see SB3's issue 633.
             steps, envs, final = zip(*bootstraps, strict=True)
             buffer.rewards[list(steps), list(envs)] += self.gamma * self.critic.values_from_arrays(stack(final)).cpu().numpy()
+        buffer.gamma, buffer.gae_lambda = self.gamma, self.gae_lambda
         buffer.compute_returns_and_advantage(self.critic.values_from_arrays(last_obs), dones)
 
     def train(self) -> None:

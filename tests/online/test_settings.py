@@ -192,3 +192,29 @@ def test_the_docs_table_says_what_the_settings_say():
     for name, field in Settings.__dataclass_fields__.items():
         (row,) = re.findall(rf"^\| `{name}` \|.*$", page, re.MULTILINE)
         assert row.endswith(f"| {field.metadata['text']}. Values: {field.metadata['values']} |"), "python docs/tables.py"
+
+
+def test_settings_may_be_set_before_the_model_is_set_up(env):
+    model = PPMO("MlpPolicy", env, _init_setup_model=False, **SMALL)
+    assert model.n_instances is None
+    model.n_instances = 3
+    assert model.n_instances == 3
+    model._setup_model()
+    assert model.dataset.n_instances == 3
+
+
+def test_custom_objects_count_wherever_they_stand(env, tmp_path):
+    PPMO("MlpPolicy", env, **SMALL).save(tmp_path / "model.zip")
+    with pytest.raises(ValueError, match="`n_instances` cannot change from 2 to 3"):
+        PPMO.load(tmp_path / "model.zip", env, "cpu", {"n_instances": 3})
+    assert PPMO.load(tmp_path / "model.zip", env, "cpu", {"n_learners": 2}).n_learners == 2
+
+
+def test_arguments_of_other_kinds_are_named(env):
+    for arguments, message in (
+        (dict(policy_kwargs=3), "`policy_kwargs` must be a dict"),
+        (dict(rollout_buffer_class=3), "`rollout_buffer_class` must be a class"),
+        (dict(inner_loop=[1]), "unknown `inner_loop`"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            PPMO("MlpPolicy", env, **{**SMALL, **arguments})
