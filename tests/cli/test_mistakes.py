@@ -129,7 +129,7 @@ MISTAKES = [
     ([*ROLLBACK, *SMALL, "labels_learning_rate:[1]"], "must be a float or a callable"),
     ([*ROLLBACK, *SMALL, "batch_size:0"], "`batch_size` must be greater than 1"),
     ([*ROLLBACK, *SMALL, "clip_range_vf:-1"], "`clip_range_vf` must be positive"),
-    ([*ROLLBACK, *SMALL, "policy_kwargs:3"], "PPMO does not take these arguments"),
+    ([*ROLLBACK, *SMALL, "policy_kwargs:3"], "`policy_kwargs` must be a dict"),
     ([*ROLLBACK, *SMALL, "policy_kwargs:dict(no_such=1)"], "unexpected keyword argument 'no_such'"),
     ([*ROLLBACK, *SMALL, "policy_kwargs:dict(net_arch='x')"], "PPMO does not take these arguments"),
     ([*ROLLBACK, *SMALL, "device:toaster"], "Expected one of cpu, cuda"),
@@ -157,7 +157,7 @@ MISTAKES = [
     (["clone", "ppo.zip", *CLONE, "-o", "file/new.safetensors"], "file"),
     (["clone", "ppo.zip", *CLONE, "--policy", "CnnPolicy"], "You should use NatureCNN only with images"),
     (["clone", "ppo.zip", *CLONE, "--n-instances", "0"], "`n_instances` must be at least 1"),
-    (["clone", "ppo.zip", *CLONE, "-params", "policy_kwargs:3"], "DAgger does not take these arguments"),
+    (["clone", "ppo.zip", *CLONE, "-params", "policy_kwargs:3"], "`policy_kwargs` must be a dict"),
 ]
 
 

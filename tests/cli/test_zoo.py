@@ -80,7 +80,7 @@ def test_env_kwargs_of_a_configuration_reach_the_evaluation_too(tmp_path):
         (["--env", "no_such_module:Nothing-v0"], "needs no_such_module"),
         (["--env", "NDCartPole1D-v0", "-params", "gamma:None"], "`gamma` must be a number, got None"),
         (["--env", "NDCartPole1D-v0", "-params", "gamma:nonsense"], "name 'nonsense' is not defined .raised in rl-zoo"),
-        (["--env", "NDCartPole1D-v0", "-params", "policy_kwargs:3"], "PPMO does not take these arguments"),
+        (["--env", "NDCartPole1D-v0", "-params", "policy_kwargs:3"], "`policy_kwargs` must be a dict"),
         (["--env", "NDCartPole1D-v0", "-params", "batch_size:0"], "`batch_size` must be greater than 1"),
         (["--env", "NDCartPole1D-v0", "-params", "env_wrapper:'no_such.Wrapper'"], "No module named 'no_such'"),
         (["--env", "NDCartPole1D-v0", "--env-kwargs", "no_such:1"], "unexpected keyword argument 'no_such'"),
