@@ -80,6 +80,7 @@ def _write_damaged(folder):
                     bad.writestr(entry, content if entry == part else good.read(entry))
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:the agent gets")  # these agents were never trained
 MISTAKES = [
     (["show", "Missing-v0"], "no shipped dataset is called 'Missing-v0'"),
     (["show", "broken.safetensors"], "not a readable safetensors file"),
