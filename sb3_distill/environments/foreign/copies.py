@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepR
 from sb3_distill.trees import map_leaves
 from sb3_distill.typing import Array, RawObservations, VectorEnv
 
-CAREFUL = ("stable_baselines3.", "sb3_distill.")
+CAREFUL = ("stable_baselines3.", "sb3_distill.", "nd_cartpole.")
 """Packages whose vector environments make new arrays in each step."""
 
 
@@ -60,8 +60,8 @@ def own_steps(env: VecEnv, last_obs: VecEnvObs) -> tuple[VecEnvObs, Callable[[Ar
 
 
 def vector_writes_again(env: VectorEnv) -> bool:
-    """The same for a vector environment of Gymnasium, whose two copy unless asked not to; cart-pole's arrays are new."""
-    if type(env).__module__.startswith("nd_cartpole."):
+    """The same for a vector environment of Gymnasium, whose two copy unless asked not to."""
+    if type(env).__module__.startswith(CAREFUL):
         return False
     is_gymnasiums = type(env) in (gym.vector.SyncVectorEnv, gym.vector.AsyncVectorEnv)
     return not (is_gymnasiums and getattr(env, "copy", False) is True)
