@@ -38,7 +38,8 @@ def add_dataset_commands(add: AddCommand) -> None:
     command.add_argument("--seed", type=seed, default=0, help="of learners, actions and environments (default: 0)")
     command.add_argument("--learner-distribution", help="which learners (default: the dataset's policy as SB3 starts it)")
     command.add_argument(
-        "--grid", help="evaluate on each cell of a grid: table1, random64, or a JSON file of learner distributions by name"
+        "--grid",
+        help="evaluate on each cell of a grid: table1, random64, random64b, factors, or a JSON file of learner distributions by name",
     )
     command.add_argument(
         "--device", default="cpu", help="of the learners: cpu, or auto for a GPU if there is one (default: cpu)"

@@ -179,7 +179,7 @@ def test_a_grid_is_evaluated_cell_by_cell(tmp_path):
     assert found["small"].returns.shape == (2, 2)
     (tmp_path / "own.json").write_text('{"a": {"init": "pytorch"}}')
     assert list(load_grid(tmp_path / "own.json")) == ["a"]
-    for wrong, message in (("nonsense", "known are table1 and random64"), ({}, "at least one")):
+    for wrong, message in (("nonsense", "known are table1, random64, random64b, factors"), ({}, "at least one")):
         with pytest.raises(ValueError, match=message):
             load_grid(wrong)
 
