@@ -39,7 +39,7 @@ Params: TypeAlias = dict[str, th.Tensor]
 Rate: TypeAlias = float | str | Schedule
 """A step size: a number, a function of the remaining progress (1 to 0), or ``"lin_x"``, from x to zero."""
 
-InnerLoopName: TypeAlias = Literal["sgd", "ridge"]
+InnerLoopName: TypeAlias = Literal["sgd", "ridge", "carry"]
 """Kinds of inner learning."""
 DatasetInit: TypeAlias = Literal["normal", "observations"]
 """How synthetic observations start."""

@@ -12,6 +12,7 @@ from sb3_distill.cli.printing import kind_of, print_evaluations, print_table, sc
 from sb3_distill.dataset.file import find, shipped_sets
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError
+from sb3_distill.evaluation.grids import STORED
 from sb3_distill.evaluation.protocol import evaluate_grid, evaluate_learners
 from sb3_distill.evaluation.result import Evaluation
 from sb3_distill.teaching.as_zip import ALGORITHMS, TaughtZip, teach_as_zip
@@ -39,7 +40,7 @@ def add_dataset_commands(add: AddCommand) -> None:
     command.add_argument("--learner-distribution", help="which learners (default: the dataset's policy as SB3 starts it)")
     command.add_argument(
         "--grid",
-        help="evaluate on each cell of a grid: table1, random64, random64b, factors, or a JSON file of learner distributions by name",
+        help=f"evaluate on each cell of a grid: table1, {', '.join(STORED)}, or a JSON file of learner distributions by name",
     )
     command.add_argument(
         "--device", default="cpu", help="of the learners: cpu, or auto for a GPU if there is one (default: cpu)"

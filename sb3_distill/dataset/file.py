@@ -11,12 +11,14 @@ from typing import Any, BinaryIO
 
 import safetensors
 import torch as th
+from gymnasium import spaces
 from safetensors.torch import load, save
 
 from sb3_distill.dataset.normalization import Statistics
 from sb3_distill.errors import ArgumentError, DatasetError
+from sb3_distill.spaces.sizes import n_outputs, preprocessed_shape
 from sb3_distill.trees import named_leaves
-from sb3_distill.typing import Json
+from sb3_distill.typing import Json, Observations, Space
 from sb3_distill.whole_files import check_writable, write_whole
 
 FORMAT = "sb3-distill/dataset"
@@ -225,6 +227,37 @@ def checked_tensor(tensors: Mapping[str, th.Tensor], name: str, shape: tuple[int
         wanted = tuple("k" if size is None else size for size in shape)
         raise DatasetError(f"`{name}` has shape {stored}, expected {wanted}")
     return tensors[name]
+
+
+def checked_batch(
+    tensors: Mapping[str, th.Tensor], observation_space: Space, action_space: Space
+) -> tuple[Observations, th.Tensor, th.Tensor | None]:
+    """
+    :param tensors: tensors of a file
+    :param observation_space: the observation space that the file names
+    :param action_space: the action space that it names
+    :return: observations ``(k, *preprocessed shape)``, or one such tensor per key; labels ``(k, n_outputs)``; and log-stds
+        ``(n_outputs,)`` for a ``Box`` of actions
+    :raises DatasetError: if one of them is missing, or does not fit its space
+    """
+    width, shape = n_outputs(action_space), preprocessed_shape(observation_space)
+    labels = checked_tensor(tensors, "labels", (None, width))
+    k = labels.shape[0]
+    if k < 1:
+        raise DatasetError("`labels` has no instances")
+    if ("log_std" in tensors) != isinstance(action_space, spaces.Box):
+        raise DatasetError("`log_std` must be there for a Box action space, and for no other")
+    observations: Observations
+    if isinstance(shape, dict):
+        observations = {key: checked_tensor(tensors, f"observations.{key}", (k, *shape[key])) for key in shape}
+    else:
+        observations = checked_tensor(tensors, "observations", (k, *shape))
+    return observations, labels, checked_tensor(tensors, "log_std", (width,)) if "log_std" in tensors else None
+
+
+def below(prefix: str, tensors: Mapping[str, th.Tensor]) -> dict[str, th.Tensor]:
+    """The tensors whose names begin with a prefix, by what follows it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def flatten(name: str, statistics: Statistics) -> dict[str, th.Tensor]:

@@ -1,16 +1,16 @@
 """The synthetic dataset: what is learned."""
 
+import copy
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeAlias
 
 import torch as th
-from gymnasium import spaces
 from torch import nn
 from torch.utils.data import TensorDataset
 
 from sb3_distill.dataset.facts import HasFacts, facts_of
-from sb3_distill.dataset.file import check_name, checked_tensor, find, flatten, read, unflatten, write
+from sb3_distill.dataset.file import below, check_name, checked_batch, checked_tensor, find, flatten, read, unflatten, write
 from sb3_distill.dataset.file_checks import check_info, shortened
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.normalization import Normalization, write_normalization
@@ -18,7 +18,6 @@ from sb3_distill.errors import DatasetError
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
 from sb3_distill.learners.population import Encode, Learners
 from sb3_distill.networks.encoder import Encoder
-from sb3_distill.spaces.sizes import n_outputs, preprocessed_shape
 from sb3_distill.typing import Json, Observations, Space
 
 LOG_STD_BOUNDS = (-3.0, 2.0)
@@ -68,7 +67,7 @@ class SyntheticDataset(HasFacts, nn.Module):
         else:
             self.observations = nn.Parameter(observations)
         self.labels = nn.Parameter(labels)
-        learned = inner_loop.initial_parameters() if learned is None else learned
+        learned = inner_loop.initial_parameters(info.action_space) if learned is None else learned
         self._learned_names = list(learned)
         for name, value in learned.items():
             self.register_parameter(name, nn.Parameter(value))
@@ -141,6 +140,24 @@ class SyntheticDataset(HasFacts, nn.Module):
     def encoder_layers(self) -> int:
         """How many layers of a learner are the encoder's, ``l`` of the paper (0: full distillation)."""
         return 0 if self.encoder is None else self.encoder.n_layers
+
+    def with_inner_loop(self, inner_loop: InnerLoop | str) -> "SyntheticDataset":
+        """
+        The same batch for another way of teaching. A set may teach better by a loop that it was not made for: sets made for
+        ``"ridge"`` teach more architectures by ``"carry"``.
+
+        :param inner_loop: an inner loop, or its name
+        :return: a copy with that loop. Learned numbers that both loops have are kept, within the bounds of the new one; its
+            others are where they start for this action space
+        :raises ValueError: for an unknown name
+        """
+        loop, own = make_inner_loop(inner_loop) if isinstance(inner_loop, str) else inner_loop, copy.deepcopy(self)
+        initial = loop.initial_parameters(own.info.action_space)
+        learned = {name: own.learned.get(name, value).detach().to(own.labels) for name, value in initial.items()}
+        own.info.inner_loop = loop.settings()
+        other = type(self)(own.encode(), own.labels, loop, own.info, learned, own.log_std, own.statistics, own.encoder)
+        other.clamp_()
+        return other
 
     def encode(self, encoder: Encode | None = None) -> Observations:
         """
@@ -258,25 +275,10 @@ class SyntheticDataset(HasFacts, nn.Module):
             raise DatasetError(f"unknown inner loop {info.inner_loop['name']!r}; known are {', '.join(INNER_LOOPS)}")
         inner_loop = make_inner_loop(**info.inner_loop)
         initial = inner_loop.initial_parameters()
-        width, shape = n_outputs(info.action_space), preprocessed_shape(info.observation_space)
-        labels = checked_tensor(tensors, "labels", (None, width))
-        k = labels.shape[0]
-        if k < 1:
-            raise DatasetError("`labels` has no instances")
-        if ("log_std" in tensors) != isinstance(info.action_space, spaces.Box):
-            raise DatasetError("`log_std` must be there for a Box action space, and for no other")
+        observations, labels, log_std = checked_batch(tensors, info.observation_space, info.action_space)
         info.check_normalization()
-        observations: Observations
-        if isinstance(shape, dict):
-            observations = {key: checked_tensor(tensors, f"observations.{key}", (k, *shape[key])) for key in shape}
-        else:
-            observations = checked_tensor(tensors, "observations", (k, *shape))
         learned = {name: checked_tensor(tensors, name, tuple(value.shape)) for name, value in initial.items()}
-        log_std = checked_tensor(tensors, "log_std", (width,)) if "log_std" in tensors else None
-        prefix = "statistics."
-        statistics = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        prefix = "encoder."
-        layers = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        statistics, layers = below("statistics.", tensors), below("encoder.", tensors)
         if bool(layers) != bool(info.encoder_layers):
             raise DatasetError(
                 f"the metadata speak of {info.encoder_layers} encoder layers, the file has {len(layers)} tensors"

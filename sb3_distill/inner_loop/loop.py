@@ -1,9 +1,9 @@
 """
 Inner learning, ``Train(lambda, D)`` of the paper, as a pure differentiable function.
 
-Two kinds implement one protocol: gradient steps (the paper: one), and a closed-form solve of the last layer. A kind declares
-the numbers that are learned with the dataset (its rates) and trains a population of one shape; ``train`` applies it to all
-shapes.
+Three kinds implement one protocol: gradient steps (the paper: one), a closed-form solve of the last layer, and one of every
+layer. A kind declares the numbers that are learned with the dataset (its rates) and trains a population of one shape;
+``train`` applies it to all shapes.
 """
 
 from collections.abc import Mapping
@@ -12,13 +12,14 @@ from typing import Any, ClassVar, Protocol
 import torch as th
 
 from sb3_distill.errors import ArgumentError
+from sb3_distill.inner_loop.carry import Carry
 from sb3_distill.inner_loop.gradient_steps import GradientSteps
 from sb3_distill.inner_loop.ridge_head import RidgeHead
 from sb3_distill.inner_loop.trained import Trained
 from sb3_distill.learners.population import Group, Learners
 from sb3_distill.networks.stacked import StackedNetwork
 from sb3_distill.trees import map_leaves
-from sb3_distill.typing import Json, Observations, Params
+from sb3_distill.typing import Json, Observations, Params, Space
 
 
 class InnerLoop(Protocol):
@@ -29,8 +30,11 @@ class InnerLoop(Protocol):
     arguments: ClassVar[dict[str, str]]
     """Arguments of ``PPMO`` that it takes, and the names that they have in its constructor."""
 
-    def initial_parameters(self) -> dict[str, th.Tensor]:
-        """Start values of the numbers learned together with the dataset, by their names in its file."""
+    def initial_parameters(self, action_space: Space | None = None) -> dict[str, th.Tensor]:
+        """
+        :param action_space: the task's, which may decide where the numbers start
+        :return: start values of the numbers learned together with the dataset, by their names in its file
+        """
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Lower and upper bounds of these numbers, by name."""
@@ -62,7 +66,7 @@ class InnerLoop(Protocol):
         """Arguments of ``make_inner_loop`` that make an equal loop, ``name`` included."""
 
 
-INNER_LOOPS: dict[str, type[InnerLoop]] = {kind.name: kind for kind in (GradientSteps, RidgeHead)}
+INNER_LOOPS: dict[str, type[InnerLoop]] = {kind.name: kind for kind in (GradientSteps, RidgeHead, Carry)}
 """Kinds of inner learning by name."""
 
 

@@ -7,9 +7,11 @@ import torch as th
 from torch import nn
 
 from sb3_distill.errors import ArgumentError, UnsupportedError
+from sb3_distill.inner_loop.smallest_change import smallest_change
 from sb3_distill.inner_loop.trained import Trained, nothing_discarded
+from sb3_distill.networks.anatomy import Network
 from sb3_distill.networks.stacked import StackedNetwork
-from sb3_distill.typing import Json, Observations, Params
+from sb3_distill.typing import Json, Observations, Params, Space
 
 
 class RidgeHead:
@@ -33,7 +35,7 @@ class RidgeHead:
             raise ArgumentError(f"`ridge` must be positive and finite, got {ridge}")
         self.ridge = ridge
 
-    def initial_parameters(self) -> dict[str, th.Tensor]:
+    def initial_parameters(self, action_space: Space | None = None) -> dict[str, th.Tensor]:
         return {"log_ridge": th.full((1,), self.ridge).log()}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
@@ -48,30 +50,37 @@ class RidgeHead:
         labels: th.Tensor,
         learned: Mapping[str, th.Tensor],
     ) -> Trained:
-        head = actor.template.head
-        if type(head) is not nn.Linear:
-            raise UnsupportedError(f"the ridge head solves a linear last layer, this network ends in {type(head).__name__}")
+        check_head(actor.template)
         features = actor.latent(params, observations)
-        error = labels - actor.head(params, features)
-        center = features.mean(dim=1, keepdim=True)
-        if head.bias is not None:
-            features = features - center
-        dual = features.shape[1] <= features.shape[2]  # solve the smaller of the two equivalent systems
-        gram = features @ features.mT if dual else features.mT @ features
-        scale = features.square().sum(dim=(1, 2)) / features.shape[1]
-        ridge = learned["log_ridge"].exp() * scale
-        system = gram + ridge[:, None, None] * th.eye(gram.shape[-1], device=gram.device, dtype=gram.dtype)
-        if dual:
-            change = features.mT @ th.linalg.solve(system, error)
-        else:
-            change = th.linalg.solve(system, features.mT @ error)
-        solved = {"head.weight": params["head.weight"] + change.mT}
-        if head.bias is not None:
-            solved["head.bias"] = params["head.bias"] + (error.mean(dim=1, keepdim=True) - center @ change).squeeze(1)
-        return nothing_discarded({**params, **solved})
+        return nothing_discarded({**params, **solve_head(actor, params, features, labels, learned["log_ridge"].exp())})
 
     def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:
         return {"ridge": float(learned["log_ridge"].detach().exp())}
 
     def settings(self) -> Json:
         return {"name": self.name}
+
+
+def check_head(network: Network) -> None:
+    """
+    :param network: a learner
+    :raises TypeError: if its last layer is not linear, so that there is no closed form
+    """
+    if type(network.head) is not nn.Linear:
+        kind = type(network.head).__name__
+        raise UnsupportedError(f"a closed form needs a linear last layer, the module `head` of this network is a {kind}")
+
+
+def solve_head(actor: StackedNetwork, params: Params, features: th.Tensor, labels: th.Tensor, ridge: th.Tensor) -> Params:
+    """
+    :param actor: the shape of the learners, with a linear head
+    :param params: parameters of the head ``(M, *shape)`` by name, and maybe others
+    :param features: inputs of the head ``(M, k, h)``
+    :param labels: ``(k, n_outputs)``, or ``(M, k, n_outputs)``
+    :param ridge: ``lambda``, ``(1,)``
+    :return: parameters of the head that fit the labels
+    """
+    has_bias = actor.template.head.bias is not None
+    change = smallest_change(features, labels - actor.head(params, features), ridge, has_bias)
+    solved = {"head.weight": params["head.weight"] + change.weight.mT}
+    return {**solved, "head.bias": params["head.bias"] + change.bias} if has_bias else solved

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import NamedTuple
 
 import torch as th
 from torch import nn
@@ -16,6 +17,21 @@ from sb3_distill.typing import Observations, Params
 
 BatchedLayer = Callable[[Mapping[str, th.Tensor], th.Tensor], th.Tensor]
 """From stacked parameters and inputs ``(M, b, ...)`` to outputs ``(M, b, ...)``."""
+
+
+class Link(NamedTuple):
+    """
+    One layer of a network that is a chain of layers.
+
+    :param name: name of the module
+    :param module: the layer, for one parameter set
+    :param call: the layer for all learners
+    """
+
+    name: str
+    module: nn.Module
+    call: BatchedLayer
+
 
 ELEMENTWISE = (
     nn.Tanh,
@@ -49,6 +65,16 @@ class StackedNetwork:
         self.batched = self._layers is not None
         convolves = any(isinstance(module, CONVOLUTIONS) for module in actor.modules())
         self._call_each = _call_one_by_one if convolves else _call_by_vmap
+
+    @cached_property
+    def links(self) -> list[Link] | None:
+        """The layers one by one, or ``None`` where a custom module decides in its own code what it does."""
+        chain = self.template.chain()
+        layers = self._layers or [self._call(name, module) for name, module in chain or []]
+        return None if chain is None else [Link(*pair, layer) for pair, layer in zip(chain, layers, strict=True)]
+
+    def _call(self, name: str, module: nn.Module) -> BatchedLayer:
+        return lambda params, x: self._call_each(module, params, f"{name}.", x)
 
     @cached_property
     def roles(self) -> dict[str, Role]:

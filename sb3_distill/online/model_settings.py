@@ -74,6 +74,7 @@ class HasSettings:
     inner_learning_rate = Setting[InnerRate]()
     inner_rate_per_role = Setting[bool]()
     inner_rate_relative = Setting[bool]()
+    carry_strength = Setting[float | None]()
     n_inner_steps = Setting[int]()
     initial_dataset = Setting[DatasetLike | None](as_given=True)
     dataset_init = Setting[DatasetInit]()

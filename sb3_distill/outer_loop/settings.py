@@ -61,9 +61,9 @@ class Settings:
     inner_loop: InnerLoopName = field(
         default="sgd",
         metadata={
-            "text": 'how networks are taught: `"sgd"`, gradient steps, or `"ridge"`, closed-form last layer, see '
-            "[Inner loops](algorithm.md#inner-loops)",
-            "values": '`"sgd"`, `"ridge"`',
+            "text": 'how networks are taught: `"sgd"`, gradient steps, `"ridge"`, closed-form last layer, or '
+            '`"carry"`, closed-form solve of every layer, see [Inner loops](algorithm.md#inner-loops)',
+            "values": '`"sgd"`, `"ridge"`, `"carry"`',
         },
     )
     inner_learning_rate: InnerRate | None = field(
@@ -88,6 +88,14 @@ class Settings:
             "text": "measure the rates of a network relative to the size of its features, so that several steps converge for "
             "networks of any scale, and one step still does when an encoder makes features larger. `None`: for images",
             "values": "`True`, `False`",
+        },
+    )
+    carry_strength: float | None = field(
+        default=None,
+        metadata={
+            "text": 'start of the learned strength with which `"carry"` adds labels to the outputs of hidden layers. `None`: '
+            "3 for discrete actions, 0.1 for a `Box`",
+            "values": "positive",
         },
     )
     n_inner_steps: int = field(default=1, metadata={"text": "number of gradient steps", "values": "whole, from 1"})

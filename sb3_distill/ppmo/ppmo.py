@@ -35,8 +35,8 @@ class PPMO(RolloutOfLearners):
         ``None``: the largest divisor up to 8
     :param learner_distribution: The networks that the dataset shall teach: a ``LearnerDistribution``, or what its ``parse``
         takes. ``None``: the given policy with SB3's own initialisation
-    :param inner_loop: How learners are trained on the dataset: ``"sgd"``, gradient steps, or ``"ridge"``, a closed-form solve
-        of the last layer
+    :param inner_loop: How learners are trained on the dataset: ``"sgd"``, gradient steps, ``"ridge"``, a closed-form solve of
+        the last layer, or ``"carry"``, one of every linear layer, which teaches far more architectures
     :param inner_learning_rate: Initial value of the learned rate of the gradient steps. ``None``: 1, for continuous actions
         0.6 per dimension, for relative rates 0.5 per output; less where the first outputs would be large (images)
     :param inner_rate_per_role: Learn one rate for each role of a parameter (weights, biases; first, hidden, last layer)
@@ -44,6 +44,8 @@ class PPMO(RolloutOfLearners):
     :param inner_rate_relative: Measure rates relative to the size of a learner's features, so that several steps converge
         for networks of any scale, and one step still does when an encoder makes the features of images larger. ``None``: for
         images
+    :param carry_strength: Initial strength with which ``"carry"`` adds labels to the outputs of hidden layers; learned.
+        ``None``: 3 for discrete actions, 0.1 for continuous ones
     :param n_inner_steps: Number of gradient steps (the paper: 1)
     :param initial_dataset: A dataset, file or shipped set to continue from
     :param dataset_init: How the synthetic observations start: ``"normal"``, drawn from a standard normal distribution (the
@@ -111,6 +113,7 @@ class PPMO(RolloutOfLearners):
         inner_learning_rate: InnerRate | None = None,
         inner_rate_per_role: bool = False,
         inner_rate_relative: bool | None = None,
+        carry_strength: float | None = None,
         n_inner_steps: int = 1,
         initial_dataset: DatasetLike | None = None,
         dataset_init: DatasetInit = "normal",
@@ -143,6 +146,7 @@ class PPMO(RolloutOfLearners):
                 inner_learning_rate=inner_learning_rate,
                 inner_rate_per_role=inner_rate_per_role,
                 inner_rate_relative=inner_rate_relative,
+                carry_strength=carry_strength,
                 n_inner_steps=n_inner_steps,
                 initial_dataset=initial_dataset,
                 dataset_init=dataset_init,
