@@ -15,7 +15,7 @@ from sb3_distill.dataset.file_checks import check_info, shortened
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.normalization import Normalization, write_normalization
 from sb3_distill.errors import DatasetError
-from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop, train
+from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, default_inner_loop, make_inner_loop, train
 from sb3_distill.learners.population import Encode, Learners
 from sb3_distill.networks.encoder import Encoder
 from sb3_distill.typing import Json, Observations, Space
@@ -67,7 +67,7 @@ class SyntheticDataset(HasFacts, nn.Module):
         else:
             self.observations = nn.Parameter(observations)
         self.labels = nn.Parameter(labels)
-        learned = inner_loop.initial_parameters(info.action_space) if learned is None else learned
+        learned = inner_loop.initial_parameters() if learned is None else learned
         self._learned_names = list(learned)
         for name, value in learned.items():
             self.register_parameter(name, nn.Parameter(value))
@@ -151,8 +151,9 @@ class SyntheticDataset(HasFacts, nn.Module):
             others are where they start for this action space
         :raises ValueError: for an unknown name
         """
-        loop, own = make_inner_loop(inner_loop) if isinstance(inner_loop, str) else inner_loop, copy.deepcopy(self)
-        initial = loop.initial_parameters(own.info.action_space)
+        own = copy.deepcopy(self)
+        loop = default_inner_loop(inner_loop, own.info.action_space) if isinstance(inner_loop, str) else inner_loop
+        initial = loop.initial_parameters()
         learned = {name: own.learned.get(name, value).detach().to(own.labels) for name, value in initial.items()}
         own.info.inner_loop = loop.settings()
         other = type(self)(own.encode(), own.labels, loop, own.info, learned, own.log_std, own.statistics, own.encoder)

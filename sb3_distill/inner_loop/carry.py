@@ -1,5 +1,6 @@
 """Inner learning in closed form: labels are carried through every layer."""
 
+import itertools
 import warnings
 from collections.abc import Mapping
 from functools import cache
@@ -41,7 +42,7 @@ class Carry:
     Layers that are not linear stay as they are drawn; a network that decides in its own code what it does has its head solved
     alone, with a warning.
 
-    :param strength: initial ``alpha``; ``None`` for 3 (discrete actions) or .1 (continuous ones)
+    :param strength: initial ``alpha``, see ``default_strength``
     :param ridge: initial ``lambda``
     :raises ValueError: if one of them is not positive
     """
@@ -49,16 +50,15 @@ class Carry:
     name: ClassVar[str] = "carry"
     arguments: ClassVar[dict[str, str]] = {"carry_strength": "strength"}
 
-    def __init__(self, strength: float | None = None, ridge: float = 1e-2) -> None:
+    def __init__(self, strength: float = STRENGTH, ridge: float = 1e-2) -> None:
         for name, value in (("carry_strength", strength), ("ridge", ridge)):
-            if value is not None and not 0 < value < float("inf"):
+            if not 0 < value < float("inf"):
                 raise ArgumentError(f"`{name}` must be positive and finite, got {value!r}")
         self.strength = strength
         self.ridge = ridge
 
-    def initial_parameters(self, action_space: Space | None = None) -> dict[str, th.Tensor]:
-        strength = self.strength or (STRENGTH_OF_BOX if isinstance(action_space, spaces.Box) else STRENGTH)
-        return {"log_ridge": th.full((1,), self.ridge).log(), "carry_logit": th.full((1,), strength).square().log()}
+    def initial_parameters(self) -> dict[str, th.Tensor]:
+        return {"log_ridge": th.full((1,), self.ridge).log(), "carry_logit": th.full((1,), self.strength).square().log()}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         # With a smaller lambda, single precision loses the derivative of a chain of solves.
@@ -74,10 +74,10 @@ class Carry:
     ) -> Trained:
         check_head(actor.template)
         ridge, share = learned["log_ridge"].exp(), learned["carry_logit"].sigmoid()
-        links = actor.links if isinstance(observations, th.Tensor) else None
-        if links is None:
+        links = actor.links
+        if links is None or not isinstance(observations, th.Tensor):
             warnings.warn(
-                f"labels are carried through chains of layers only: of this network ({_custom(actor)}) the head is solved alone",
+                f"labels are carried through chains of layers: of this network ({_custom(actor)}) the head alone is solved",
                 stacklevel=2,
             )
             features = actor.latent(params, observations)
@@ -95,6 +95,15 @@ class Carry:
         return {"name": self.name}
 
 
+def default_strength(action_space: Space) -> float:
+    """
+    :param action_space: a task's
+    :return: ``alpha`` at first. Features that are nearly linear in the labels suit a choice between actions; a policy of
+        continuous actions is curved, and starts near the ridge head
+    """
+    return STRENGTH_OF_BOX if isinstance(action_space, spaces.Box) else STRENGTH
+
+
 def _carry(
     links: list[Link], params: Params, x: th.Tensor, labels: th.Tensor, ridge: th.Tensor, share: th.Tensor
 ) -> tuple[Params, th.Tensor]:
@@ -103,7 +112,7 @@ def _carry(
     centred = (labels - labels.mean(dim=0)).unsqueeze(0)
     centred = centred * (centred.square().mean() + TINY).rsqrt()
     taught: Params = {}
-    for (name, module, call), (_, following, _) in zip(links[:-1], links[1:], strict=True):
+    for (name, module, call), (_, following, _) in itertools.pairwise(links):
         outputs = call(params, x)
         if type(module) is not nn.Linear:
             x = outputs

@@ -11,7 +11,7 @@ from sb3_distill.networks.roles import ROLES
 from sb3_distill.networks.stacked import StackedNetwork
 from sb3_distill.networks.stacked_perceptron import gradient_step
 from sb3_distill.trees import length, map_leaves
-from sb3_distill.typing import Json, Observations, Params, Space
+from sb3_distill.typing import Json, Observations, Params
 
 MAX_INFLUENCE = 30.0
 """Upper bound on the norm of one learner's gradient, as a multiple of the median norm over learners (several steps only)."""
@@ -61,7 +61,7 @@ class GradientSteps:
         self.per_role = per_role
         self.relative = relative
 
-    def initial_parameters(self, action_space: Space | None = None) -> dict[str, th.Tensor]:
+    def initial_parameters(self) -> dict[str, th.Tensor]:
         return {"log_inner_learning_rates": self._initial.clone()}
 
     def bounds(self) -> dict[str, tuple[float, float]]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 import torch as th
 
 from sb3_distill.errors import ArgumentError
-from sb3_distill.inner_loop.carry import Carry
+from sb3_distill.inner_loop.carry import Carry, default_strength
 from sb3_distill.inner_loop.gradient_steps import GradientSteps
 from sb3_distill.inner_loop.ridge_head import RidgeHead
 from sb3_distill.inner_loop.trained import Trained
@@ -30,11 +30,8 @@ class InnerLoop(Protocol):
     arguments: ClassVar[dict[str, str]]
     """Arguments of ``PPMO`` that it takes, and the names that they have in its constructor."""
 
-    def initial_parameters(self, action_space: Space | None = None) -> dict[str, th.Tensor]:
-        """
-        :param action_space: the task's, which may decide where the numbers start
-        :return: start values of the numbers learned together with the dataset, by their names in its file
-        """
+    def initial_parameters(self) -> dict[str, th.Tensor]:
+        """Start values of the numbers learned together with the dataset, by their names in its file."""
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Lower and upper bounds of these numbers, by name."""
@@ -79,6 +76,16 @@ def make_inner_loop(name: str, **settings: Any) -> InnerLoop:
     if not isinstance(name, str) or name not in INNER_LOOPS:
         raise ArgumentError(f"unknown `inner_loop` {name!r}; known are {', '.join(INNER_LOOPS)}")
     return INNER_LOOPS[name](**settings)
+
+
+def default_inner_loop(name: str, action_space: Space) -> InnerLoop:
+    """
+    :param name: kind, a key of ``INNER_LOOPS``
+    :param action_space: the task's
+    :return: the loop as it starts for such actions
+    :raises ValueError: for an unknown kind
+    """
+    return make_inner_loop(name, **({"strength": default_strength(action_space)} if name == Carry.name else {}))
 
 
 def train(

@@ -11,7 +11,7 @@ from sb3_distill.inner_loop.smallest_change import smallest_change
 from sb3_distill.inner_loop.trained import Trained, nothing_discarded
 from sb3_distill.networks.anatomy import Network
 from sb3_distill.networks.stacked import StackedNetwork
-from sb3_distill.typing import Json, Observations, Params, Space
+from sb3_distill.typing import Json, Observations, Params
 
 
 class RidgeHead:
@@ -35,7 +35,7 @@ class RidgeHead:
             raise ArgumentError(f"`ridge` must be positive and finite, got {ridge}")
         self.ridge = ridge
 
-    def initial_parameters(self, action_space: Space | None = None) -> dict[str, th.Tensor]:
+    def initial_parameters(self) -> dict[str, th.Tensor]:
         return {"log_ridge": th.full((1,), self.ridge).log()}
 
     def bounds(self) -> dict[str, tuple[float, float]]:

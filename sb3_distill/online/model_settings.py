@@ -74,7 +74,7 @@ class HasSettings:
     inner_learning_rate = Setting[InnerRate]()
     inner_rate_per_role = Setting[bool]()
     inner_rate_relative = Setting[bool]()
-    carry_strength = Setting[float | None]()
+    carry_strength = Setting[float]()
     n_inner_steps = Setting[int]()
     initial_dataset = Setting[DatasetLike | None](as_given=True)
     dataset_init = Setting[DatasetInit]()
@@ -164,6 +164,6 @@ class HasSettings:
         self.settings = resolve(now, self.observation_space, self.action_space, n_envs, fixed)
         if now.initial_dataset is None and now.encoder_from is None:
             relative = self.inner_rate_relative if now.inner_rate_relative is None else now.inner_rate_relative
-            asked = inner_loop_of(replace(now, inner_rate_relative=relative, inner_learning_rate=1.0))
+            asked = inner_loop_of(replace(now, inner_rate_relative=relative, inner_learning_rate=1.0, carry_strength=1.0))
             if asked.settings() != info.inner_loop:
                 raise ArgumentError("the inner loop cannot change when a model is loaded: start a new one")

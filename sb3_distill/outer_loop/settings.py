@@ -11,6 +11,7 @@ from gymnasium import spaces
 from sb3_distill.dataset.start import DATASET_INITS
 from sb3_distill.dataset.synthetic_dataset import DatasetLike
 from sb3_distill.errors import ArgumentError
+from sb3_distill.inner_loop.carry import default_strength
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.spaces.checks import sees_images
@@ -193,6 +194,7 @@ def resolve(
         n_learners=resolve_n_learners(arguments.n_learners, n_envs),
         inner_rate_relative=relative,
         inner_learning_rate=rate,
+        carry_strength=default_strength(action_space) if arguments.carry_strength is None else arguments.carry_strength,
     )
     if fixed is None:
         return replace(settings, n_instances=resolve_n_instances(arguments.n_instances, action_space))

@@ -65,7 +65,7 @@ def test_meta_gradient_of_the_ridge_head_against_finite_differences(bias, k):
 
 def test_the_ridge_head_needs_a_linear_last_layer():
     network = Network(nn.Flatten(), nn.Linear(5, 4), nn.Bilinear(2, 2, 3))
-    with pytest.raises(TypeError, match="ends in Bilinear"):
+    with pytest.raises(TypeError, match="module `head` of this network is a Bilinear"):
         train(RidgeHead(), Learners([(StackedNetwork(network), stack_parameters([network]))]), th.randn(3, 5), th.randn(3, 3),
               RidgeHead().initial_parameters())  # fmt: skip
     with pytest.raises(ValueError, match="`ridge` must be positive"):
