@@ -1,6 +1,7 @@
 """
-What the kinds of inner learning cost: CPU seconds of an iteration (rollout and meta-updates) of 2-D cart-pole with 8 learners, in
-turns, and the memory that the meta-gradient holds; 8 learners of four shapes against 8 of one; carry against ridge.
+What the kinds of inner learning cost: CPU seconds of an iteration (rollout and meta-updates) of 2-D cart-pole with 8
+learners, in turns, and the memory that the meta-gradient holds; 8 learners of four shapes against 8 of one; carry against
+ridge.
 
     python benchmarks/speed/inner_loop_cost.py
     python benchmarks/speed/inner_loop_cost.py --only ridge carry "ridge, wider, k=6" "carry, wider, k=6"

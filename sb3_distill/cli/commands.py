@@ -15,6 +15,7 @@ from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.grids import STORED
 from sb3_distill.evaluation.protocol import evaluate_grid, evaluate_learners
 from sb3_distill.evaluation.result import Evaluation
+from sb3_distill.inner_loop.loop import INNER_LOOPS
 from sb3_distill.teaching.as_zip import ALGORITHMS, TaughtZip, teach_as_zip
 from sb3_distill.typing import Json
 
@@ -46,6 +47,7 @@ def add_dataset_commands(add: AddCommand) -> None:
         "--device", default="cpu", help="of the learners: cpu, or auto for a GPU if there is one (default: cpu)"
     )
     command.add_argument("-o", "--output", type=Path, help="heat map of the grid (default: <name>-<grid>.png in this folder)")
+    _add_inner_loop(command)
     add_gym_packages(command)
 
     command = add("teach", _teach, "Teach one policy and save it as a plain Stable-Baselines3 zip.")
@@ -53,6 +55,7 @@ def add_dataset_commands(add: AddCommand) -> None:
     command.add_argument("--algo", default="ppo", choices=ALGORITHMS, help="algorithm of the zip (default: ppo)")
     command.add_argument("-o", "--output", type=Path, default=Path("agent.zip"), help="the zip (default: agent.zip)")
     command.add_argument("--seed", type=seed, default=None, help="of the initialisation")
+    _add_inner_loop(command)
     add_gym_packages(command)
 
     command = add("watch", _watch, "Teach a fresh policy and film an episode of it.")
@@ -61,7 +64,19 @@ def add_dataset_commands(add: AddCommand) -> None:
     command.add_argument("--deterministic", action="store_true", help="greedy actions (default: sampled)")
     command.add_argument("--seed", type=seed, default=0, help="of the policy, its actions and the environment (default: 0)")
     command.add_argument("--max-steps", type=int, default=2_000, help="end the video after so many steps (default: 2000)")
+    _add_inner_loop(command)
     add_gym_packages(command)
+
+
+def _add_inner_loop(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--inner-loop", choices=list(INNER_LOOPS), help="teach by another inner loop (default: the dataset's)"
+    )
+
+
+def _dataset(options: argparse.Namespace) -> SyntheticDataset:
+    dataset = SyntheticDataset.load(options.dataset)
+    return dataset if options.inner_loop is None else dataset.with_inner_loop(options.inner_loop)
 
 
 def _datasets(options: argparse.Namespace) -> list[Json]:
@@ -106,7 +121,7 @@ def _show(options: argparse.Namespace) -> Json:
 
 
 def _evaluate(options: argparse.Namespace) -> Json:
-    dataset = SyntheticDataset.load(options.dataset)
+    dataset = _dataset(options)
     if options.grid is not None and options.learner_distribution is not None:
         raise ArgumentError("--grid says which learners: leave out --learner-distribution")
     evaluations = _evaluate_kinds(dataset, options) if options.grid is None else _evaluate_cells(dataset, options)
@@ -145,7 +160,7 @@ def _evaluate_cells(dataset: SyntheticDataset, options: argparse.Namespace) -> d
 
 
 def _teach(options: argparse.Namespace) -> Json:
-    dataset = SyntheticDataset.load(options.dataset)
+    dataset = _dataset(options)
     taught = teach_as_zip(dataset, options.algo, options.output, options.seed)
     notes = _notes_on(taught, options.algo)
     if not options.json:
@@ -171,7 +186,7 @@ def _watch(options: argparse.Namespace) -> Json:
     from sb3_distill.report.video import watch
 
     output = path_beside(options.dataset, options.output, ".gif")
-    dataset = SyntheticDataset.load(options.dataset)
+    dataset = _dataset(options)
     total, n_frames = watch(
         dataset, output, options.seed, options.deterministic, options.max_steps, allow_imports=options.gym_packages
     )

@@ -15,7 +15,7 @@ from sb3_distill.dataset.file_checks import check_info, shortened
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.normalization import Normalization, write_normalization
 from sb3_distill.errors import DatasetError
-from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, default_inner_loop, make_inner_loop, train
+from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, InnerLoopLike, default_inner_loop, make_inner_loop, train
 from sb3_distill.learners.population import Encode, Learners
 from sb3_distill.networks.encoder import Encoder
 from sb3_distill.typing import Json, Observations, Space
@@ -141,7 +141,7 @@ class SyntheticDataset(HasFacts, nn.Module):
         """How many layers of a learner are the encoder's, ``l`` of the paper (0: full distillation)."""
         return 0 if self.encoder is None else self.encoder.n_layers
 
-    def with_inner_loop(self, inner_loop: InnerLoop | str) -> "SyntheticDataset":
+    def with_inner_loop(self, inner_loop: InnerLoopLike) -> "SyntheticDataset":
         """
         The same batch for another way of teaching. A set may teach better by a loop that it was not made for: sets made for
         ``"ridge"`` teach more architectures by ``"carry"``.

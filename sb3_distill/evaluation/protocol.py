@@ -22,6 +22,7 @@ from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.grids import Grid, load_grid
 from sb3_distill.evaluation.play import ActingLearners, play_episodes, play_in_turn
 from sb3_distill.evaluation.result import Evaluation
+from sb3_distill.inner_loop.loop import InnerLoopLike
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
 from sb3_distill.learners.policy_factory import PolicyFactory
 from sb3_distill.learners.population import Learners
@@ -52,6 +53,7 @@ def evaluate_learners(
     grid: None = None,
     device: th.device | str = "cpu",
     allow_imports: Collection[str] = (),
+    inner_loop: InnerLoopLike | None = None,
 ) -> Evaluation: ...
 
 
@@ -73,6 +75,7 @@ def evaluate_learners(
     grid: Grid,
     device: th.device | str = "cpu",
     allow_imports: Collection[str] = (),
+    inner_loop: InnerLoopLike | None = None,
 ) -> dict[str, Evaluation]: ...
 
 
@@ -92,6 +95,7 @@ def evaluate_learners(
     grid: Grid | None = None,
     device: th.device | str = "cpu",
     allow_imports: Collection[str] = (),
+    inner_loop: InnerLoopLike | None = None,
 ) -> Evaluation | dict[str, Evaluation]:
     """
     Draw learners, teach each the dataset, and let each play: the protocol of Table 1 of Wilhelm & Ventura (2025).
@@ -119,6 +123,7 @@ def evaluate_learners(
     :param device: device of the learners; ``"auto"`` or ``"cuda"`` for a GPU if there is one: faster where they have
         convolutions, not where they are small
     :param allow_imports: see ``make_vec_env``
+    :param inner_loop: another way of teaching than the dataset's, see ``SyntheticDataset.with_inner_loop``
     :return: returns per learner and episode; with a ``grid`` one evaluation for each cell, by name
     :raises DatasetError: if the environment's spaces are not those of the dataset
     :raises ValueError: if ``n_learners`` or ``n_episodes`` is below 1, ``env`` is none of these, or there is no such device
@@ -126,11 +131,11 @@ def evaluate_learners(
     if grid is not None:
         return evaluate_grid(
             dataset, grid, n_learners, n_episodes, deterministic, env, teach, max_envs, seed, progress_bar, policy,
-            policy_kwargs, device, allow_imports,
+            policy_kwargs, device, allow_imports, inner_loop,
         )  # fmt: skip
     _check_counts(n_learners, n_episodes)
     n_learners, n_episodes, seed = int(n_learners), int(n_episodes), None if seed is None else int(seed)  # NumPy's too
-    dataset = _copy_on(device, dataset)
+    dataset = _copy_on(device, dataset, inner_loop)
     generator = th.Generator()
     generator.manual_seed(int(th.randint(2**62, ())) if seed is None else seed)
     sampler = _sampler_of(dataset, n_learners, learner_distribution, policy, policy_kwargs)
@@ -174,6 +179,7 @@ def evaluate_grid(
     policy_kwargs: Mapping[str, object] | None = None,
     device: th.device | str = "cpu",
     allow_imports: Collection[str] = (),
+    inner_loop: InnerLoopLike | None = None,
 ) -> dict[str, Evaluation]:
     """
     ``evaluate_learners`` on each cell of a grid of learner distributions; the other parameters are those of that function.
@@ -185,7 +191,7 @@ def evaluate_grid(
         ``evaluate_learners``
     """
     _check_counts(n_learners, n_episodes)
-    dataset = _copy_on(device, dataset)
+    dataset = _copy_on(device, dataset, inner_loop)
     return {
         name: evaluate_learners(
             dataset, n_learners, n_episodes, deterministic, cell, env, teach, max_envs, seed,
@@ -200,9 +206,10 @@ def _check_counts(n_learners: int, n_episodes: int) -> None:
         raise ArgumentError(f"`n_learners` and `n_episodes` must be at least 1, got {n_learners} and {n_episodes}")
 
 
-def _copy_on(device: th.device | str, dataset: DatasetLike) -> SyntheticDataset:
+def _copy_on(device: th.device | str, dataset: DatasetLike, inner_loop: InnerLoopLike | None) -> SyntheticDataset:
     """A copy of a dataset on a device, since one that is still being learned changes."""
     dataset = copy.deepcopy(dataset) if isinstance(dataset, SyntheticDataset) else SyntheticDataset.load(dataset)
+    dataset = dataset if inner_loop is None else dataset.with_inner_loop(inner_loop)
     try:
         moved = dataset.to(get_device(device))
     except RuntimeError as error:

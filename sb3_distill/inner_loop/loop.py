@@ -7,7 +7,7 @@ layer. A kind declares the numbers that are learned with the dataset (its rates)
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import torch as th
 
@@ -63,6 +63,8 @@ class InnerLoop(Protocol):
         """Arguments of ``make_inner_loop`` that make an equal loop, ``name`` included."""
 
 
+InnerLoopLike: TypeAlias = InnerLoop | str
+"""An inner loop, or its name."""
 INNER_LOOPS: dict[str, type[InnerLoop]] = {kind.name: kind for kind in (GradientSteps, RidgeHead, Carry)}
 """Kinds of inner learning by name."""
 

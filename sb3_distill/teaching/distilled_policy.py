@@ -23,6 +23,7 @@ from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.dataset.wrapper_records import hint
 from sb3_distill.environments.vec_normalize import normalization_of, normalizer_of
 from sb3_distill.errors import ArgumentError, UnsupportedError
+from sb3_distill.inner_loop.loop import InnerLoopLike
 from sb3_distill.networks.anatomy import takes_argument
 from sb3_distill.spaces.checks import describe
 from sb3_distill.teaching.acting import channels_first, normalize
@@ -57,6 +58,7 @@ class DistilledPolicy(HasFacts, BasePolicy):
         policy_kwargs: Mapping[str, Any] | None = None,
         seed: int | None = None,
         device: th.device | str = "auto",
+        inner_loop: InnerLoopLike | None = None,
     ) -> Self:
         """
         Initialise a policy and teach it (line 3 of Algorithm 1 of Wilhelm & Ventura 2025).
@@ -67,6 +69,7 @@ class DistilledPolicy(HasFacts, BasePolicy):
         :param policy_kwargs: arguments of the policy; not with an instance
         :param seed: of the initialisation; ``None`` draws from torch's global generator
         :param device: of the policy
+        :param inner_loop: another way of teaching than the dataset's, see ``SyntheticDataset.with_inner_loop``
         :return: the policy, both a ``DistilledPolicy`` and of its SB3 class, in evaluation mode
         :raises FileNotFoundError: if there is no such dataset
         :raises DatasetError: if the dataset cannot be loaded, or does not fit the policy
@@ -76,6 +79,7 @@ class DistilledPolicy(HasFacts, BasePolicy):
         device = get_device(device)
         # A copy, since a dataset that is still being learned changes.
         dataset = copy.deepcopy(SyntheticDataset.of(dataset)).to(device)
+        dataset = dataset if inner_loop is None else dataset.with_inner_loop(inner_loop)
         if isinstance(policy, BasePolicy):
             if policy_kwargs is not None:
                 raise ArgumentError("`policy_kwargs` must not be given together with a policy instance")
