@@ -1,8 +1,10 @@
 """
-Make the shipped sets that teach any learner (``NDCartPole<N>D-v0/wide``, ridge head, ``/wide-sgd``, one gradient step, and
-``/wide-steps``, two) and evaluate them on the columns of Table 1: 100 learners x 100 episodes each, sampled actions.
+Make the shipped sets that teach any learner (``NDCartPole<N>D-v0/any``, labels carried through every layer, ``/wide``, ridge
+head, ``/wide-sgd``, one gradient step, and ``/wide-steps``, two) and evaluate them on the columns of Table 1: 100 learners x
+100 episodes each, sampled actions.
 
     python benchmarks/make/wide_sets.py ridge 1 2 3 4 5
+    python benchmarks/make/wide_sets.py carry 1 2 3 4 5
     python benchmarks/make/wide_sets.py sgd 1 2 3
     python benchmarks/make/wide_sets.py steps 1 2 3          # two gradient steps
     python benchmarks/make/wide_sets.py refine 4 5           # goes on from the shipped ridge set, on what it teaches worst
@@ -30,6 +32,7 @@ from sb3_distill.report.pictures import heat_map
 from sb3_distill.typing import Json
 
 RIDGE: Json = dict(RATES, inner_loop="ridge", learner_distribution="wide", n_instances=64, n_learners=32)
+CARRY: Json = dict(RATES, inner_loop="carry", learner_distribution="wider", n_learners=32, weight_decay=0.1)
 SGD: Json = dict(RATES, inner_rate_per_role=True, learner_distribution="table1", n_instances=16, n_learners=32)
 
 
@@ -74,6 +77,7 @@ KINDS: dict[str, tuple[str, Json, dict[int, float]]] = {
     "deepen": ("wide", DEEPEN, {5: 16e6}),
     "narrow": ("wide", NARROW, {2: 4e6}),
     "quick": ("wide-quick", RIDGE, {2: 3e6}),
+    "carry": ("any", CARRY, {1: 1e6, 2: 2.5e6, 3: 4e6, 4: 6e6, 5: 10e6}),
     "sgd": ("wide-sgd", SGD, {1: 2e6, 2: 15e6, 3: 20e6}),
     "steps": ("wide-steps", STEPS, {1: 1e6, 2: 4e6, 3: 8e6}),
 }
@@ -90,6 +94,7 @@ CHANGES: dict[tuple[str, int], Json] = {
         learner_distribution=columns({**dict.fromkeys(TABLE_1, 1), "random-l-tanh": 2}),
     ),
     ("ridge", 5): dict(weight_decay=0.2),
+    **{("carry", n_dims): dict(n_instances=k) for n_dims, k in ((1, 4), (2, 6), (3, 8), (4, 12), (5, 16))},
 }
 
 
@@ -111,6 +116,16 @@ def random_networks(dataset: SyntheticDataset, name: str) -> None:
     write(RANDOM, {"dataset": name, "learners": 20, "episodes": 20, "fraction_at_495": share, "cells": cells})
 
 
+def settings_of(kind: str, n_dims: int) -> tuple[Json, int]:
+    """
+    :param kind: a name of ``KINDS``
+    :param n_dims: number of axes
+    :return: arguments of ``PPMO``, and environment steps
+    """
+    _, common, steps = KINDS[kind]
+    return {**common, "clip_range": 0.3 if n_dims < 4 else 0.4, **CHANGES.get((kind, n_dims), {})}, int(steps[n_dims])
+
+
 def distil_wide(kind: str, n_dims: int, seed: int, path: Path, entry: Json) -> tuple[SyntheticDataset, Json]:
     """
     :param kind: a name of ``KINDS``
@@ -120,14 +135,13 @@ def distil_wide(kind: str, n_dims: int, seed: int, path: Path, entry: Json) -> t
     :param entry: result of the shipped set
     :return: a new set, and what it cost with the set that it goes on from
     """
-    _, common_settings, steps = KINDS[kind]
-    settings = {**common_settings, "clip_range": 0.3 if n_dims < 4 else 0.4, **CHANGES.get((kind, n_dims), {})}
+    settings, steps = settings_of(kind, n_dims)
     seconds_before, steps_before = 0.0, 0
     if kind in ("refine", "deepen", "narrow"):
         shipped = SyntheticDataset.load(path)
         settings["initial_dataset"] = doubled(shipped) if kind == "deepen" and shipped.n_instances < 128 else shipped
         seconds_before, steps_before = entry["seconds"], entry["steps"]
-    model, seconds = distil(n_dims, seed, int(steps[n_dims]), **settings)
+    model, seconds = distil(n_dims, seed, steps, **settings)
     return model.dataset, {
         "seconds": seconds + seconds_before,
         "seed": seed,

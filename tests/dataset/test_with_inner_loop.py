@@ -23,7 +23,8 @@ def test_the_set_itself_stays_as_it_is():
     carry = ridge.with_inner_loop(Carry(strength=2.0))
     with th.no_grad():
         carry.labels.add_(1.0)
-    assert carry.info.inner_loop == {"name": "carry"} and ridge.info.inner_loop["name"] != "carry"
+    assert carry.info.inner_loop == {"name": "carry"}
+    assert ridge.info.inner_loop["name"] != "carry"
     assert before.keys() == ridge.state_dict().keys()
     assert all(th.equal(value, ridge.state_dict()[name]) for name, value in before.items())
     if ridge.info.normalization is not None:
