@@ -77,7 +77,7 @@ def trained(options: argparse.Namespace) -> None:
 
 
 def chosen(options: argparse.Namespace) -> None:
-    """Shipped ridge sets of large tasks: the strength is chosen on some episodes, and compared with the head alone on others."""
+    """Shipped ridge sets of large tasks: a strength is chosen on some episodes, and compared with the head alone on others."""
     for name in options.tasks:
         deterministic = not name.startswith(SAMPLED)
         carry, tried = choose_carry_strength(name, STRENGTHS, deterministic=deterministic)
