@@ -63,8 +63,10 @@ def trained(options: argparse.Namespace) -> None:
         for seed in options.seeds:
             settings, steps = settings_of(options.kind, n_dims)
             settings |= {} if options.k is None else {"n_instances": options.k}
+            settings |= {} if options.mixture is None else {"learner_distribution": options.mixture}
             steps = int(options.steps or steps)
-            name = f"{n_dims}-D/{options.kind}/k={settings['n_instances']}/{steps / 1e6:g}M/seed {seed}"
+            kind = f"{options.kind}-{options.mixture}" if options.mixture else options.kind
+            name = f"{n_dims}-D/{kind}/k={settings['n_instances']}/{steps / 1e6:g}M/seed {seed}"
             path = RUNS / f"{name.replace('/', '-').replace(' ', '')}.safetensors"
             if not path.exists() or options.anew:
                 model, seconds = distil(n_dims, seed, steps, **settings)
@@ -72,7 +74,7 @@ def trained(options: argparse.Namespace) -> None:
                 rates = model.dataset.inner_loop.rates(model.dataset.learned)
                 write(NAME, {**read(NAME), f"trained/{name}": {"seconds": seconds, "steps": model.num_timesteps, **rates}})
             dataset = SyntheticDataset.load(path)
-            for grid in ("table1", options.grid):
+            for grid in dict.fromkeys(("table1", options.grid)):
                 keep(f"trained/{grid}/{name}", score(dataset, grid, options))
 
 
@@ -114,6 +116,7 @@ def main() -> None:
     parser.add_argument("--grid", default=RANDOM, help=f"default: {RANDOM}; {HELD_OUT} is looked at once")
     parser.add_argument("--loops", nargs="+", default=["ridge", "carry"])
     parser.add_argument("--kind", default="carry", choices=list(KINDS))
+    parser.add_argument("--mixture", help="learners to train on: the name of a distribution")
     parser.add_argument("--k", type=int, help="number of instances")
     parser.add_argument("--steps", type=float, help="environment steps")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
