@@ -114,6 +114,11 @@ KINDS = {
         lambda path: path.stat().st_size > 9,
         "a.zip",
     ),
+    "model": (
+        lambda model, path: model.save(path),
+        lambda path: PPMO.load(path, device="cpu").num_timesteps,
+        "model.zip",
+    ),
     "picture": (
         lambda _, path: whole_files.write_whole(path, lambda scratch: scratch.write_text("p")),
         Path.read_bytes,
