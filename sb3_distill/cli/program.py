@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status = _status(arguments)
         except KeyboardInterrupt as interruption:
             number = (signals or [signal.SIGINT])[0]
-            print(f"interrupted: {interruption or 'nothing more was written'}", file=sys.stderr)
+            print(f"interrupted: {str(interruption) or 'nothing more was written'}", file=sys.stderr)
             return 128 + number
     return 128 + signals[0] if signals else status  # rl-zoo saves its agent, and ends as if nothing had happened
 

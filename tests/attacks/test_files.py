@@ -90,6 +90,15 @@ UNLOADABLE = {
         change=lambda info, tensors: (info.update(encoder_layers=1), tensors.update({"encoder.forward": th.zeros(1)}))
     ),
     "a name of a megabyte": dict(change=lambda info, tensors: tensors.update({"x" * 2**20: th.zeros(1)})),
+    "an array of texts, each of 400 MB": dict(
+        change=says(env_kwargs={"x": {"__array__": ["a"] * 1_000, "dtype": "<U100000000", "shape": [1_000]}})
+    ),
+    "an array of Python objects as an argument of a wrapper": dict(
+        change=says(
+            wrappers=[{"name": "W", "entry_point": "w:W", "kwargs": {"x": {"__array__": [1], "dtype": "O", "shape": [1]}}}]
+        )
+    ),
+    "a key that no dict can have": dict(change=says(env_kwargs={"x": {"__dict__": [[[], 1]]}})),
     "twenty thousand tensors": dict(
         change=lambda info, tensors: tensors.update({f"x{i}": th.zeros(1) for i in range(20_000)})
     ),
@@ -178,6 +187,21 @@ OTHERS = {
     "a vector environment as a wrapper": ("SubprocVecEnv", "vec_env", {}),
     "a stack that fills the memory": ("FrameStackObservation", f"{GYMNASIUM}:FrameStackObservation", {"stack_size": 10**9}),
     "images that fill the memory": ("ResizeObservation", f"{GYMNASIUM}:ResizeObservation", {"shape": [10**5, 10**5]}),
+    "images that fill the memory, as a tuple": (
+        "ResizeObservation",
+        f"{GYMNASIUM}:ResizeObservation",
+        {"shape": {"__tuple__": [10**5, 10**5]}},
+    ),
+    "a stack that fills the memory, as an array": (
+        "FrameStackObservation",
+        f"{GYMNASIUM}:FrameStackObservation",
+        {"stack_size": {"__array__": [10**9], "dtype": "<i8", "shape": []}},
+    ),
+    "a size that is no number": (
+        "ResizeObservation",
+        f"{GYMNASIUM}:ResizeObservation",
+        {"shape": [float("nan"), 10**9]},
+    ),
     "a step that takes a year": ("MaxAndSkipEnv", f"{SB3}.atari_wrappers:MaxAndSkipEnv", {"skip": 10**12}),
     "an argument that is not on the list": ("FlattenObservation", f"{GYMNASIUM}:FlattenObservation", {"func": "eval"}),
     "options of ALE beside those of the list": ("AtariVecEnv", "atari", {"n_threads": 10**6}),
