@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -68,7 +68,13 @@ class GymnasiumVecEnv(VecEnv):
         frames = cast("tuple[Array, ...] | None", self.env.render())
         return [None] * self.num_envs if frames is None else list(frames)
 
+    def has_attr(self, attr_name: str) -> bool:
+        return hasattr(self.env, attr_name) or self._is_of_each(attr_name)
+
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[object]:
+        if not hasattr(self.env, attr_name) and self._is_of_each(attr_name):
+            values = self._call("get_wrapper_attr", attr_name)
+            return [values[i] for i in self._get_indices(indices)]
         value = getattr(self.env, attr_name)
         return [value for _ in self._get_indices(indices)]
 
@@ -76,7 +82,27 @@ class GymnasiumVecEnv(VecEnv):
         raise NotImplementedError(f"a native vector environment has no attributes of its own per environment ({attr_name})")
 
     def env_method(self, method_name: str, *args: object, indices: VecEnvIndices = None, **kwargs: object) -> list[object]:
-        raise NotImplementedError(f"a native vector environment has no methods of its own per environment ({method_name})")
+        """
+        Answers of single environments where the vector environment consists of such, else of its own method, if its answer
+        has an entry for each environment.
+        """
+        chosen = list(self._get_indices(indices))
+        method = getattr(self.env.unwrapped, method_name, None)
+        if self._is_of_each(method_name):
+            answers = self._call(method_name, *args, **kwargs)
+        elif callable(method) and not hasattr(gym.vector.VectorEnv, method_name):
+            answers = method(*args, **kwargs)
+        else:
+            raise NotImplementedError(f"a native vector environment has no methods of its own per environment ({method_name})")
+        return [answers[i] for i in chosen]
+
+    def _is_of_each(self, name: str) -> bool:
+        """Whether the single environments have an attribute, where there are such."""
+        return hasattr(self.env.unwrapped, "call") and all(self._call("has_wrapper_attr", name))
+
+    def _call(self, method: str, *args: object, **kwargs: object) -> Sequence[Any]:
+        answers: Sequence[Any] = self.env.unwrapped.call(method, *args, **kwargs)  # type: ignore[attr-defined]
+        return answers
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
         return [False for _ in self._get_indices(indices)]
