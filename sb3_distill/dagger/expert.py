@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from sb3_distill.dagger.agent_file import load_agent, missing_package
 from sb3_distill.dagger.statistics_files import statistics_beside
+from sb3_distill.environments.foreign.masks import has_masks, masks_of
 from sb3_distill.environments.vec_normalize import statistics_of_keys
 from sb3_distill.errors import ArgumentError
 from sb3_distill.networks.anatomy import needs_of, takes_argument
@@ -117,7 +118,7 @@ class Expert:
         :param env: an environment
         :raises ValueError: if the agent asks which actions are allowed, and the environment does not say
         """
-        if self.takes_masks and not env.has_attr("action_masks"):
+        if self.takes_masks and not has_masks(env):
             raise ArgumentError(
                 "the agent's actions depend on action masks, and the environment has no method `action_masks`: give it the "
                 "one that the agent was trained with (one that allows everything, if it was trained without)"
@@ -128,7 +129,7 @@ class Expert:
         :param env: an environment
         :return: which actions are allowed now ``(n, n_actions)``; ``None`` if the agent does not ask
         """
-        return np.stack(env.env_method("action_masks")) if self.takes_masks else None
+        return masks_of(env) if self.takes_masks else None
 
     def __call__(self, observations: RawObservations, action_masks: Array | None = None) -> Array:
         """

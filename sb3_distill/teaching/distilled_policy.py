@@ -131,12 +131,17 @@ class DistilledPolicy(HasFacts, BasePolicy):
         if self.dataset.info.normalization is not None:
             observations = normalize(self.dataset, channels_first(observations, self.observation_space))
         masks = {} if action_masks is None else {"action_masks": action_masks}
-        if masks and not takes_argument(super().predict, "action_masks"):
+        if masks and not self.takes_masks:
             raise ArgumentError(
                 f"a {self.origin[0].__name__} takes no `action_masks`: teach MaskablePPO's policy, "
-                "from_dataset(..., policy=MaskablePPO.policy_aliases['MlpPolicy'])"
+                "from_dataset(..., policy=MaskablePPO.policy_aliases['MlpPolicy']), or let evaluate_learners ask for them"
             )
         return super().predict(observations, state, episode_start, deterministic, **masks)  # type: ignore[arg-type]
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether ``predict`` takes ``action_masks``."""
+        return takes_argument(self.origin[0].predict, "action_masks")
 
     def facts(self) -> dict[str, object]:
         """What is to be known of the policy and the dataset that it was taught, by name."""

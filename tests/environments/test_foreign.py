@@ -144,14 +144,15 @@ def test_infos_of_any_shape_are_given_to_each():
         "time": 3.5, "stage": "ab", "log": {"reward": 0.1, "each": np.arange(2)}, "each": ["x", "y"], "none": None,
         "some": np.array([7, 0]), "_some": np.array([True, False]), "three": np.arange(3), "final_info": {"end": np.arange(2)},
     }  # fmt: skip
-    first, second = split_info(info, 2)
+    first, second = split_info(info, 2, ended=[0, 1])
     everywhere = {"time": 3.5, "stage": "ab", "none": None}
     assert {key: first[key] for key in everywhere} == {key: second[key] for key in everywhere} == everywhere
     assert (first["log"], second["log"]) == ({"reward": 0.1, "each": 0}, {"reward": 0.1, "each": 1})
     assert (first["each"], second["each"], first["some"], "some" in second) == ("x", "y", 7, False)
     assert (list(first["three"]), first["end"], second["end"]) == ([0, 1, 2], 0, 1)
-    assert split_info([{"a": 1}, None], 2) == [{"a": 1}, {}]
-    assert split_info({"final_info": [None, {"b": 2}]}, 2) == [{}, {"b": 2}]
+    assert split_info([{"a": 1}, None], 2, ended=[]) == [{"a": 1}, {}]
+    assert split_info({"final_info": [None, {"b": 2}]}, 2, ended=[1]) == [{}, {"b": 2}]
+    assert split_info({"final_info": {"score": 5}}, 2, ended=[1]) == [{}, {"score": 5}]  # an end concerns whoever ended
 
 
 @pytest.mark.parametrize(
