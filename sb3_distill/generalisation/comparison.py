@@ -61,7 +61,7 @@ class Comparison(HasFacts):
         """
         one, two = self.first.grids[i], self.second.grids[i]
         return {
-            name: interval(float(metric(two.r) - metric(one.r)), two.draws(name) - one.draws(name))[0]
+            name: interval(float(metric(two.r) - metric(one.r)), two.draws[name] - one.draws[name])[0]
             for name, metric in METRICS.items()
         }
 
@@ -111,18 +111,24 @@ def table(reports: Sequence[GeneralisationReport]) -> tuple[list[str], list[list
     columns = ["", *(report.label for report in reports)]
     columns += [f"{comparison.second.label} minus {reports[0].label}" for comparison in comparisons]
     empty = ["" for _ in comparisons]
-    rows = [["in-distribution", *(str(report.in_distribution) for report in reports), *empty]]
+    rows = [["untaught U, reference V", *(_ends(report.grid) for report in reports), *empty]]
+    rows += [["in-distribution", *(str(report.in_distribution) for report in reports), *empty]]
     for i, scores in enumerate(reports[0].grids):
         grids = [report.grids[i] for report in reports]
         rows.append([f"{scores.name}: gap", *(str(report.gap(report.grids[i])) for report in reports), *empty])
         differences = [comparison.differences(i) for comparison in comparisons]
-        figures = [grid.figures() for grid in grids]
+        figures = [grid.figures for grid in grids]
         for name, title in TITLES.items():
             values = [str(each[name]) for each in (*figures, *differences)]
             rows.append([f"{scores.name}: {title}", *values])
         rows.append([f"{scores.name}: name of the worst cell", *(grid.worst_cell or "all alike" for grid in grids), *empty])
         rows.append([f"{scores.name}: ranks of cells", *(_ceiling(grid) for grid in grids), *_agreements(comparisons, i)])
     return columns, [*rows, *([*row, *empty] for row in _recipe_rows(reports))]
+
+
+def _ends(scores: GridScores) -> str:
+    untaught = f"{scores.untaught:.1f}" if isinstance(scores.untaught, float) else "of each cell"
+    return f"{untaught}, {scores.reference:.1f}"
 
 
 def _ceiling(scores: GridScores) -> str:

@@ -26,8 +26,9 @@ class Effect:
     :param factor: name of the factor
     :param levels: its levels, in words
     :param means: mean score of the cells of each level
-    :param spread: the largest mean minus the smallest one. It is positive by chance too: compare ``noise``
-    :param noise: range that 95 % of shuffles of the cells among the levels stay below
+    :param spread: the largest mean minus the smallest one, with an interval of the difference of these two levels. It is
+        positive by chance too, since they were chosen by their means: compare ``noise``
+    :param noise: spread that 95 % of shuffles of the cells among the levels stay below
     :param share: share of the variance of cell means that the factor explains, 0 to 1 (eta squared)
     """
 
@@ -148,6 +149,7 @@ def _effect(name: str, codes: Array, words: list[str], scores: Returns, seed: in
         return level_means(cell_means(drawn), codes)
 
     means, draws = metric(scores), resample(metric, scores, strata=codes, seed=seed)
+    low, high = int(means.argmin()), int(means.argmax())
     rng = generator_of(seed)
     cells = cell_means(scores)
     shuffled = level_means(rng.permuted(np.tile(cells, (N_SHUFFLES, 1)), axis=1), codes)
@@ -157,7 +159,7 @@ def _effect(name: str, codes: Array, words: list[str], scores: Returns, seed: in
         name,
         words,
         interval(means, draws),
-        interval(np.ptp(means), np.ptp(draws, axis=1))[0],
+        interval(means[high] - means[low], draws[:, high] - draws[:, low])[0],
         float(np.quantile(np.ptp(shuffled, axis=1), 0.95)),
         explained / total if total > 0 else 0.0,
     )

@@ -50,12 +50,12 @@ def normalised(returns: Array, untaught: float | Array, reference: float) -> Ret
     :param untaught: return ``U`` of learners that nothing taught: of the task, or of each cell ``(n_cells,)``
     :param reference: return ``V`` that counts as perfect
     :return: ``r`` ``(n_learners, n_cells)``
-    :raises ValueError: if the reference is not above every untaught return
+    :raises ValueError: if the reference is not finite, or not above every untaught return
     """
     highest = float(np.max(untaught))
-    if not reference > highest:
+    if not highest < reference < np.inf:
         raise ArgumentError(
-            f"the reference return {reference:g} must be above the untaught one, {highest:g}: pass another `reference`"
+            f"the reference return {reference:g} must be finite and above the untaught one, {highest:g}: pass another one"
         )
     return checked_scores((checked_scores(returns) - untaught) / (reference - np.asarray(untaught)))
 

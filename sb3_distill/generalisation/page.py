@@ -44,7 +44,11 @@ def page_of(reports: Sequence[GeneralisationReport]) -> str:
     :raises ImportError: without matplotlib
     """
     names = ", ".join(report.label for report in reports)
-    parts = [f"<h1>Generalisation of {_text(names)}</h1>", f"<p>{_text(FIGURES)}</p>", _table([], _facts(reports))]
+    parts = [
+        f"<h1>Generalisation of {_text(names)}</h1>",
+        f"<p>{_text(FIGURES)}</p>",
+        f"<p>{_text(str(reports[0].facts()['protocol']))}.</p>",
+    ]
     parts += ["<h2>Figures</h2>", _table(*table(reports))]
     for i, scores in enumerate(reports[0].grids):
         parts += [f"<h2>Cells of {_text(scores.name)}</h2>", _picture(dots(reports, i), "each cell with its interval")]
@@ -54,16 +58,6 @@ def page_of(reports: Sequence[GeneralisationReport]) -> str:
     title = _text(f"Generalisation of {names}")
     head = f"<meta charset='utf-8'><title>{title}</title><style>{STYLE}</style>"
     return f"<!doctype html>\n<html lang='en'><head>{head}</head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
-
-
-def _facts(reports: Sequence[GeneralisationReport]) -> list[list[str]]:
-    """Protocol, untaught and reference return of each report."""
-    rows = []
-    for report in reports:
-        scores = report.grid
-        untaught = f"{scores.untaught:.1f}" if isinstance(scores.untaught, float) else "of each cell"
-        rows.append([report.label, f"U {untaught}, V {scores.reference:.1f}", str(report.facts()["protocol"])])
-    return rows
 
 
 def _factors(reports: Sequence[GeneralisationReport]) -> list[list[str]]:

@@ -45,7 +45,7 @@ def dots(
     :raises ImportError: without matplotlib
     """
     _check(reports)
-    cells = [report.grids[grid].of_cells() for report in reports]
+    cells = [report.grids[grid].of_cells for report in reports]
     names = sorted(cells[0], key=lambda name: cells[0][name].value)
     if ax is None:
         ax = new_figure(8, 1.2 + 0.16 * len(names)).subplots()
@@ -100,7 +100,7 @@ def factor_bars(
         ax.bar(at, heights, 0.8 / len(reports), yerr=_bars(figures), color=color, label=report.label, error_kw={"lw": 0.8})
     if factors:
         ax.set_xticks(list(ticks), list(ticks.values()), fontsize=7, rotation=45, ha="right")
-        ax.legend(fontsize=7, loc="lower right")
+        ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1))
     else:
         ax.set_axis_off()
     if found[0].note:

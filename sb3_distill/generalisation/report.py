@@ -3,7 +3,7 @@
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -72,7 +72,7 @@ class GeneralisationReport(HasFacts):
         """What is to be known of the report, by name."""
         facts: dict[str, object] = {"set": self.label, "task": self.task, "in_distribution": str(self.in_distribution)}
         for scores in self.grids:
-            figures = scores.figures()
+            figures = scores.figures
             named = {name: str(figures[name]) for name in ("transfer", "worst", "cvar", "coverage")}
             facts |= {f"{name} on {scores.name}": value for name, value in named.items()}
         protocol = f"{len(self.grid.returns)} learners x {self.n_episodes} episodes a cell"
@@ -97,10 +97,10 @@ class GeneralisationReport(HasFacts):
         :param scores: one of ``grids``
         :return: the in-distribution return minus the transfer to that grid
         """
-        draws = self.made_for_draws() - scores.draws("transfer")
+        draws = self.made_for_draws() - scores.draws["transfer"]
         return interval(float(self.made_for_r.mean() - transfer(scores.r)), draws)[0]
 
-    @property
+    @cached_property
     def sensitivity(self) -> Sensitivity:
         """What each factor of the architecture changes on the grid."""
         return sensitivity(self.grid.r, self.grid.cells, self.seed)
@@ -176,6 +176,8 @@ def generalisation_report(
     dataset = SyntheticDataset.of(dataset)
     if inner_loop is not None:
         dataset = dataset.with_inner_loop(inner_loop)
+    if isinstance(untaught, str) and untaught not in ("task", "cell"):
+        raise ArgumentError(f"`untaught` must be 'task', 'cell' or a return, got {untaught!r}")
     cells, held_out_cells = load_grid(grid), None if held_out is None else load_grid(held_out)
     if held_out is not None:
         check_held_out(dataset, grid, held_out)

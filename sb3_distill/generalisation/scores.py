@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch as th
@@ -16,7 +17,6 @@ from sb3_distill.evaluation.protocol import Teaching, evaluate_grid, evaluate_le
 from sb3_distill.evaluation.result import Returns
 from sb3_distill.generalisation.bootstrap import Estimate, each_cell, estimate, interval, resample
 from sb3_distill.generalisation.metrics import METRICS, RankAgreement, cell_means, normalised, rank_ceiling, worst
-from sb3_distill.learners.component import LearnerComponent
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
 from sb3_distill.typing import Array, Json
 
@@ -110,19 +110,25 @@ class GridScores:
         """See ``metrics.rank_ceiling``."""
         return rank_ceiling(self.r)
 
-    def draws(self, name: str) -> Array:
+    @cached_property
+    def draws(self) -> dict[str, Array]:
         """
-        :param name: a key of ``METRICS``
-        :return: that figure of each draw of a bootstrap ``(n_resamples,)``. The minimum of drawn cells is never below that of
-            all, so that the worst cell is drawn with its learners alone
+        Each figure of ``METRICS`` for each draw of a bootstrap ``(n_resamples,)``, by name. The minimum of drawn cells is
+        never below that of all, so that the worst cell is drawn with its learners alone.
         """
-        strata = each_cell(self.returns) if METRICS[name] is worst else None
-        return resample(METRICS[name], self.r, strata, seed=self.seed)
 
+        def all_at_once(scores: Returns) -> Array:
+            return np.stack([metric(scores) for metric in METRICS.values()], axis=-1)
+
+        drawn = dict(zip(METRICS, resample(all_at_once, self.r, seed=self.seed).T, strict=True))
+        return {**drawn, "worst": resample(worst, self.r, each_cell(self.returns), seed=self.seed)}
+
+    @cached_property
     def figures(self) -> dict[str, Estimate]:
         """The figures of ``METRICS`` with their intervals, by name."""
-        return {name: interval(metric(self.r), self.draws(name))[0] for name, metric in METRICS.items()}
+        return {name: interval(metric(self.r), self.draws[name])[0] for name, metric in METRICS.items()}
 
+    @cached_property
     def of_cells(self) -> dict[str, Estimate]:
         """Mean normalised return of each cell, with an interval over its learners, by the name of the cell."""
         return dict(zip(self.cells, estimate(cell_means, self.r, each_cell(self.returns), self.seed), strict=True))
@@ -132,12 +138,12 @@ class GridScores:
         means = cell_means(self.returns).tolist()
         return {
             "name": self.name,
-            **{name: figure.summary() for name, figure in self.figures().items()},
+            **{name: figure.summary() for name, figure in self.figures.items()},
             "worst_cell": self.worst_cell,
             "rank_ceiling": self.ceiling.summary(),
             "cells": {
                 name: {"return": mean, "r": figure.summary()}
-                for mean, (name, figure) in zip(means, self.of_cells().items(), strict=True)
+                for mean, (name, figure) in zip(means, self.of_cells.items(), strict=True)
             },
         }
 
@@ -179,11 +185,9 @@ def learners_made_for(dataset: SyntheticDataset) -> LearnerDistribution:
     :return: the learners that it was made to teach
     :raises ValueError: if its file names classes, which are not in it
     """
-    parts = []
-    for component in dataset.info.learner_distribution:
-        if "policy" in component or isinstance(component.get("policy_kwargs"), str):
-            raise ArgumentError(
-                "the dataset was made for policies whose code is not in its file: pass the learners as `in_distribution`"
-            )
-        parts.append(LearnerComponent(**component))
-    return LearnerDistribution(tuple(parts)) if parts else LearnerDistribution()
+    components = dataset.info.learner_distribution
+    if any("policy" in component or isinstance(component.get("policy_kwargs"), str) for component in components):
+        raise ArgumentError(
+            "the dataset was made for policies whose code is not in its file: pass the learners as `in_distribution`"
+        )
+    return LearnerDistribution.parse(components or None)

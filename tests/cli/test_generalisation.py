@@ -45,7 +45,7 @@ def test_json_of_one_set_taught_by_several_loops(folder, capsys):
         (["--grid", "two.json", "--held-out", "two.json", "--reference", "9"], "`held_out` must be another grid than `grid`"),
         (
             ["--grid", "two.json", "--held-out", "none", "--reference", "3", "--untaught", "20"],
-            "reference return 3 must be above",
+            "reference return 3 must be finite and above",
         ),
         (["--grid", "two.json", "--held-out", "none"], "records no score"),
         ([*FEW, "--untaught", "much"], "--untaught is task, cell or a number, got 'much'"),

@@ -21,8 +21,15 @@ def test_untaught_is_nothing_and_the_reference_everything():
 
 @pytest.mark.parametrize("untaught", [500.0, 510.0, np.array([3.0, 510.0])])
 def test_a_reference_must_be_above_the_untaught_return(untaught):
-    with pytest.raises(ValueError, match=f"reference return 500 must be above the untaught one, {np.max(untaught):g}"):
+    with pytest.raises(
+        ValueError, match=f"reference return 500 must be finite and above the untaught one, {np.max(untaught):g}"
+    ):
         metrics.normalised([[20.0, 30.0]], untaught, 500.0)
+
+
+def test_a_reference_must_be_finite():
+    with pytest.raises(ValueError, match="reference return inf must be finite"):
+        metrics.normalised([[20.0]], 0.0, float("inf"))
 
 
 def test_scores_must_be_a_matrix_of_numbers():

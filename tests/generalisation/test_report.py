@@ -64,6 +64,11 @@ def test_untaught_learners_are_measured_where_no_number_is_given():
     assert (task.returns == cell.returns).all()
 
 
+def test_untaught_is_a_kind_or_a_number():
+    with pytest.raises(ArgumentError, match="`untaught` must be 'task', 'cell' or a return, got 'zero'"):
+        report_of(untaught="zero")
+
+
 def test_the_reference_is_what_the_file_records():
     dataset = simplex_dataset(2, 10.0)
     with pytest.raises(ArgumentError, match="records no score: .* `reference`"):
@@ -75,7 +80,7 @@ def test_the_reference_is_what_the_file_records():
 
 
 def test_a_reference_below_the_untaught_return_is_refused_before_the_grid():
-    with pytest.raises(ArgumentError, match="reference return 10 must be above the untaught one, 20"):
+    with pytest.raises(ArgumentError, match="reference return 10 must be finite and above the untaught one, 20"):
         report_of(reference=10.0)
 
 
@@ -118,7 +123,7 @@ def test_degenerate_sets_have_poor_figures_and_no_nan(loop, what):
             dataset.labels = nn.Parameter(dataset.labels[:1].clone())
     report = report_of(dataset, inner_loop=loop, recipes=[Recipe("adam", 1e-2, 5)])
     json.dumps(report.summary(), allow_nan=False)
-    assert report.grid.figures()["transfer"].value < 0.5
+    assert report.grid.figures["transfer"].value < 0.5
 
 
 def test_one_cell_has_a_sentence_in_place_of_factors():
@@ -149,5 +154,5 @@ def test_the_page_needs_no_other_file_and_shows_names_as_they_are(tmp_path):
     text = (tmp_path / "page.html").read_text()
     assert "&lt;script&gt;" in text and "<script" not in text
     assert text.count("<img ") == 3 and "http" not in text and "href" not in text
-    for word in ("transfer", "worst cell", "coverage", "recipe adam, 0.01, 5 steps", "last_gain", "U 20.0, V 500.0"):
+    for word in ("transfer", "worst cell", "coverage", "recipe adam, 0.01, 5 steps", "last_gain", "20.0, 500.0"):
         assert word in text
