@@ -7,7 +7,8 @@ for each learner, a column for each cell of a grid. An entry is the mean return 
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -139,7 +140,8 @@ METRICS: dict[str, Metric] = {
 """Figures of normalised scores, by name."""
 
 
-class RankAgreement(NamedTuple):
+@dataclass(frozen=True)
+class RankAgreement:
     """
     Kendall's tau-b of two orders of the same items.
 
@@ -158,7 +160,7 @@ class RankAgreement(NamedTuple):
 
     def summary(self) -> Json:
         """In JSON form."""
-        return self._asdict()
+        return asdict(self)
 
 
 def rank_preservation(values: Sequence[float] | Array, reference: Sequence[float] | Array) -> RankAgreement:

@@ -65,7 +65,7 @@ def _factors(reports: Sequence[GeneralisationReport]) -> list[list[str]]:
     found = [report.sensitivity for report in reports]
     rows = []
     for effects in zip(*(one.effects for one in found), strict=True):
-        texts = [f"range {each.spread}, by chance {each.noise:.3f}, {each.share:.0%} of the variance" for each in effects]
+        texts = [f"spread {each.spread}, by chance {each.noise:.3f}, {each.share:.0%} of the variance" for each in effects]
         rows.append([effects[0].factor, *texts])
     return rows or [["-", *(one.note for one in found)]]
 
