@@ -8,7 +8,7 @@ import torch as th
 from helpers import simplex_dataset
 from torch import nn
 
-from sb3_distill import evaluate_learners
+from sb3_distill import PPMO, evaluate_learners, make_vec_env
 from sb3_distill.generalisation.recipes import Recipe, RecipeScores, random_batch, recipe_robust_score
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.anatomy import Network
@@ -31,6 +31,24 @@ def test_a_recipe_does_what_a_loop_of_ones_own_does():
         (network(dataset.observations) - dataset.labels).square().mean().backward()
         optimizer.step()
     th.testing.assert_close(trained.groups[0].params["head.weight"][0], network.head.weight)
+
+
+@pytest.mark.parametrize("random_data", [None, 0])
+def test_layers_behind_an_encoder_are_trained(random_data):
+    env = make_vec_env("NDCartPole1D-v0", 8)
+    dataset = PPMO("MlpPolicy", env, n_steps=8, seed=0, encoder_layers=1).dataset
+    first_layers = [value.clone() for value in dataset.encoder.parameters()]
+    distances = []
+
+    def teach(learners):
+        trained = Recipe("adam", 1e-2, 5).train(dataset, learners, random_data)
+        for before, after in zip(learners.groups, trained.groups, strict=True):
+            distances.append((after.params["head.weight"] - before.params["head.weight"]).abs().max().item())
+        return trained
+
+    assert evaluate_learners(dataset, 2, 1, teach=teach).mean > 0
+    assert min(distances) > 1e-3
+    assert all((value == before).all() for value, before in zip(dataset.encoder.parameters(), first_layers, strict=True))
 
 
 def test_random_data_teach_less():
