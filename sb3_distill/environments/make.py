@@ -5,7 +5,7 @@ import numbers
 import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode
@@ -24,6 +24,7 @@ from sb3_distill.environments.worker_vec_env import WorkerVecEnv, can_fork, n_co
 from sb3_distill.environments.wrappers import check_sayable, wrap_vec_env
 from sb3_distill.environments.wrappers import wrapper_class as make_wrapper
 from sb3_distill.errors import ArgumentError
+from sb3_distill.spaces.checks import check_observation_space
 from sb3_distill.typing import Env, Kwargs, VectorEnv
 
 MakeEnv: TypeAlias = Callable[..., Env]
@@ -188,7 +189,24 @@ def _make(request: _Request) -> VecEnv:
         options = request.vec_env_kwargs or {}
         return VecMonitor(cls(str(env_id), request.n_envs, request.seed, env_kwargs=request.env_kwargs, **options))
     request = replace(request, vec_env_cls=cls or fastest_class(env_id, request.n_envs))
-    return sb3_make_vec_env(**vars(request))
+    try:
+        return sb3_make_vec_env(**vars(request))
+    except TypeError:
+        _check_space(request)  # SB3 makes room for observations before anybody asks whether it takes them
+        raise
+
+
+def _check_space(request: _Request) -> None:
+    """
+    :raises ValueError: if the observation space is not supported
+    """
+    make, kwargs = request.env_id, request.env_kwargs or {}
+    env: Env = gym.make(make, **kwargs) if isinstance(make, str) else cast("MakeEnv", make)(**kwargs)
+    if request.wrapper_class is not None:
+        env = request.wrapper_class(env, **(request.wrapper_kwargs or {}))
+    space = env.observation_space
+    env.close()
+    check_observation_space(space)
 
 
 def _asks_for_separate(request: _Request) -> bool:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import sys
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -11,6 +13,7 @@ import torch as th
 
 from benchmarks.lib.hostile import packed, unpacked
 from sb3_distill import DatasetError, SyntheticDataset, evaluate_learners, make_vec_env
+from sb3_distill.dataset.allowed import ATARI, VEC_WRAPPERS, WRAPPERS
 from sb3_distill.dataset.file import MAX_HEADER, find
 from sb3_distill.environments.plugins import recorded_env_id
 from sb3_distill.report.video import watch
@@ -251,3 +254,11 @@ def test_an_environment_that_nobody_registered(path):
 def test_what_is_sound_still_loads():
     env = make_vec_env("CartPole-v1", 2)
     assert np.asarray(env.reset()).shape == (2, 4)
+
+
+def test_the_page_on_the_format_has_the_list_of_what_a_file_may_name():
+    page = (Path(__file__).parents[2] / "docs" / "file_format.md").read_text()
+    for module, wrappers in WRAPPERS.items():
+        (row,) = re.findall(rf"^\| `{module}` \| (.*) \|$", page, re.MULTILINE)
+        assert row == ", ".join(f"`{name}`" for name in wrappers)
+    assert all(f"`{name}`" in page for name in (*VEC_WRAPPERS, *ATARI))

@@ -73,6 +73,19 @@ def test_an_interruption_without_a_text_says_that_nothing_was_written(monkeypatc
     assert capsys.readouterr().err == "interrupted: nothing more was written\n"
 
 
+def test_an_interruption_that_rl_zoo_takes_is_told(monkeypatch, capsys):
+    def trained(_):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            pass
+
+    monkeypatch.setattr(cli, "_run", trained)
+    assert cli.main(["train"]) == 130
+    assert capsys.readouterr().err == "interrupted: the agent was saved\n"
+
+
 def test_handlers_are_put_back():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     assert cli.main(["datasets", "--json"]) == 0

@@ -122,3 +122,15 @@ def test_what_a_caller_asks_for_precedes_what_a_dataset_records():
 def test_at_least_one_environment():
     with pytest.raises(ValueError, match="`n_envs` must be at least 1, got 0"):
         make_vec_env("CartPole-v1", 0)
+
+
+class Chatty(gym.Env):
+    """Says something beside its numbers."""
+
+    observation_space = gym.spaces.Dict(one=gym.spaces.Box(-1, 1, (2,)), text=gym.spaces.Text(4))
+    action_space = gym.spaces.Discrete(2)
+
+
+def test_a_key_that_no_policy_takes_is_named_before_sb3_stumbles_over_it():
+    with pytest.raises(ValueError, match=r"key 'text'.*not supported: leave this key out with a wrapper"):
+        make_vec_env(Chatty, 2)
