@@ -68,6 +68,7 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
     ) -> None:
         if isinstance(env, str):
             env = full_id(env)
+        policy = getattr(policy, "taught_class", None) or policy
         super().__init__(policy, env, _init_setup_model=False, supported_action_spaces=SUPPORTED_ACTION_SPACES, **kwargs)
         self.arguments = arguments
 
