@@ -2,7 +2,6 @@
 
 import copy
 import os
-import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from sb3_distill.dagger.agent_file import load_agent, missing_package
 from sb3_distill.dagger.statistics_files import statistics_beside
 from sb3_distill.environments.foreign.masks import has_masks, masks_of
 from sb3_distill.environments.vec_normalize import statistics_of_keys
-from sb3_distill.errors import ArgumentError
+from sb3_distill.errors import ArgumentError, warn
 from sb3_distill.networks.anatomy import needs_of, takes_argument
 from sb3_distill.spaces.checks import SpacesOnly, difference, same_actions, same_kind
 from sb3_distill.trees import map_leaves
@@ -45,6 +44,8 @@ class Expert:
     """Whether the agent comes from a zip, which does not tell how it was trained."""
 
     def __init__(self, policy: BasePolicy, normalization: VecNormalize | None = None) -> None:
+        if not callable(getattr(policy, "predict", None)):
+            raise ArgumentError(f"an Expert is made of a policy, got {policy!r}: a file is read by Expert.load(path)")
         self.policy = policy
         self.normalization = normalization
         self.takes_masks = takes_argument(policy.predict, "action_masks")
@@ -82,10 +83,9 @@ class Expert:
         venv = None
         if normalization is None:
             if (beside := statistics_beside(path)) is not None:
-                warnings.warn(
+                warn(
                     f"{beside} lies with {path} and is not used: if the agent was trained on normalised observations, pass "
-                    'it as `normalization`; normalization="none" says that it was not',
-                    stacklevel=2,
+                    'it as `normalization`; normalization="none" says that it was not'
                 )
         elif str(normalization) != "none":
             venv = _load_statistics(Path(normalization), path, SpacesOnly(model.observation_space, model.action_space))

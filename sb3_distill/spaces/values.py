@@ -24,6 +24,8 @@ LARGEST_TEXT = 1_000
 """Characters of the longest text in such an array: each entry takes the memory of the longest."""
 LARGEST_DEPTH = 50
 """So deep may the values of a file be nested."""
+LARGEST_NUMBER = 2**63
+"""Whole numbers of a file have 64 bits, with or without a sign."""
 
 
 def plain(value: object) -> object:
@@ -123,6 +125,8 @@ def same_value(one: object, other: object) -> bool:
 def _encode(value: object) -> object:
     if isinstance(value, np.generic):
         value = value.tolist()
+    if type(value) is int and not -LARGEST_NUMBER <= value < 2 * LARGEST_NUMBER:
+        raise ArgumentError("a number beyond 64 bits cannot be written as JSON")
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, np.ndarray) and _is_sayable(value.dtype) and value.size <= LARGEST_ARRAY:

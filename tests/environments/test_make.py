@@ -5,6 +5,7 @@ import sys
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from stable_baselines3 import PPO
 from stable_baselines3.common.monitor import Monitor
@@ -89,6 +90,34 @@ def test_single_environments_have_no_attributes_of_their_own():
         env.unwrapped.set_attr("x", 1)
     with pytest.raises(NotImplementedError, match="x"):
         env.unwrapped.env_method("x")
+
+
+@pytest.mark.parametrize("cls", [gym.vector.SyncVectorEnv, gym.vector.AsyncVectorEnv])
+def test_single_environments_inside_of_gymnasiums_answer_themselves(cls):
+    makers = [lambda length=length: gym.make("CartPole-v1", max_episode_steps=length) for length in (5, 6)]
+    env = GymnasiumVecEnv(cls(makers, autoreset_mode=AutoresetMode.SAME_STEP))
+    assert env.has_attr("gravity")
+    assert not env.has_attr("nonsense")
+    assert env.get_attr("gravity") == [9.8, 9.8]
+    assert env.env_method("get_wrapper_attr", "_max_episode_steps", indices=[1]) == [6]
+    env.close()
+
+
+@pytest.mark.parametrize("space", [spaces.Graph(spaces.Box(-1, 1, (2,)), None), spaces.Dict(a=spaces.Text(3))], ids=str)
+def test_spaces_that_sb3s_vector_environments_cannot_hold_are_named(space):
+    class Odd(gym.Env):
+        observation_space, action_space = space, spaces.Discrete(2)
+
+    with pytest.raises(ValueError, match="observation space (Graph|Text).* is not supported"):
+        make_vec_env(Odd, 2)
+
+
+def test_a_mistake_in_an_environment_shows_itself():
+    def broken():
+        raise TypeError("my own mistake")
+
+    with pytest.raises(TypeError, match="my own mistake"):
+        make_vec_env(broken, 2)
 
 
 def test_where_an_environment_comes_from():
