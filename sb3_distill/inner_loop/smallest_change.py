@@ -48,56 +48,119 @@ def smallest_change(inputs: th.Tensor, wanted: th.Tensor, ridge: th.Tensor, has_
     return Change(weight, (shift - center @ weight).squeeze(1), outputs + shift)
 
 
+class Solved(NamedTuple):
+    """
+    Solved ridge regressions, and what their derivative needs.
+
+    :param inputs: ``H (M, k, n)``, or M = 1
+    :param ridge: ``lambda``, ``(1,)``
+    :param factors: of the system, as ``lu_factor`` returns them, with ``pivots``
+    :param scale: ``mean(diag(H H^T))``, ``(M,)``
+    :param rest: ``E - H D (M, k, A)``, what is not fitted; in the dual system ``C``, of which it is a multiple
+    :param weight: ``D (M, n, A)``
+    :param outputs: ``H D (M, k, A)``
+    """
+
+    inputs: th.Tensor
+    ridge: th.Tensor
+    factors: th.Tensor
+    pivots: th.Tensor
+    scale: th.Tensor
+    rest: th.Tensor
+    weight: th.Tensor
+    outputs: th.Tensor
+
+
+class Gradients(NamedTuple):
+    """
+    :param inputs: of ``H``, in its shape
+    :param wanted: of ``E (M, k, A)``
+    :param ridge: of ``lambda``, ``(1,)``
+    """
+
+    inputs: th.Tensor
+    wanted: th.Tensor
+    ridge: th.Tensor
+
+
+def solve(h: th.Tensor, e: th.Tensor, ridge: th.Tensor) -> Solved:
+    """
+    With ``mu = lambda mean(diag(H H^T)) + tiny``, ``D = H^T C`` where ``(H H^T + mu I) C = E`` (the dual system), or
+    ``(H^T H + mu I) D = H^T E``, whichever is smaller.
+
+    :param h: centred inputs ``H (M, k, n)``
+    :param e: wanted ``E (M, k, A)``
+    :param ridge: ``lambda``, ``(1,)``
+    """
+    k, n = h.shape[1:]
+    is_dual = k <= n
+    system = h @ h.mT if is_dual else h.mT @ h
+    diagonal = system.diagonal(dim1=1, dim2=2)
+    scale = diagonal.sum(dim=1) / k
+    mu = th.add(ridge * scale, TINY).unsqueeze(1)
+    diagonal.add_(mu)
+    factors, pivots, _ = th.linalg.lu_factor_ex(system)
+    if is_dual:
+        c = th.linalg.lu_solve(factors, pivots, e.expand(len(h), -1, -1))
+        return Solved(h, ridge, factors, pivots, scale, c, h.mT @ c, th.addcmul(e, mu.unsqueeze(2), c, value=-1))
+    d = th.linalg.lu_solve(factors, pivots, h.mT @ e)
+    f = h @ d
+    return Solved(h, ridge, factors, pivots, scale, e - f, d, f)
+
+
+def way_back(solved: Solved, grad_d: th.Tensor, grad_f: th.Tensor) -> Gradients:
+    """
+    For outer gradients ``gD`` and ``gF`` of ``D`` and ``H D``: with ``W = (H H^T + mu I)^-1 (H gD - mu gF)`` in the dual
+    system, the gradients are ``gF + W`` for E, ``-<C, gF + W>`` for mu and ``C (gD - H^T W)^T - W D^T`` for H; with
+    ``U = (H^T H + mu I)^-1 (gD + H^T gF)`` in the other, they are ``H U``, ``-<U, D>`` and
+    ``(E - H D) U^T + (gF - H U) D^T``. The share through ``mu`` is added to that of H.
+
+    :param solved: what ``solve`` returned
+    :param grad_d: ``(M, n, A)``
+    :param grad_f: ``(M, k, A)``
+    """
+    h, ridge, factors, pivots, scale, rest, d, _ = solved
+    k, n = h.shape[1:]
+    if k <= n:
+        mu = th.add(ridge * scale, TINY).view(-1, 1, 1)
+        w = th.linalg.lu_solve(factors, pivots, th.addcmul(h @ grad_d, mu, grad_f, value=-1))
+        grad_e = grad_f + w
+        grad_mu = -(rest * grad_e).sum(dim=(1, 2))
+        u, v = grad_d - h.mT @ w, -w
+    else:
+        u = th.linalg.lu_solve(factors, pivots, grad_d + h.mT @ grad_f)
+        grad_e = h @ u
+        grad_mu = -(u * d).sum(dim=(1, 2))
+        v = grad_f - grad_e
+    through_scale = (ridge * grad_mu * (2 / k)).view(-1, 1, 1)
+    grad_h = th.cat([rest, v], dim=2) @ th.cat([u, d], dim=2).mT
+    return Gradients(grad_h.addcmul_(through_scale, h), grad_e, (grad_mu * scale).sum().view_as(ridge))
+
+
 class _Context(FunctionCtx):
     saved_tensors: tuple[th.Tensor, ...]
-    is_dual: bool
 
 
 class _Solve(th.autograd.Function):
-    """
-    ``D`` and ``H D`` of centred inputs ``H (M, k, n)`` and wanted ``E (M, k, A)``.
-
-    With ``mu = lambda mean(diag(H H^T)) + tiny``, ``C = (E - H D) / mu`` and, for outer gradients ``gD`` and ``gF``,
-    ``V = gD + H^T gF`` and ``U = (H^T H + mu I)^-1 V``, the gradients are ``H U`` for E, ``-<U, D>`` for mu, and
-    ``(E - H D) U^T + (gF - H U) D^T`` for H, to which the share through ``mu`` is added.
-    """
+    """``D`` and ``H D`` of centred inputs ``H (M, k, n)`` and wanted ``E (M, k, A)``, see ``solve``."""
 
     @staticmethod
     def forward(ctx: _Context, h: th.Tensor, e: th.Tensor, ridge: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
-        k, n = h.shape[1:]
-        ctx.is_dual = k <= n
-        system = h @ h.mT if ctx.is_dual else h.mT @ h
-        scale = system.diagonal(dim1=1, dim2=2).sum(dim=1) / k
-        mu = ridge * scale + TINY
-        system.diagonal(dim1=1, dim2=2).add_(mu.unsqueeze(1))
-        factors, pivots, _ = th.linalg.lu_factor_ex(system)
-        solved = th.linalg.lu_solve(factors, pivots, e if ctx.is_dual else h.mT @ e)
-        d = h.mT @ solved if ctx.is_dual else solved
-        f = h @ d
-        ctx.save_for_backward(h, e, ridge, factors, pivots, d, f, scale, mu)
-        return d, f
+        solved = solve(h, e, ridge)
+        ctx.save_for_backward(e, *solved)
+        return solved.weight, solved.outputs
 
     @staticmethod
     @once_differentiable
     def backward(ctx: _Context, grad_d: th.Tensor, grad_f: th.Tensor) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
-        h, e, ridge, factors, pivots, d, f, scale, mu = ctx.saved_tensors
-        v = grad_d + h.mT @ grad_f
-        if ctx.is_dual:
-            hu = th.linalg.lu_solve(factors, pivots, h @ v)
-            u = (v - h.mT @ hu) / mu.view(-1, 1, 1)
-        else:
-            u = th.linalg.lu_solve(factors, pivots, v)
-            hu = h @ u
-        grad_mu = -(u * d).sum(dim=(1, 2))
-        grad_h = (e - f) @ u.mT + (grad_f - hu) @ d.mT
-        through_scale = (2 / h.shape[1]) * ridge * grad_mu
-        grad_h = th.addcmul(grad_h, through_scale.view(-1, 1, 1), h)
-        return _like(grad_h, h), _like(hu, e), (grad_mu * scale).sum().view_as(ridge)
+        e, *solved = ctx.saved_tensors
+        gradients = way_back(Solved(*solved), grad_d, grad_f)
+        return gradients.inputs, like(gradients.wanted, e), gradients.ridge
 
 
-def _like(gradient: th.Tensor, value: th.Tensor) -> th.Tensor:
+def like(gradient: th.Tensor, value: th.Tensor) -> th.Tensor:
     """The gradient of a value that is the same for all learners is the sum over learners."""
-    return gradient if gradient.shape == value.shape else gradient.sum(dim=0, keepdim=True)
+    return gradient if len(gradient) == len(value) else gradient.sum(dim=0, keepdim=True)
 
 
 _SOLVE: Callable[[th.Tensor, th.Tensor, th.Tensor], tuple[th.Tensor, th.Tensor]] = _Solve.apply

@@ -57,6 +57,20 @@ class Layer(NamedTuple):
     activation: Activation
 
 
+class LowRank(NamedTuple):
+    """
+    How a stack of taught weights ``kept * drawn + pattern^T @ right`` follows from what is learned: by few numbers.
+
+    :param kept: factor of the weights that were drawn, ``(1,)``
+    :param right: ``(M, A, n)``
+    :param pattern: a constant ``(A, h)``
+    """
+
+    kept: th.Tensor
+    right: th.Tensor
+    pattern: th.Tensor
+
+
 def layers_of(chain: list[tuple[str, nn.Module]] | None) -> list[Layer] | None:
     """
     :param chain: modules of a network, see ``Network.chain``
