@@ -39,7 +39,7 @@ def plain_carry(network, params, x, labels, ridge, strength):
             weight, bias = params[f"{name}.weight"], params.get(f"{name}.bias", th.zeros(n, 1, dtype=th.double))
             outputs = x @ weight.mT + bias.unsqueeze(1)
             middle = outputs.mean(dim=(1, 2), keepdim=True) if has_bias else 0.0
-            size = ((outputs - middle).square().mean(dim=(1, 2)) + 1e-12).sqrt().view(-1, 1, 1)
+            size = (outputs - middle).square().mean(dim=(1, 2)).sqrt().clamp(min=1e-6).view(-1, 1, 1)
             change, bias_change = ridge_change(x, wanted.expand(n, -1, -1), ridge, has_bias)
             pattern, offset = pattern_offset
             params[f"{name}.weight"] = kept * weight + added * size * (pattern.mT @ change.mT)

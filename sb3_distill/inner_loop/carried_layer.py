@@ -18,7 +18,10 @@ from typing import NamedTuple
 import torch as th
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from sb3_distill.inner_loop.smallest_change import TINY, Solved, like, solve, way_back
+from sb3_distill.inner_loop.smallest_change import Solved, like, solve, way_back
+
+SMALLEST = 1e-6
+"""Standard deviation below which outputs count as constant."""
 
 
 class Amounts(NamedTuple):
@@ -65,7 +68,7 @@ def carried_layer(
     :param x: inputs of the layer ``H_0 (M, k, n)``; M may be 1 where all learners share them
     :param weight: initial weights ``W (M, h, n)``
     :param bias: initial biases ``b (M, h)``, or ``None``
-    :param wanted: centred labels ``E (1, k, A)``
+    :param wanted: centred labels ``E^T (1, A, k)``
     :param ridge: ``lambda``, ``(1,)``
     :param amounts: ``kept`` and ``added``
     :param pattern: ``P (A, h)``
@@ -108,19 +111,20 @@ class _Layer(th.autograd.Function):
         every = x.expand(len(weight), -1, -1)
         outputs = th.bmm(every, weight.mT) if bias is None else th.baddbmm(bias.unsqueeze(1), every, weight.mT)
         # `var` takes twenty times as long.
-        norm = th.linalg.vector_norm(_deviations(outputs, bias).flatten(1), dim=1)
-        size = (norm.square() / outputs[0].numel() + TINY).sqrt().view(-1, 1, 1)
+        middle = None if bias is None else outputs.mean(dim=(1, 2), keepdim=True)
+        norm = th.linalg.vector_norm(outputs if middle is None else outputs - middle, dim=(1, 2), keepdim=True)
+        size = norm.mul_(outputs[0].numel() ** -0.5).clamp_(min=SMALLEST)
         center = None if bias is None else x.mean(dim=1, keepdim=True)
         solved = solve(x if center is None else x - center, wanted, ridge)
         amount = size * ctx.added
-        right = (amount * solved.weight).mT
-        pattern = pattern.expand(len(weight), -1, -1)
-        taught = th.baddbmm(outputs, amount * solved.outputs, pattern, beta=ctx.kept)
-        ctx.save_for_backward(x, weight, bias, wanted, outputs, size, center, *solved)  # type: ignore[arg-type]
+        right = amount * solved.weight
+        added = (amount * solved.outputs).mT
+        taught = th.baddbmm(outputs, added, pattern.expand(len(weight), -1, -1), beta=ctx.kept)
+        ctx.save_for_backward(x, weight, bias, wanted, outputs, size, middle, center, *solved)  # type: ignore[arg-type]
         if center is None or bias is None:
             return right, taught
-        mean = center.expand(len(weight), -1, -1) @ right.mT
-        taught_bias = th.addmm(bias, mean.squeeze(1), ctx.pattern, beta=ctx.kept, alpha=-1)
+        mean = th.bmm(right, center.mT.expand(len(weight), -1, -1)).squeeze(2)
+        taught_bias = th.addmm(bias, mean, pattern, beta=ctx.kept, alpha=-1)
         if offset is not None:
             taught += amount * offset
             taught_bias += amount.squeeze(2) * offset
@@ -131,25 +135,25 @@ class _Layer(th.autograd.Function):
     def backward(
         ctx: _Context, grad_right: th.Tensor, grad_taught: th.Tensor, grad_bias: th.Tensor | None = None
     ) -> tuple[th.Tensor | None, ...]:
-        x, weight, bias, wanted, outputs, size, center, *saved = ctx.saved_tensors
+        x, weight, bias, wanted, outputs, size, middle, center, *saved = ctx.saved_tensors
         solved, amount = Solved(*saved), size * ctx.added
-        through_f = grad_taught @ ctx.pattern.mT
-        grad_d = grad_right.mT
+        through_f = th.bmm(ctx.pattern.expand(len(weight), -1, -1), grad_taught.mT)
+        grad_d = grad_right
         grad_kept = th.dot(grad_taught.flatten(), outputs.flatten())
         grad_amount = (through_f * solved.outputs).sum(dim=(1, 2))
         if grad_bias is not None:
-            through_c = (grad_bias @ ctx.pattern.mT).unsqueeze(1)
-            grad_d = grad_d - center.mT * through_c
+            through_c = (grad_bias @ ctx.pattern.mT).unsqueeze(2)
+            grad_d = th.addcmul(grad_right, through_c, center, value=-1)
             grad_kept = grad_kept + th.dot(grad_bias.flatten(), bias.flatten())
             if ctx.offset is not None:
                 grad_amount = grad_amount + (grad_bias + grad_taught.sum(dim=1)) @ ctx.offset
         grad_amount = (grad_amount + (grad_d * solved.weight).sum(dim=(1, 2))).view(-1, 1, 1)
         through_solve = way_back(solved, like(amount * grad_d, x), like(amount * through_f, x))
         grad_size = grad_amount * (ctx.added / outputs[0].numel()) / size
-        grad_outputs = th.addcmul(grad_taught * ctx.kept, grad_size, _deviations(outputs, bias))
+        grad_outputs = th.addcmul(grad_taught * ctx.kept, grad_size, outputs if middle is None else outputs - middle)
         grad_x = through_solve.inputs
         if grad_bias is not None:
-            through_center = like(amount * through_c, x) @ solved.weight.mT
+            through_center = th.bmm(like(amount * through_c, x).mT, solved.weight)
             grad_x = grad_x - (through_center + grad_x.sum(dim=1, keepdim=True)) / x.shape[1]
         if len(x) == len(weight):
             grad_x = th.baddbmm(grad_x, grad_outputs, weight)
@@ -160,11 +164,6 @@ class _Layer(th.autograd.Function):
         grad_added = (grad_amount * size).sum().view(1)
         grad_e = like(through_solve.wanted, wanted)
         return grad_x, grad_weight, grad_b, grad_e, through_solve.ridge, None, grad_kept.view(1), grad_added, None, None
-
-
-def _deviations(outputs: th.Tensor, bias: th.Tensor | None) -> th.Tensor:
-    """Outputs minus their mean over instances and units ``(M, k, h)``; without a bias zero is the middle."""
-    return outputs if bias is None else outputs - outputs.flatten(1).mean(dim=1).view(-1, 1, 1)
 
 
 class _Assemble(th.autograd.Function):

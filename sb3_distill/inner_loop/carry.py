@@ -114,7 +114,7 @@ def _carry(
     kept, added = (1 - share).sqrt(), share.sqrt()
     amounts = Amounts(kept, added, (kept.item(), added.item()))  # on a GPU this waits
     centred = labels - labels.mean(dim=0)
-    centred = (centred * (centred.square().mean() + TINY).rsqrt()).unsqueeze(0)
+    centred = (centred * (centred.square().mean() + TINY).rsqrt()).T.unsqueeze(0)
     taught: Params = {}
     low_rank: dict[str, LowRank] = {}
     for (name, module, call), (_, following, _) in itertools.pairwise(links):

@@ -178,16 +178,14 @@ class _Forward(th.autograd.Function):
         lowest = 0 if ctx.needs_input_grad[2] else next((i // 2 for i, need in enumerate(needed) if need), n)
         for index in range(n - 1, lowest - 1, -1):
             activation, a, pattern = ctx.layers[index].activation, ctx.before[index], ctx.patterns[index]
-            if activation is ACTIVATIONS[nn.Tanh]:
-                g = th.ops.aten.tanh_backward(g, h[index + 1])
-            elif activation.first is not None and a is not None:
-                g = g * activation.first(a, h[index + 1])
+            if activation.back is not None:
+                g = activation.back(g, a, h[index + 1])
             if needed[2 * index]:
                 grads[2 * index] = th.bmm(g.mT, h[index])
             if needed[2 * index + 1]:
                 grads[2 * index + 1] = grad_bias = g.sum(dim=1)
             if pattern is not None and a is not None:
-                grads[2 * n + index] = grad_right = th.bmm((g @ pattern.mT).mT, h[index])
+                grads[2 * n + index] = grad_right = th.bmm(th.bmm(pattern.expand(len(g), -1, -1), g.mT), h[index])
                 grad_kept += [_dot(g, a), -_dot(grad_bias, biases[index]), -_dot(grad_right, rights[index])]
             if index > lowest or ctx.needs_input_grad[2]:
                 g = th.bmm(g, weights[index])
