@@ -113,14 +113,13 @@ class _Layer(th.autograd.Function):
         # `var` takes twenty times as long.
         middle = None if bias is None else outputs.mean(dim=(1, 2), keepdim=True)
         norm = th.linalg.vector_norm(outputs if middle is None else outputs - middle, dim=(1, 2), keepdim=True)
-        size = norm.mul_(outputs[0].numel() ** -0.5).clamp_(min=SMALLEST)
+        amount = norm.mul_(outputs[0].numel() ** -0.5).clamp_(min=SMALLEST).mul_(ctx.added)
         center = None if bias is None else x.mean(dim=1, keepdim=True)
         solved = solve(x if center is None else x - center, wanted, ridge)
-        amount = size * ctx.added
         right = amount * solved.weight
         added = (amount * solved.outputs).mT
         taught = th.baddbmm(outputs, added, pattern.expand(len(weight), -1, -1), beta=ctx.kept)
-        ctx.save_for_backward(x, weight, bias, wanted, outputs, size, middle, center, *solved)  # type: ignore[arg-type]
+        ctx.save_for_backward(x, weight, bias, wanted, outputs, amount, middle, center, *solved)  # type: ignore[arg-type]
         if center is None or bias is None:
             return right, taught
         mean = th.bmm(right, center.mT.expand(len(weight), -1, -1)).squeeze(2)
@@ -135,21 +134,21 @@ class _Layer(th.autograd.Function):
     def backward(
         ctx: _Context, grad_right: th.Tensor, grad_taught: th.Tensor, grad_bias: th.Tensor | None = None
     ) -> tuple[th.Tensor | None, ...]:
-        x, weight, bias, wanted, outputs, size, middle, center, *saved = ctx.saved_tensors
-        solved, amount = Solved(*saved), size * ctx.added
+        x, weight, bias, wanted, outputs, amount, middle, center, *saved = ctx.saved_tensors
+        solved = Solved(*saved)
         through_f = th.bmm(ctx.pattern.expand(len(weight), -1, -1), grad_taught.mT)
         grad_d = grad_right
         grad_kept = th.dot(grad_taught.flatten(), outputs.flatten())
-        grad_amount = (through_f * solved.outputs).sum(dim=(1, 2))
+        grad_amount = (through_f * solved.outputs).sum(dim=(1, 2), keepdim=True)
         if grad_bias is not None:
             through_c = (grad_bias @ ctx.pattern.mT).unsqueeze(2)
             grad_d = th.addcmul(grad_right, through_c, center, value=-1)
             grad_kept = grad_kept + th.dot(grad_bias.flatten(), bias.flatten())
             if ctx.offset is not None:
-                grad_amount = grad_amount + (grad_bias + grad_taught.sum(dim=1)) @ ctx.offset
-        grad_amount = (grad_amount + (grad_d * solved.weight).sum(dim=(1, 2))).view(-1, 1, 1)
+                grad_amount = grad_amount + ((grad_bias + grad_taught.sum(dim=1)) @ ctx.offset).view(-1, 1, 1)
+        grad_amount = grad_amount + (grad_d * solved.weight).sum(dim=(1, 2), keepdim=True)
         through_solve = way_back(solved, like(amount * grad_d, x), like(amount * through_f, x))
-        grad_size = grad_amount * (ctx.added / outputs[0].numel()) / size
+        grad_size = (grad_amount / amount).mul_(ctx.added**2 / outputs[0].numel())
         grad_outputs = th.addcmul(grad_taught * ctx.kept, grad_size, outputs if middle is None else outputs - middle)
         grad_x = through_solve.inputs
         if grad_bias is not None:
@@ -161,9 +160,20 @@ class _Layer(th.autograd.Function):
             grad_x = grad_x + grad_outputs.transpose(0, 1).flatten(1) @ weight.flatten(0, 1)
         grad_weight = grad_outputs.mT @ x if ctx.needs_input_grad[1] else None
         grad_b = None if grad_bias is None else th.add(grad_outputs.sum(dim=1), grad_bias, alpha=ctx.kept)
-        grad_added = (grad_amount * size).sum().view(1)
+        grad_added = th.dot(grad_amount.flatten(), amount.flatten()) / ctx.added
         grad_e = like(through_solve.wanted, wanted)
-        return grad_x, grad_weight, grad_b, grad_e, through_solve.ridge, None, grad_kept.view(1), grad_added, None, None
+        return (
+            grad_x,
+            grad_weight,
+            grad_b,
+            grad_e,
+            through_solve.ridge,
+            None,
+            grad_kept.view(1),
+            grad_added.view(1),
+            None,
+            None,
+        )
 
 
 class _Assemble(th.autograd.Function):

@@ -142,7 +142,7 @@ class _StepContext(_Context):
 class _Forward(th.autograd.Function):
     """
     The perceptrons. Weights ``W' = kept W + P^T R`` have no gradient: with ``G`` that of ``a = h W'^T + b``, the gradient for
-    ``R`` is ``(G P^T)^T h``, and for ``kept`` it is ``<G, h W^T> = (<G, a> - <sum G, b> - <gR, R>) / kept``.
+    ``R`` is ``(G P^T)^T h``, and for ``kept`` it is ``<G, h W^T> = (<G W', h> - <gR, R>) / kept``.
     """
 
     @staticmethod
@@ -154,41 +154,41 @@ class _Forward(th.autograd.Function):
         kept: th.Tensor | None,
         *tensors: th.Tensor,
     ) -> th.Tensor:
-        n, before, h = len(layers), [], [x]
+        n, h = len(layers), [x]
         weights, biases, rights = tensors[: 2 * n : 2], tensors[1 : 2 * n : 2], tensors[2 * n :]
-        for layer, weight, bias, pattern in zip(layers, weights, biases, patterns, strict=True):
+        before: list[th.Tensor | None] = []
+        for layer, weight, bias in zip(layers, weights, biases, strict=True):
             a = th.baddbmm(bias.unsqueeze(1), h[-1], weight.mT)
-            overwritten = layer.activation is ACTIVATIONS[nn.Tanh]
-            before.append(None if overwritten and pattern is None else a)
-            h.append(_activate(layer, a.clone() if overwritten and pattern is not None else a))
+            h.append(_activate(layer, a))
+            before.append(None if layer.activation is ACTIVATIONS[nn.Tanh] else a)
         ctx.layers, ctx.patterns, ctx.before = layers, patterns, before
         last = h[-1] if layers[-1].activation is not IDENTITY else x
-        ctx.save_for_backward(*weights, *biases, *rights, kept, *h[:-1], last)  # type: ignore[arg-type]
+        ctx.save_for_backward(*weights, *rights, kept, *h[:-1], last)  # type: ignore[arg-type]
         return h[-1]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: _ForwardContext, g: th.Tensor) -> tuple[th.Tensor | None, ...]:
-        n, needed = len(ctx.layers), ctx.needs_input_grad[4:]
-        saved = ctx.saved_tensors
-        weights, biases, rights, kept, h = saved[:n], saved[n : 2 * n], saved[2 * n : 3 * n], saved[3 * n], saved[3 * n + 1 :]
+        n, saved, needed = len(ctx.layers), ctx.saved_tensors, ctx.needs_input_grad[4:]
+        weights, rights, kept, h = saved[:n], saved[n : 2 * n], saved[2 * n], saved[2 * n + 1 :]
         grads: list[th.Tensor | None] = [None] * (3 * n)
         grad_kept: list[th.Tensor] = []
         # Frozen first layers need no products; autograd would skip them by itself.
         lowest = 0 if ctx.needs_input_grad[2] else next((i // 2 for i, need in enumerate(needed) if need), n)
         for index in range(n - 1, lowest - 1, -1):
-            activation, a, pattern = ctx.layers[index].activation, ctx.before[index], ctx.patterns[index]
+            activation, pattern = ctx.layers[index].activation, ctx.patterns[index]
             if activation.back is not None:
-                g = activation.back(g, a, h[index + 1])
+                g = activation.back(g, ctx.before[index], h[index + 1])
             if needed[2 * index]:
                 grads[2 * index] = th.bmm(g.mT, h[index])
             if needed[2 * index + 1]:
-                grads[2 * index + 1] = grad_bias = g.sum(dim=1)
-            if pattern is not None and a is not None:
-                grads[2 * n + index] = grad_right = th.bmm(th.bmm(pattern.expand(len(g), -1, -1), g.mT), h[index])
-                grad_kept += [_dot(g, a), -_dot(grad_bias, biases[index]), -_dot(grad_right, rights[index])]
-            if index > lowest or ctx.needs_input_grad[2]:
+                grads[2 * index + 1] = g.sum(dim=1)
+            outer = None if pattern is None else th.bmm(pattern.expand(len(g), -1, -1), g.mT)
+            if index > lowest or ctx.needs_input_grad[2] or outer is not None:
                 g = th.bmm(g, weights[index])
+            if outer is not None:
+                grads[2 * n + index] = grad_right = th.bmm(outer, h[index])
+                grad_kept += [_dot(g, h[index]), -_dot(grad_right, rights[index])]
         grad_x = g if ctx.needs_input_grad[2] else None
         return None, None, grad_x, sum(grad_kept) / kept if grad_kept else None, *grads
 
