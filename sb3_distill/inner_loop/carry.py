@@ -11,9 +11,11 @@ from gymnasium import spaces
 from torch import nn
 
 from sb3_distill.errors import ArgumentError, UnsupportedError
+from sb3_distill.inner_loop.carried_layer import Amounts, carried_layer
 from sb3_distill.inner_loop.ridge_head import check_head, solve_head
-from sb3_distill.inner_loop.smallest_change import TINY, smallest_change
+from sb3_distill.inner_loop.smallest_change import TINY
 from sb3_distill.inner_loop.trained import Trained, nothing_discarded
+from sb3_distill.networks.perceptron_layers import LowRank
 from sb3_distill.networks.stacked import Link, StackedNetwork
 from sb3_distill.typing import Json, Observations, Params, Space
 
@@ -75,6 +77,7 @@ class Carry:
         check_head(actor.template)
         ridge, share = learned["log_ridge"].exp(), learned["carry_logit"].sigmoid()
         links = actor.links
+        low_rank: dict[str, LowRank] = {}
         if links is None or not isinstance(observations, th.Tensor):
             warnings.warn(
                 f"labels are carried through chains of layers: of this network ({_custom(actor)}) the head alone is solved",
@@ -83,9 +86,9 @@ class Carry:
             features = actor.latent(params, observations)
         else:
             _check_layer_norms(links)
-            taught, features = _carry(links, params, observations, labels, ridge, share)
+            taught, low_rank, features = _carry(links, params, observations, labels, ridge, share)
             params = {**params, **taught}
-        return nothing_discarded({**params, **solve_head(actor, params, features, labels, ridge)})
+        return nothing_discarded({**params, **solve_head(actor, params, features, labels, ridge)}, low_rank)
 
     def rates(self, learned: Mapping[str, th.Tensor]) -> dict[str, float]:
         strength = (learned["carry_logit"].detach() / 2).exp()
@@ -106,31 +109,36 @@ def default_strength(action_space: Space) -> float:
 
 def _carry(
     links: list[Link], params: Params, x: th.Tensor, labels: th.Tensor, ridge: th.Tensor, share: th.Tensor
-) -> tuple[Params, th.Tensor]:
-    """Parameters of the hidden linear layers that carry labels, and the inputs of the head ``(M, k, h)``."""
+) -> tuple[Params, dict[str, LowRank], th.Tensor]:
+    """Parameters of the hidden linear layers that carry labels, their factors, and the inputs of the head ``(M, k, h)``."""
     kept, added = (1 - share).sqrt(), share.sqrt()
-    centred = (labels - labels.mean(dim=0)).unsqueeze(0)
-    centred = centred * (centred.square().mean() + TINY).rsqrt()
+    amounts = Amounts(kept, added, (kept.item(), added.item()))  # on a GPU this waits
+    centred = labels - labels.mean(dim=0)
+    centred = (centred * (centred.square().mean() + TINY).rsqrt()).T.unsqueeze(0)
     taught: Params = {}
+    low_rank: dict[str, LowRank] = {}
     for (name, module, call), (_, following, _) in itertools.pairwise(links):
-        outputs = call(params, x)
-        if type(module) is not nn.Linear:
-            x = outputs
+        if type(module) is not nn.Linear or x.dim() != 3:
+            x = call(params, x)
             continue
-        has_bias = module.bias is not None
-        variance = outputs.var(dim=(1, 2), correction=0) if has_bias else outputs.square().mean(dim=(1, 2))
-        amount = (added * (variance + TINY).sqrt()).view(-1, 1, 1)
-        change = smallest_change(x[:1] if x.stride(0) == 0 else x, centred, ridge, has_bias)  # often all learners see the same
-        spread = _pattern(labels.shape[1], module.out_features, labels.dtype, labels.device) * amount
-        taught[f"{name}.weight"] = kept * params[f"{name}.weight"] + spread.mT @ change.weight.mT
-        x = kept * outputs + change.outputs @ spread
-        if has_bias:
-            shift = (change.bias.unsqueeze(1) @ spread).squeeze(1)
-            if isinstance(following, nn.LayerNorm):
-                offset = _offset(labels.shape[1], module.out_features, labels.dtype, labels.device) * amount.squeeze(2)
-                shift, x = shift + offset, x + offset.unsqueeze(1)
-            taught[f"{name}.bias"] = kept * params[f"{name}.bias"] + shift
-    return taught, x
+        weight, bias = f"{name}.weight", f"{name}.bias" if module.bias is not None else None
+        shape = labels.shape[1], module.out_features, labels.dtype, labels.device
+        layer = carried_layer(
+            x[:1] if x.stride(0) == 0 else x,  # often all learners see the same
+            params[weight],
+            params[bias] if bias else None,
+            centred,
+            ridge,
+            amounts,
+            _pattern(*shape),
+            _offset(*shape) if bias and isinstance(following, nn.LayerNorm) else None,
+        )
+        x, taught[weight] = layer.outputs, layer.weight
+        if bias and layer.bias is not None:
+            taught[bias] = layer.bias
+            if not params[weight].requires_grad:
+                low_rank[weight] = LowRank(kept, layer.right, _pattern(*shape))
+    return taught, low_rank, x
 
 
 @cache

@@ -110,7 +110,7 @@ def train(
     for group in learners.groups:
         shared = _for_each_learner(observations, group.n_learners)
         trained = inner_loop.train(group.network, group.params, shared, labels, learned)
-        groups.append(Group(group.network, trained.params))
+        groups.append(Group(group.network, trained.params, trained.low_rank))
         counts.append(trained.n_discarded)
     return Learners(groups, learners.encode, learners.n_learners, discarded=counts)
 

@@ -82,5 +82,5 @@ def solve_head(actor: StackedNetwork, params: Params, features: th.Tensor, label
     """
     has_bias = actor.template.head.bias is not None
     change = smallest_change(features, labels - actor.head(params, features), ridge, has_bias)
-    solved = {"head.weight": params["head.weight"] + change.weight.mT}
+    solved = {"head.weight": params["head.weight"] + change.weight}
     return {**solved, "head.bias": params["head.bias"] + change.bias} if has_bias else solved

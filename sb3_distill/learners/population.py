@@ -7,6 +7,7 @@ import torch as th
 from torch import nn
 
 from sb3_distill.errors import ArgumentError
+from sb3_distill.networks.perceptron_layers import LowRank
 from sb3_distill.networks.stacked import StackedNetwork
 from sb3_distill.trees import leaves, map_leaves
 from sb3_distill.typing import Observations, Params
@@ -21,10 +22,12 @@ class Group(NamedTuple):
 
     :param network: their forward pass
     :param params: their parameters ``(m, *shape)`` by name
+    :param low_rank: weights whose change has a low rank, by name; see ``StackedNetwork``
     """
 
     network: StackedNetwork
     params: Params
+    low_rank: Mapping[str, LowRank] = {}
 
     @property
     def n_learners(self) -> int:
@@ -47,13 +50,13 @@ class Learners:
 
     def __init__(
         self,
-        groups: Sequence[tuple[StackedNetwork, Params]],
+        groups: Sequence[Group | tuple[StackedNetwork, Params]],
         encode: Encode | None = None,
         n_learners: int = 0,
         encoder_layers: nn.Module | None = None,
         discarded: Sequence[th.Tensor] = (),
     ) -> None:
-        self.groups = [Group(network, params) for network, params in groups]
+        self.groups = [Group(*group) for group in groups]
         self.discarded = list(discarded)
         self.encode = encoder_layers if encode is None else encode
         self.encoder_layers = encoder_layers
@@ -86,9 +89,10 @@ class Learners:
             return observations
         if len(self.groups) == 1:
             group = self.groups[0]
-            return group.network(group.params, observations)
+            return group.network(group.params, observations, group.low_rank)
         parts = self._split(observations)
-        return th.cat([group.network(group.params, part) for group, part in zip(self.groups, parts, strict=True)])
+        pairs = zip(self.groups, parts, strict=True)
+        return th.cat([group.network(group.params, part, group.low_rank) for group, part in pairs])
 
     def with_latent(self, observations: Observations) -> tuple[th.Tensor, th.Tensor]:
         """

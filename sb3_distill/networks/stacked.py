@@ -10,7 +10,7 @@ from torch.func import functional_call, vmap
 
 from sb3_distill.networks import stacked_perceptron
 from sb3_distill.networks.anatomy import Network
-from sb3_distill.networks.perceptron_layers import layers_of
+from sb3_distill.networks.perceptron_layers import IDENTITY, Layer, LowRank, layers_of
 from sb3_distill.networks.roles import Role, role_of_parameters
 from sb3_distill.trees import length, map_leaves
 from sb3_distill.typing import Observations, Params
@@ -37,6 +37,8 @@ ELEMENTWISE = (
     nn.Tanh,
     nn.ReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Sigmoid, nn.LeakyReLU, nn.Softplus, nn.SELU, nn.Mish, nn.Hardtanh, nn.Identity
 )  # fmt: skip
+
+NONE: Mapping[str, LowRank] = {}
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -81,17 +83,31 @@ class StackedNetwork:
         """See ``role_of_parameters``."""
         return role_of_parameters(self.template)
 
-    def __call__(self, params: Mapping[str, th.Tensor], observations: Observations) -> th.Tensor:
+    def __call__(
+        self, params: Mapping[str, th.Tensor], observations: Observations, low_rank: Mapping[str, LowRank] = NONE
+    ) -> th.Tensor:
         """
         :param params: stacked parameters by name
         :param observations: observations ``(M, b, *preprocessed shape)``, or a dict of such tensors
+        :param low_rank: weights of linear layers with a bias whose gradient goes to the factors of their change, by name
         :return: outputs ``(M, b, n_outputs)``, differentiable once
         """
-        if self.mlp is not None and isinstance(observations, th.Tensor) and observations.dim() == 3:
-            # Under autocast the backward pass that is written out would mix precisions; autograd's does not.
-            if not th.is_autocast_enabled(observations.device.type):
-                return stacked_perceptron.forward(self.mlp, params, observations)
+        # Under autocast the backward pass that is written out would mix precisions; autograd's does not.
+        if isinstance(observations, th.Tensor) and not th.is_autocast_enabled(observations.device.type):
+            if self.mlp is not None and observations.dim() == 3:
+                return stacked_perceptron.forward(self.mlp, params, observations, low_rank)
+            if self.links is not None and low_rank and th.is_grad_enabled():
+                return self._by_links(self.links, params, observations, low_rank)
         return self.differentiable(params, observations)
+
+    def _by_links(
+        self, links: list[Link], params: Mapping[str, th.Tensor], x: th.Tensor, low_rank: Mapping[str, LowRank]
+    ) -> th.Tensor:
+        """As ``differentiable``; linear layers in ``low_rank`` are perceptrons of one layer."""
+        for name, _, call in links:
+            layer = Layer(f"{name}.weight", f"{name}.bias", IDENTITY)
+            x = stacked_perceptron.forward([layer], params, x, low_rank) if layer.weight in low_rank else call(params, x)
+        return x
 
     def differentiable(self, params: Mapping[str, th.Tensor], observations: Observations) -> th.Tensor:
         """

@@ -18,7 +18,7 @@ import torch as th
 from torch import nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from sb3_distill.networks.perceptron_layers import ACTIVATIONS, IDENTITY, Layer
+from sb3_distill.networks.perceptron_layers import ACTIVATIONS, IDENTITY, Layer, LowRank
 from sb3_distill.typing import Params
 
 SMALL = 16_384
@@ -54,7 +54,9 @@ def gradient_step(
     return dict(zip(names, stepped, strict=True))
 
 
-def forward(layers: list[Layer], params: Mapping[str, th.Tensor], x: th.Tensor) -> th.Tensor:
+def forward(
+    layers: list[Layer], params: Mapping[str, th.Tensor], x: th.Tensor, low_rank: Mapping[str, LowRank] | None = None
+) -> th.Tensor:
     """
     The perceptrons' outputs, differentiable once.
 
@@ -64,6 +66,8 @@ def forward(layers: list[Layer], params: Mapping[str, th.Tensor], x: th.Tensor) 
     :param layers: layers of the perceptrons, see ``layers_of``
     :param params: stacked parameters ``(M, *shape)`` by name
     :param x: inputs ``(M, b, n)``
+    :param low_rank: weights by name that depend on what is learned through the factors of their change alone. Their gradient
+        goes there: it costs ``A / h`` of a product, where that of the weights would cost one
     :return: outputs ``(M, b, n_outputs)``
     """
     if not th.is_grad_enabled():  # acting: called at every step of a rollout, where autograd's bookkeeping would show
@@ -71,7 +75,15 @@ def forward(layers: list[Layer], params: Mapping[str, th.Tensor], x: th.Tensor) 
             x = _activate(layer, th.baddbmm(params[layer.bias].unsqueeze(1), x, params[layer.weight].mT))
         return x
     apply: Callable[..., th.Tensor] = _Forward.apply
-    return apply(layers, x, *(params[name] for layer in layers for name in (layer.weight, layer.bias)))
+    low_rank = low_rank or {}
+    factors = [low_rank.get(layer.weight) for layer in layers]
+    kept = next((factor.kept for factor in factors if factor is not None), None)
+    tensors = [params[name] for layer in layers for name in (layer.weight, layer.bias)]
+    for index, factor in enumerate(factors):
+        if factor is not None:
+            tensors[2 * index] = tensors[2 * index].detach()
+    patterns, rights = [factor and factor.pattern for factor in factors], [factor and factor.right for factor in factors]
+    return apply(layers, patterns, x, kept, *tensors, *rights)
 
 
 def _activate(layer: Layer, a: th.Tensor) -> th.Tensor:
@@ -102,9 +114,11 @@ class _Context(FunctionCtx):
 class _ForwardContext(_Context):
     """
     :param before: inputs of activations; ``None`` for a tanh, whose slope follows from its output
+    :param patterns: left factor of a layer's change ``(A, h)``, or ``None`` where weights have a gradient of their own
     """
 
     before: list[th.Tensor | None]
+    patterns: list[th.Tensor | None]
 
 
 class _StepContext(_Context):
@@ -126,41 +140,61 @@ class _StepContext(_Context):
 
 
 class _Forward(th.autograd.Function):
+    """
+    The perceptrons. Weights ``W' = kept W + P^T R`` have no gradient: with ``G`` that of ``a = h W'^T + b``, the gradient for
+    ``R`` is ``(G P^T)^T h``, and for ``kept`` it is ``<G, h W^T> = (<G W', h> - <gR, R>) / kept``.
+    """
+
     @staticmethod
-    def forward(ctx: _ForwardContext, layers: list[Layer], x: th.Tensor, *params: th.Tensor) -> th.Tensor:
-        weights, biases = params[::2], params[1::2]
+    def forward(
+        ctx: _ForwardContext,
+        layers: list[Layer],
+        patterns: list[th.Tensor | None],
+        x: th.Tensor,
+        kept: th.Tensor | None,
+        *tensors: th.Tensor,
+    ) -> th.Tensor:
+        n, h = len(layers), [x]
+        weights, biases, rights = tensors[: 2 * n : 2], tensors[1 : 2 * n : 2], tensors[2 * n :]
         before: list[th.Tensor | None] = []
-        h = [x]
         for layer, weight, bias in zip(layers, weights, biases, strict=True):
             a = th.baddbmm(bias.unsqueeze(1), h[-1], weight.mT)
             h.append(_activate(layer, a))
             before.append(None if layer.activation is ACTIVATIONS[nn.Tanh] else a)
-        ctx.layers, ctx.before = layers, before
-        ctx.save_for_backward(*weights, *h[:-1], h[-1] if layers[-1].activation is not IDENTITY else x)
+        ctx.layers, ctx.patterns, ctx.before = layers, patterns, before
+        last = h[-1] if layers[-1].activation is not IDENTITY else x
+        ctx.save_for_backward(*weights, *rights, kept, *h[:-1], last)  # type: ignore[arg-type]
         return h[-1]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: _ForwardContext, g: th.Tensor) -> tuple[th.Tensor | None, ...]:
-        n = len(ctx.layers)
-        weights, h = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
-        grads: list[th.Tensor | None] = [None] * (2 * n)
+        n, saved, needed = len(ctx.layers), ctx.saved_tensors, ctx.needs_input_grad[4:]
+        weights, rights, kept, h = saved[:n], saved[n : 2 * n], saved[2 * n], saved[2 * n + 1 :]
+        grads: list[th.Tensor | None] = [None] * (3 * n)
+        grad_kept: list[th.Tensor] = []
         # Frozen first layers need no products; autograd would skip them by itself.
-        lowest = next((i for i, needed in enumerate(ctx.needs_input_grad[2:]) if needed), 2 * n) // 2
-        lowest = 0 if ctx.needs_input_grad[1] else lowest
+        lowest = 0 if ctx.needs_input_grad[2] else next((i // 2 for i, need in enumerate(needed) if need), n)
         for index in range(n - 1, lowest - 1, -1):
-            activation, a = ctx.layers[index].activation, ctx.before[index]
-            if a is None:
-                g = th.ops.aten.tanh_backward(g, h[index + 1])
-            elif activation.first is not None:
-                g = g * activation.first(a, h[index + 1])
-            if ctx.needs_input_grad[2 + 2 * index]:
+            activation, pattern = ctx.layers[index].activation, ctx.patterns[index]
+            if activation.back is not None:
+                g = activation.back(g, ctx.before[index], h[index + 1])
+            if needed[2 * index]:
                 grads[2 * index] = th.bmm(g.mT, h[index])
-            if ctx.needs_input_grad[3 + 2 * index]:
+            if needed[2 * index + 1]:
                 grads[2 * index + 1] = g.sum(dim=1)
-            if index > lowest or ctx.needs_input_grad[1]:
+            outer = None if pattern is None else th.bmm(pattern.expand(len(g), -1, -1), g.mT)
+            if index > lowest or ctx.needs_input_grad[2] or outer is not None:
                 g = th.bmm(g, weights[index])
-        return None, g if ctx.needs_input_grad[1] else None, *grads
+            if outer is not None:
+                grads[2 * n + index] = grad_right = th.bmm(outer, h[index])
+                grad_kept += [_dot(g, h[index]), -_dot(grad_right, rights[index])]
+        grad_x = g if ctx.needs_input_grad[2] else None
+        return None, None, grad_x, sum(grad_kept) / kept if grad_kept else None, *grads
+
+
+def _dot(one: th.Tensor, other: th.Tensor) -> th.Tensor:
+    return th.dot(one.flatten(), other.flatten())
 
 
 class _GradientStep(th.autograd.Function):

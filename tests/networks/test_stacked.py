@@ -6,6 +6,7 @@ from perceptrons import draw, perceptron
 from torch import nn
 
 from sb3_distill.networks.anatomy import Network
+from sb3_distill.networks.perceptron_layers import LowRank
 from sb3_distill.networks.roles import ROLES, role_of_parameters
 from sb3_distill.networks.stacked import StackedNetwork, stack_parameters
 
@@ -23,6 +24,30 @@ def test_the_written_out_forward_pass_is_autograds(activation, n):
         results.append([outputs, *th.autograd.grad((outputs * weights).sum(), [x, *params.values()])])
     for ours, theirs in zip(*results, strict=True):
         th.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("network", [
+    perceptron(2, nn.Tanh), perceptron(2, nn.ELU), perceptron(2, nn.GELU), perceptron(2, nn.SiLU, layer_norm=True)
+], ids=["tanh", "elu", "gelu", "layer norm"])  # fmt: skip
+@pytest.mark.parametrize("needs_inputs", [False, True])
+def test_gradients_go_to_the_factors_of_a_low_rank_change(network, needs_inputs):
+    stacked, drawn = StackedNetwork(network), draw(network, 3)
+    kept = th.tensor([0.6], dtype=th.double, requires_grad=True)
+    x = th.randn(3, 9, 5, dtype=th.double, requires_grad=needs_inputs)
+    low_rank, params = {}, {name: value.requires_grad_(name.endswith("bias")) for name, value in drawn.items()}
+    for name, weight in drawn.items():
+        if weight.dim() == 3 and name != "head.weight":
+            right = th.randn(3, 2, weight.shape[2], dtype=th.double, requires_grad=True)
+            low_rank[name] = LowRank(kept, right, th.randn(2, weight.shape[1], dtype=th.double))
+            params[name] = kept * weight + low_rank[name].pattern.mT @ right
+    learned = [kept, *(factor.right for factor in low_rank.values()), *([x] if needs_inputs else [])]
+    learned += [value for name, value in params.items() if name.endswith("bias")]
+    assert len(low_rank) == 2
+    ours, theirs = stacked(params, x, low_rank), stacked.differentiable(params, x)
+    th.testing.assert_close(ours, theirs)
+    weights = th.randn_like(ours)
+    gradients = [th.autograd.grad((outputs * weights).sum(), learned, retain_graph=True) for outputs in (ours, theirs)]
+    th.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize("layer_norm", [False, True])
