@@ -1,5 +1,7 @@
 """Teaching an SB3 policy in place."""
 
+import inspect
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -113,6 +115,12 @@ def _write_log_std(policy: BasePolicy, log_std: th.Tensor) -> None:
         predicted.bias.copy_(log_std)
 
 
+def _takes_schedule(policy_class: type[BasePolicy]) -> bool:
+    """Whether a policy has a step size, as all but those of evolution have: it is the third argument, and is needed."""
+    third = next(itertools.islice(inspect.signature(policy_class).parameters.values(), 2, None), None)
+    return third is None or third.name == "lr_schedule" or third.default is third.empty
+
+
 def build_policy(
     policy_class: type[BasePolicy], dataset: SyntheticDataset, kwargs: Mapping[str, Any], seed: int | None
 ) -> BasePolicy:
@@ -125,8 +133,8 @@ def build_policy(
     """
 
     def build() -> BasePolicy:
-        schedule = ConstantSchedule(3e-4)
-        return policy_class(dataset.info.observation_space, dataset.info.action_space, schedule, **kwargs)
+        schedule = (ConstantSchedule(3e-4),) if _takes_schedule(policy_class) else ()
+        return policy_class(dataset.info.observation_space, dataset.info.action_space, *schedule, **kwargs)
 
     if seed is None:
         return build()

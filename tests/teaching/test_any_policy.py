@@ -119,3 +119,9 @@ def test_networks_for_continuous_actions_play_what_the_ridge_set_teaches(algorit
     policy_kwargs = {"policy_kwargs": {"activation_fn": th.nn.ReLU}} if algorithm is PPO else {}
     name = "Pendulum-v1" if algorithm is PPO else "Pendulum-v1/off-policy"
     assert np.median(plays(name, algorithm, "Pendulum-v1", **policy_kwargs)) > -450
+
+
+def test_a_policy_without_a_step_size_is_refused_in_a_sentence():
+    ars = pytest.importorskip("sb3_contrib").ARS
+    with pytest.raises(TypeError, match="ARSPolicy is not a policy that can be taught"):
+        DistilledPolicy.from_dataset("NDCartPole2D-v0", policy=ars.policy_aliases["MlpPolicy"], seed=0)
