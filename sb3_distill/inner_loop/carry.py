@@ -1,7 +1,6 @@
 """Inner learning in closed form: labels are carried through every layer."""
 
 import itertools
-import warnings
 from collections.abc import Mapping
 from functools import cache
 from typing import ClassVar
@@ -10,7 +9,7 @@ import torch as th
 from gymnasium import spaces
 from torch import nn
 
-from sb3_distill.errors import ArgumentError, UnsupportedError
+from sb3_distill.errors import ArgumentError, UnsupportedError, warn
 from sb3_distill.inner_loop.carried_layer import Amounts, carried_layer
 from sb3_distill.inner_loop.ridge_head import check_head, solve_head
 from sb3_distill.inner_loop.smallest_change import TINY
@@ -79,10 +78,7 @@ class Carry:
         links = actor.links
         low_rank: dict[str, LowRank] = {}
         if links is None or not isinstance(observations, th.Tensor):
-            warnings.warn(
-                f"labels are carried through chains of layers: of this network ({_custom(actor)}) the head alone is solved",
-                stacklevel=2,
-            )
+            warn(f"labels are carried through chains of layers: of this network ({_custom(actor)}) the head alone is solved")
             features = actor.latent(params, observations)
         else:
             _check_layer_norms(links)
