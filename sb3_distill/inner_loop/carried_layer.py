@@ -112,13 +112,14 @@ class _Layer(th.autograd.Function):
         outputs = th.bmm(every, weight.mT) if bias is None else th.baddbmm(bias.unsqueeze(1), every, weight.mT)
         # `var` takes twenty times as long.
         middle = None if bias is None else outputs.mean(dim=(1, 2), keepdim=True)
-        norm = th.linalg.vector_norm(outputs if middle is None else outputs - middle, dim=(1, 2), keepdim=True)
+        deviations = None if middle is None else outputs - middle
+        norm = th.linalg.vector_norm(outputs if deviations is None else deviations, dim=(1, 2), keepdim=True)
         amount = norm.mul_(outputs[0].numel() ** -0.5).clamp_(min=SMALLEST).mul_(ctx.added)
         center = None if bias is None else x.mean(dim=1, keepdim=True)
         solved = solve(x if center is None else x - center, wanted, ridge)
         right = amount * solved.weight
         added = (amount * solved.outputs).mT
-        taught = th.baddbmm(outputs, added, pattern.expand(len(weight), -1, -1), beta=ctx.kept)
+        taught = th.baddbmm(outputs, added, pattern.expand(len(weight), -1, -1), beta=ctx.kept, out=deviations)
         ctx.save_for_backward(x, weight, bias, wanted, outputs, amount, middle, center, *solved)  # type: ignore[arg-type]
         if center is None or bias is None:
             return right, taught
