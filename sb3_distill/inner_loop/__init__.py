@@ -4,7 +4,8 @@ Inner learning, ``Train(lambda, D)`` of the paper: how learners are trained on a
 A new kind is one class and one entry:
 
 1. A class in a module of this room, with the members of ``InnerLoop``. ``train`` may change any parameters of the learners;
-   it wraps them by ``nothing_discarded`` unless its backward pass leaves gradients out. ``initial_parameters`` names the
+   it wraps them by ``nothing_discarded`` unless its backward pass leaves gradients out. Weights that change by few numbers
+   may tell their factors (``Trained.low_rank``), to which outer gradients then go directly. ``initial_parameters`` names the
    numbers that are learned with the dataset, which keeps them within ``bounds`` and stores them in its file. ``settings``
    returns the other arguments of the class.
 2. The class in the tuple of ``INNER_LOOPS`` in ``loop.py``.

@@ -112,13 +112,14 @@ class _Layer(th.autograd.Function):
         outputs = th.bmm(every, weight.mT) if bias is None else th.baddbmm(bias.unsqueeze(1), every, weight.mT)
         # `var` takes twenty times as long.
         middle = None if bias is None else outputs.mean(dim=(1, 2), keepdim=True)
-        norm = th.linalg.vector_norm(outputs if middle is None else outputs - middle, dim=(1, 2), keepdim=True)
+        deviations = None if middle is None else outputs - middle
+        norm = th.linalg.vector_norm(outputs if deviations is None else deviations, dim=(1, 2), keepdim=True)
         amount = norm.mul_(outputs[0].numel() ** -0.5).clamp_(min=SMALLEST).mul_(ctx.added)
         center = None if bias is None else x.mean(dim=1, keepdim=True)
         solved = solve(x if center is None else x - center, wanted, ridge)
         right = amount * solved.weight
         added = (amount * solved.outputs).mT
-        taught = th.baddbmm(outputs, added, pattern.expand(len(weight), -1, -1), beta=ctx.kept)
+        taught = th.baddbmm(outputs, added, pattern.expand(len(weight), -1, -1), beta=ctx.kept, out=deviations)
         ctx.save_for_backward(x, weight, bias, wanted, outputs, amount, middle, center, *solved)  # type: ignore[arg-type]
         if center is None or bias is None:
             return right, taught
@@ -149,15 +150,18 @@ class _Layer(th.autograd.Function):
         grad_amount = grad_amount + (grad_d * solved.weight).sum(dim=(1, 2), keepdim=True)
         through_solve = way_back(solved, like(amount * grad_d, x), like(amount * through_f, x))
         grad_size = (grad_amount / amount).mul_(ctx.added**2 / outputs[0].numel())
-        grad_outputs = th.addcmul(grad_taught * ctx.kept, grad_size, outputs if middle is None else outputs - middle)
+        # In place: of large tensors, fresh memory costs more than the sums.
+        grad_outputs = (grad_taught * ctx.kept).addcmul_(grad_size, outputs)
+        if middle is not None:
+            grad_outputs -= grad_size * middle
         grad_x = through_solve.inputs
         if grad_bias is not None:
             through_center = th.bmm(like(amount * through_c, x).mT, solved.weight)
-            grad_x = grad_x - (through_center + grad_x.sum(dim=1, keepdim=True)) / x.shape[1]
+            grad_x -= (through_center + grad_x.sum(dim=1, keepdim=True)) / x.shape[1]
         if len(x) == len(weight):
-            grad_x = th.baddbmm(grad_x, grad_outputs, weight)
+            grad_x.baddbmm_(grad_outputs, weight)
         else:  # one product over the units of all learners, not one for each and a sum
-            grad_x = grad_x + grad_outputs.transpose(0, 1).flatten(1) @ weight.flatten(0, 1)
+            grad_x += grad_outputs.transpose(0, 1).flatten(1) @ weight.flatten(0, 1)
         grad_weight = grad_outputs.mT @ x if ctx.needs_input_grad[1] else None
         grad_b = None if grad_bias is None else th.add(grad_outputs.sum(dim=1), grad_bias, alpha=ctx.kept)
         grad_added = th.dot(grad_amount.flatten(), amount.flatten()) / ctx.added

@@ -106,13 +106,14 @@ def train(
         are switched off
     :raises TypeError: for a network that cannot be trained this way
     """
-    groups, counts = [], []
+    groups, counts, low_rank = [], [], []
     for group in learners.groups:
         shared = _for_each_learner(observations, group.n_learners)
         trained = inner_loop.train(group.network, group.params, shared, labels, learned)
-        groups.append(Group(group.network, trained.params, trained.low_rank))
+        groups.append(Group(group.network, trained.params))
+        low_rank.append(trained.low_rank)
         counts.append(trained.n_discarded)
-    return Learners(groups, learners.encode, learners.n_learners, discarded=counts)
+    return Learners(groups, learners.encode, learners.n_learners, discarded=counts, low_rank=low_rank)
 
 
 def _for_each_learner(observations: Observations, n_learners: int) -> Observations:

@@ -22,12 +22,10 @@ class Group(NamedTuple):
 
     :param network: their forward pass
     :param params: their parameters ``(m, *shape)`` by name
-    :param low_rank: weights whose change has a low rank, by name; see ``StackedNetwork``
     """
 
     network: StackedNetwork
     params: Params
-    low_rank: Mapping[str, LowRank] = {}
 
     @property
     def n_learners(self) -> int:
@@ -46,18 +44,21 @@ class Learners:
     :param encoder_layers: modules of the first layers, for datasets with an encoder
     :param discarded: a count for each group of the learners' gradients that a backward pass left out because they were not
         finite; see ``inner_loop.Trained``
+    :param low_rank: for each group weights whose change has a low rank, by name; see there too
     """
 
     def __init__(
         self,
-        groups: Sequence[Group | tuple[StackedNetwork, Params]],
+        groups: Sequence[tuple[StackedNetwork, Params]],
         encode: Encode | None = None,
         n_learners: int = 0,
         encoder_layers: nn.Module | None = None,
         discarded: Sequence[th.Tensor] = (),
+        low_rank: Sequence[Mapping[str, LowRank]] = (),
     ) -> None:
-        self.groups = [Group(*group) for group in groups]
+        self.groups = [Group(network, params) for network, params in groups]
         self.discarded = list(discarded)
+        self.low_rank: Sequence[Mapping[str, LowRank]] = low_rank or [{}] * len(self.groups)
         self.encode = encoder_layers if encode is None else encode
         self.encoder_layers = encoder_layers
         self._sizes = [group.n_learners for group in self.groups]
@@ -89,10 +90,10 @@ class Learners:
             return observations
         if len(self.groups) == 1:
             group = self.groups[0]
-            return group.network(group.params, observations, group.low_rank)
+            return group.network(group.params, observations, self.low_rank[0])
         parts = self._split(observations)
-        pairs = zip(self.groups, parts, strict=True)
-        return th.cat([group.network(group.params, part, group.low_rank) for group, part in pairs])
+        each = zip(self.groups, parts, self.low_rank, strict=True)
+        return th.cat([group.network(group.params, part, low_rank) for group, part, low_rank in each])
 
     def with_latent(self, observations: Observations) -> tuple[th.Tensor, th.Tensor]:
         """

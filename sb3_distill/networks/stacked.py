@@ -39,6 +39,7 @@ ELEMENTWISE = (
 )  # fmt: skip
 
 NONE: Mapping[str, LowRank] = {}
+"""No weights with a change of low rank."""
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
