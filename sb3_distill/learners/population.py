@@ -43,6 +43,7 @@ class Learners:
     :param encoder_layers: modules of the first layers, for datasets with an encoder
     :param discarded: a count for each group of the learners' gradients that a backward pass left out because they were not
         finite; see ``inner_loop.Trained``
+    :param components: the part of the mixture that each learner is drawn from, by index; empty where nobody drew
     """
 
     def __init__(
@@ -52,9 +53,10 @@ class Learners:
         n_learners: int = 0,
         encoder_layers: nn.Module | None = None,
         discarded: Sequence[th.Tensor] = (),
+        components: Sequence[int] = (),
     ) -> None:
         self.groups = [Group(network, params) for network, params in groups]
-        self.discarded = list(discarded)
+        self.discarded, self.components = list(discarded), list(components)
         self.encode = encoder_layers if encode is None else encode
         self.encoder_layers = encoder_layers
         self._sizes = [group.n_learners for group in self.groups]
