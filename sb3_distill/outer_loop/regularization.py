@@ -61,7 +61,8 @@ class Regularizers:
             raise ArgumentError(f"unknown {unknown[0]!r} in `regularizers`; known are {', '.join(names)}")
         for name, size in sizes.items():
             if isinstance(size, bool) or not isinstance(size, (int, float)) or not math.isfinite(size):
-                raise ArgumentError(f"`{name}` in `regularizers` must be a finite number, got {size!r}")
+                hint = "; YAML takes 1e-3 for text, and 1.0e-3 for a number" if isinstance(size, str) else ""
+                raise ArgumentError(f"`{name}` in `regularizers` must be a finite number, got {size!r}{hint}")
             if name == "cvar" and not 0 < size <= 1:
                 raise ArgumentError(f"`cvar` in `regularizers` is the share of the worst learners, in (0, 1], got {size}")
             if size < 0 or (name == "dropout" and size >= 1):

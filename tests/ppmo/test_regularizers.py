@@ -1,18 +1,17 @@
 """Regularisers as options: what each does to a run, and that a run with them goes on as it would have."""
 
-import copy
 import csv
 
 import numpy as np
 import pytest
 import torch as th
-from gymnasium import spaces
 from helpers import ImageEnv, ReachEnv, small_env
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from sb3_distill import PPMO, DAgger, Expert
+from sb3_distill.cli import program as cli
 from sb3_distill.outer_loop.regularization import Regularizers
 
 SMALL = dict(n_instances=6, n_learners=8, n_steps=16, batch_size=128, n_epochs=1, seed=0, device="cpu")
@@ -220,7 +219,7 @@ def test_an_agent_is_distilled_with_regularisers(sizes):
     [
         ("cvar", "`regularizers` must be a dict of sizes by name .cvar, group_dro, dropout"),
         ({"drop_out": 0.1}, "unknown 'drop_out' in `regularizers`; known are cvar, group_dro"),
-        ({"dropout": "much"}, "`dropout` in `regularizers` must be a finite number, got 'much'"),
+        ({"dropout": "1e-1"}, "`dropout` in `regularizers` must be a finite number, got '1e-1'; YAML takes 1e-3 for text"),
         ({"agreement": True}, "`agreement` in `regularizers` must be a finite number, got True"),
         ({"init_noise": float("nan")}, "`init_noise` in `regularizers` must be a finite number, got nan"),
         ({"inner_noise": -0.1}, "`inner_noise` in `regularizers` must be at least 0, got -0.1"),
@@ -253,6 +252,17 @@ def test_a_regulariser_that_does_not_fit_is_refused(sizes, arguments, message):
         model_with(regularizers=sizes, **arguments)
 
 
+def test_the_zoo_takes_them_from_yaml(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pytest.importorskip("rl_zoo3.train", reason="needs rl-zoo", exc_type=ImportError)
+    common = "policy: MlpPolicy, n_envs: 4, n_timesteps: 64, n_steps: 8, learner_distribution: table1"
+    (tmp_path / "own.yml").write_text(f"NDCartPole1D-v0: {{{common}, regularizers: {{group_dro: 0.1, dropout: 0.2}}}}")
+    assert cli.main(["train", "--env", "NDCartPole1D-v0", "-conf", "own.yml", "--eval-freq", "-1", "-f", "logs"]) == 0
+    model = PPMO.load(next(tmp_path.rglob("NDCartPole1D-v0.zip")))
+    assert model.regularizers == {"group_dro": 0.1, "dropout": 0.2}
+    assert model.distiller.regularization.log_weights.any()
+
+
 @pytest.mark.parametrize("name", ["dropout", "agreement"])
 def test_what_does_not_go_with_state_dependent_exploration(name):
     with pytest.raises(ValueError, match=f"`{name}` in `regularizers` does not go with gSDE"):
@@ -267,5 +277,3 @@ def test_sizes_are_settings():
     with pytest.raises(AttributeError, match="`regularizers` shapes the dataset"):
         model.regularizers = {}
     assert Regularizers.parse(None) == Regularizers() == Regularizers.parse({})
-    assert copy.deepcopy(model.settings) == model.settings
-    assert isinstance(model.action_space, spaces.Discrete)
