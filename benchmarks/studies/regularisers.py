@@ -192,7 +192,7 @@ def compared(name: str, grid: str, options: argparse.Namespace) -> dict[str, Jso
     untaught = results.get(f"{start}/untaught", {})
     for key, row in results.items():
         if key.startswith(f"{start}/") and f"/scale {options.scale:g}/seed" in key:
-            _, _, regulariser, _, seed = key.split("/")
+            *_, regulariser, _, seed = key.split("/")
             rows.setdefault(regulariser, {})[seed] = row
     result: dict[str, Json] = {}
     for regulariser, by_seed in rows.items():
@@ -211,7 +211,7 @@ def compared(name: str, grid: str, options: argparse.Namespace) -> dict[str, Jso
 
 def is_allowed(name: str, row: Mapping[str, Json], plain: Mapping[str, Json]) -> bool:
     """Whether the in-distribution return falls by no more than ``LARGEST_LOSS`` of the reference."""
-    return bool(plain["in_distribution"] - row["in_distribution"] <= LARGEST_LOSS * SETTINGS[name].reference)
+    return bool(plain["in_distribution"] - row["in_distribution"] <= LARGEST_LOSS * abs(SETTINGS[name].reference))
 
 
 def run(options: argparse.Namespace) -> None:
