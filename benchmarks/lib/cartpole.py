@@ -2,7 +2,7 @@
 
 import time
 
-from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
 
 from sb3_distill import PPMO, make_vec_env
 from sb3_distill.typing import Json
@@ -28,12 +28,18 @@ def annealed(rate: float) -> Schedule:
 
 
 def distil(
-    n_dims: int, seed: int, steps: int | None = None, progress_bar: bool = False, **changes: object
+    n_dims: int,
+    seed: int,
+    steps: int | None = None,
+    progress_bar: bool = False,
+    callback: MaybeCallback = None,
+    **changes: object,
 ) -> tuple[PPMO, float]:
     """
     :param n_dims: number of axes
     :param seed: seed of environments, learners and dataset
     :param steps: number of environment steps; ``None`` for the tuned number
+    :param callback: callbacks of ``learn``
     :param changes: arguments of ``PPMO`` instead of the settings here
     :return: the model after training, and the seconds from constructing ``PPMO`` to the end of ``learn``
     """
@@ -43,5 +49,5 @@ def distil(
     env = make_vec_env(f"NDCartPole{n_dims}D-v0", N_ENVS, seed=seed)
     start = time.perf_counter()
     model = PPMO("MlpPolicy", env, seed=seed, **settings)
-    model.learn(tuned_steps if steps is None else steps, progress_bar=progress_bar)
+    model.learn(tuned_steps if steps is None else steps, callback, progress_bar=progress_bar)
     return model, time.perf_counter() - start

@@ -8,6 +8,7 @@ equal steps, in settings where there is room.
     python benchmarks/studies/regularisers.py choose                     # one regulariser for each setting, by factors alone
     python benchmarks/studies/regularisers.py confirm --settings 2d-sgd  # the chosen one on the grid held out, once
     python benchmarks/studies/regularisers.py cost                       # CPU time of an iteration, off against on
+    python benchmarks/studies/regularisers.py scores                     # which figure of a rollout ranks its learners
 
 ``r`` is the return of a cell, 0 for untaught learners and 1 for the reference. CVaR.1 is the mean of the worst tenth of the
 cells, failure the share of cells with r below 0.2. Intervals are percentiles of a bootstrap over seeds, paired, then cells.
@@ -24,6 +25,9 @@ from typing import NamedTuple
 
 import gymnasium as gym
 import numpy as np
+import torch as th
+from scipy import stats
+from stable_baselines3.common.callbacks import BaseCallback
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.cartpole import N_ENVS, distil
@@ -294,9 +298,45 @@ def cost(options: argparse.Namespace) -> None:
     write(NAME, {**read(NAME), "cost": result})
 
 
+class RankCorrelations(BaseCallback):
+    """Ranks of learners by figures of a rollout, against ranks by the mean return of 20 episodes of the same learners."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[Json] = []
+        self._n_rollouts = 0
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self._n_rollouts += 1
+        if self._n_rollouts % 10:
+            return
+        assert isinstance(self.model, PPMO)
+        model, buffer = self.model, self.model.rollout_buffer
+        with th.no_grad():
+            taught = model.distiller.teach(model.learners)
+        returns = evaluate_learners(model.dataset, model.n_learners, 20, teach=lambda _: taught).learner_means
+        row: Json = {"steps": model.num_timesteps, "mean": float(returns.mean()), "std": float(returns.std())}
+        for figure in ("advantages", "returns"):
+            values = getattr(buffer, figure).reshape(buffer.buffer_size, model.n_learners, -1).mean(axis=(0, 2))
+            row[figure] = float(stats.spearmanr(values, returns).statistic)
+        print({name: round(value, 2) for name, value in row.items()}, flush=True)
+        self.rows.append(row)
+
+
+def scores(options: argparse.Namespace) -> None:
+    """A tenth of the run of the shipped 2-D set with one gradient step, without regularisers."""
+    arguments, steps = settings_of("sgd", 2)
+    callback = RankCorrelations()
+    distil(2, 0, steps // 10, callback=callback, **arguments)
+    write(NAME, {**read(NAME), "scores": callback.rows})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = {function.__name__: function for function in (run, show, choose, confirm, cost)}
+    commands = {function.__name__: function for function in (run, show, choose, confirm, cost, scores)}
     parser.add_argument("what", choices=list(commands))
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
     sizes = [f"{name}={size:g}" for name, size in SIZES.items()]
