@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sb3_distill.dataset import DatasetError, SyntheticDataset, shipped_sets
     from sb3_distill.environments.make import make_vec_env
     from sb3_distill.evaluation import Evaluation, evaluate_learners
+    from sb3_distill.generalisation import generalisation_report
     from sb3_distill.learners.component import LearnerComponent
     from sb3_distill.learners.distribution import LearnerDistribution
     from sb3_distill.ppmo import PPMO
@@ -35,6 +36,7 @@ __all__ = [
     "SyntheticDataset",
     "clone",
     "evaluate_learners",
+    "generalisation_report",
     "make_vec_env",
     "min_instances",
     "shipped_sets",
@@ -52,6 +54,7 @@ _ROOM_OF = {
     "SyntheticDataset": "dataset",
     "clone": "dagger",
     "evaluate_learners": "evaluation",
+    "generalisation_report": "generalisation",
     "make_vec_env": "environments.make",
     "min_instances": "spaces",
     "shipped_sets": "dataset",

@@ -2,7 +2,7 @@
 
 import sys
 
-from sb3_distill.cli.program import main
+from sb3_distill.cli.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main())

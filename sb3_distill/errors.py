@@ -3,7 +3,15 @@ The errors of this package: each says what is wrong, what was found, and how to 
 
 Every class is also the builtin error that fits best, so that ``except ValueError`` catches what it always did. The command
 line prints these errors in one line; any other error is a bug, and shows where it happened.
+
+``warn`` is for what may be meant so: the warning shows the line of the user's program that caused it.
 """
+
+import sys
+import warnings
+
+NOT_THE_USERS = ("sb3_distill", "stable_baselines3", "torch", "contextlib")
+"""Packages between a warning and the user's line that caused it."""
 
 
 class SB3DistillError(Exception):
@@ -40,3 +48,13 @@ class MissingExtraError(SB3DistillError, ImportError):
 
 class NotFiniteError(SB3DistillError, FloatingPointError):
     """A number that is NaN or infinite."""
+
+
+def warn(message: str) -> None:
+    """
+    :param message: a ``UserWarning`` at the innermost line that is not of ``NOT_THE_USERS``
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in NOT_THE_USERS:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)

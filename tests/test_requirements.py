@@ -38,7 +38,7 @@ def test_the_lowest_declared_version_is_tried(package):
     assert any(version == BOUNDS[package] or version.startswith(f"{BOUNDS[package]}.") for version in LOWEST[package])
 
 
-@pytest.mark.parametrize("tool", ["codespell", "coverage", "mypy", "pytest", "pytest-cov", "ruff"])
+@pytest.mark.parametrize("tool", ["codespell", "coverage", "hypothesis", "mypy", "pytest", "pytest-cov", "ruff"])
 def test_tools_are_the_same_everywhere(tool):
     assert LOCK[tool] == LOWEST[tool]
 

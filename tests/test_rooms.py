@@ -20,7 +20,7 @@ LAYERS = [
     ["online", "evaluation"],
     ["ppmo"],
     ["dagger", "report"],
-    ["rollback"],
+    ["rollback", "generalisation"],
     ["zoo_configs"],
     ["cli"],
     ["__main__"],

@@ -19,7 +19,7 @@ import gymnasium as gym
 import nd_cartpole
 registered = [id for id in gym.registry if id.startswith("NDCartPole")]
 assert "sb3_distill" not in sys.modules and {"NDCartPole-v0", "NDCartPole2D-v0"} <= set(registered), registered
-import sb3_distill
+import sb3_distill.cli.__main__
 from sb3_distill import DistilledPolicy, cli, shipped_sets, zoo
 for module in (sb3_distill, nd_cartpole):
     assert pathlib.Path(module.__file__).is_relative_to(sys.argv[1]), module.__file__
@@ -32,7 +32,7 @@ for name in shipped_sets():
 action, _ = DistilledPolicy.from_dataset("NDCartPole2D-v0", seed=0).predict(env.reset(seed=0)[0])
 assert env.action_space.contains(action[()])
 (script,) = importlib.metadata.distribution("sb3-distill").entry_points
-assert script.name == "sb3-distill" and script.load() is cli.main and cli.main(["datasets"]) == 0
+assert script.name == "sb3-distill" and script.load() is sb3_distill.cli.__main__.main and cli.main(["datasets"]) == 0
 """
 
 

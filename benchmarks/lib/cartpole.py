@@ -3,6 +3,7 @@
 import time
 
 from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from sb3_distill import PPMO, make_vec_env
 from sb3_distill.typing import Json
@@ -32,6 +33,7 @@ def distil(
     seed: int,
     steps: int | None = None,
     progress_bar: bool = False,
+    normalize: bool = False,
     callback: MaybeCallback = None,
     **changes: object,
 ) -> tuple[PPMO, float]:
@@ -39,6 +41,7 @@ def distil(
     :param n_dims: number of axes
     :param seed: seed of environments, learners and dataset
     :param steps: number of environment steps; ``None`` for the tuned number
+    :param normalize: whether observations are normalised; their statistics travel with the dataset
     :param callback: callbacks of ``learn``
     :param changes: arguments of ``PPMO`` instead of the settings here
     :return: the model after training, and the seconds from constructing ``PPMO`` to the end of ``learn``
@@ -46,7 +49,8 @@ def distil(
     settings = {**SETTINGS, **BY_AXES[n_dims], **changes}
     tuned_steps = settings.pop("steps")
     settings |= {name: annealed(rate) for name, rate in RATES.items() if name not in changes}
-    env = make_vec_env(f"NDCartPole{n_dims}D-v0", N_ENVS, seed=seed)
+    env: VecEnv = make_vec_env(f"NDCartPole{n_dims}D-v0", N_ENVS, seed=seed)
+    env = VecNormalize(env, norm_reward=False) if normalize else env
     start = time.perf_counter()
     model = PPMO("MlpPolicy", env, seed=seed, **settings)
     model.learn(tuned_steps if steps is None else steps, callback, progress_bar=progress_bar)

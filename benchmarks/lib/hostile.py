@@ -17,6 +17,9 @@ VALUES: tuple[object, ...] = (
     1e-320, 1e308, float("inf"), float("-inf"), float("nan"), "", "a", "0", "nan", "inf", "-1", "x" * 10_000, "\x00",
     "\x1b[31m", "[red]", "../../x", "/etc/passwd", "os:system", "evil:X-v0", "ü\ud800", [], [[]], [0], [-1], [10**6] * 4,
     [1] * 100, ["0"] * 1_000, {}, {"": {}},
+    {"__tuple__": [2, [3]]}, {"__tuple__": 3}, {"__dict__": [[[], 1]]}, {"__dict__": [["a", 1], [2, 3]]}, {"__array__": [1]},
+    {"__array__": ["a"] * 1_000, "dtype": "<U100000000", "shape": [1_000]}, {"__array__": [1], "dtype": "O", "shape": [1]},
+    {"__array__": [1, 2], "dtype": "<i8", "shape": [2, 1]}, {"__array__": [1], "dtype": "<f8", "shape": [-1] * 60},
     {"class": "Linear"}, {"class": "Transformer"}, {"class": "__init__"}, {"type": "Dict", "spaces": {}}, {"type": "Box"},
 )  # fmt: skip
 """Values that an attacker may put anywhere."""
@@ -135,5 +138,6 @@ def _nesting(tensors: Tensors, info: Json, rng: random.Random) -> None:
 
 def _wrapper(tensors: Tensors, info: Json, rng: random.Random) -> None:
     record = {"name": _value(rng), "entry_point": _value(rng), "kwargs": _value(rng)}
+    info["env_kwargs"] = {"a": _value(rng)}
     info["wrappers"] = [{key: value for key, value in record.items() if rng.random() < 0.9}]
     info["env_id"] = _value(rng)

@@ -5,7 +5,8 @@ head, ``/wide-sgd``, one gradient step, and ``/wide-steps``, two) and evaluate t
 
     python benchmarks/make/wide_sets.py ridge 1 2 3 4 5
     python benchmarks/make/wide_sets.py carry 1 2 3 4 5
-    python benchmarks/make/wide_sets.py sgd 1 2 3
+    python benchmarks/make/wide_sets.py sgd 1 2 3            # normalised observations
+    python benchmarks/make/wide_sets.py sgd-raw 1 2 3        # observations as they are
     python benchmarks/make/wide_sets.py steps 1 2 3          # two gradient steps
     python benchmarks/make/wide_sets.py refine 4 5           # goes on from the shipped ridge set, on what it teaches worst
     python benchmarks/make/wide_sets.py deepen 5             # the same, above all for deep networks, with 128 instances
@@ -43,6 +44,7 @@ def columns(weights: dict[str, float]) -> list[Json]:
 
 STEPS: Json = {**SGD, **several_steps(2)}
 WEAK = {"lambda": 1, "ortho-1": 0.5, "xe": 3, "xe-1": 1.5, "random-h": 0.5, "random-l": 0.5, "random-l-tanh": 3}
+NORMALIZED: Json = dict(SGD, n_learners=64, weight_decay=0.2, normalize=True, input_scale_learning_rate="lin_0.03")
 XAVIER = {"lambda": 1, "ortho-1": 0.5, "xe": 3, "xe-1": 3, "random-h": 0.5, "random-l": 0.5, "random-l-tanh": 0.5}
 REFINE: Json = dict(
     inner_loop="ridge",
@@ -78,7 +80,8 @@ KINDS: dict[str, tuple[str, Json, dict[int, float]]] = {
     "narrow": ("wide", NARROW, {2: 4e6}),
     "quick": ("wide-quick", RIDGE, {2: 3e6}),
     "carry": ("any", CARRY, {1: 1e6, 2: 2.5e6, 3: 4e6, 4: 6e6, 5: 10e6}),
-    "sgd": ("wide-sgd", SGD, {1: 2e6, 2: 15e6, 3: 20e6}),
+    "sgd": ("wide-sgd", NORMALIZED, {1: 3e6, 2: 15e6, 3: 20e6}),
+    "sgd-raw": ("wide-sgd-raw", SGD, {1: 2e6, 2: 15e6, 3: 20e6}),
     "steps": ("wide-steps", STEPS, {1: 1e6, 2: 4e6, 3: 8e6}),
 }
 MORE = dict(n_instances=128, n_learners=64, weight_decay=0.2)
@@ -87,8 +90,9 @@ CHANGES: dict[tuple[str, int], Json] = {
     ("ridge", 2): dict(MORE, learner_distribution="wider"),
     **{("ridge", n_dims): MORE for n_dims in (3, 4)},
     # Xavier above all, which one step teaches worst.
-    ("sgd", 2): dict(n_learners=64, learner_distribution=columns(XAVIER)),
-    ("sgd", 3): dict(
+    **{("sgd", n_dims): dict(learner_distribution=columns(XAVIER)) for n_dims in (1, 2, 3)},
+    ("sgd-raw", 2): dict(n_learners=64, learner_distribution=columns(XAVIER)),
+    ("sgd-raw", 3): dict(
         n_instances=24,
         n_learners=64,
         learner_distribution=columns({**dict.fromkeys(TABLE_1, 1), "random-l-tanh": 2}),

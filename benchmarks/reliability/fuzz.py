@@ -94,16 +94,16 @@ def fuzz(n: int, seed: int, watch: Watch, keep: Path | None = None) -> dict[str,
     :param seed: seed of the generator
     :param watch: counts what loading does besides
     :param keep: folder for files that fail; ``None`` to forget them
-    :return: counts of outcomes by name
+    :return: counts of outcomes by name, and the worst of time and memory
     """
     rng, counts = random.Random(seed), Counter[str]()
-    make = generator(rng)
+    make, worst, first = generator(rng), 0.0, peak()
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         path = Path(folder) / "fuzz.safetensors"
         for number in range(n):
             kind, content = make()
             path.write_bytes(content)
-            start, before, outcome = time.perf_counter(), _peak(), "loaded"
+            start, before, outcome = time.perf_counter(), peak(), "loaded"
             watch.on = True
             try:
                 SyntheticDataset.load(path)
@@ -113,18 +113,22 @@ def fuzz(n: int, seed: int, watch: Watch, keep: Path | None = None) -> dict[str,
                 outcome = f"raw {type(error).__name__}"
             finally:
                 watch.on = False
+            seconds = time.perf_counter() - start
+            worst = max(worst, seconds)
             counts[f"{kind}: {outcome}"] += 1
             faults = [outcome] if outcome not in ("loaded", "refused") else []
-            faults += ["slow"] if time.perf_counter() - start > SLOW else []
-            faults += ["large"] if _peak() - before > LARGE else []
+            faults += ["slow"] if seconds > SLOW else []
+            faults += ["large"] if peak() - before > LARGE else []
             counts.update(f"FAULT {fault}" for fault in faults)
             if faults and keep is not None:
                 (keep / f"{seed}-{number}-{faults[0].replace(' ', '-')}.safetensors").write_bytes(content)
     counts.update({f"FAULT {event}": count for event, count in watch.seen.items()})
+    counts["milliseconds of the slowest file"] = round(1000 * worst)
+    counts["MiB of memory that all files added"] = (peak() - first) >> 20
     return dict(sorted(counts.items()))
 
 
-def _peak() -> int:
+def peak() -> int:
     """Largest memory of this process so far, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 

@@ -36,6 +36,7 @@ from benchmarks.make.wide_sets import settings_of
 from benchmarks.paper.table4 import SUITE, TASKS
 from sb3_distill import PPMO, SyntheticDataset, evaluate_learners, make_vec_env
 from sb3_distill.evaluation.grids import FACTORS, HELD_OUT
+from sb3_distill.generalisation import metrics
 from sb3_distill.typing import Array, Json
 
 NAME = "regularisers"
@@ -43,7 +44,6 @@ SIZES: dict[str, float] = dict(
     cvar=0.3, group_dro=0.05, dropout=0.3, init_noise=0.3, inner_noise=0.3, step_noise=0.5, agreement=0.3
 )
 PLAIN = "plain"
-FAILED, WORST = 0.2, 0.1
 LARGEST_LOSS = 0.01
 """A regulariser that costs more of the in-distribution return is not chosen."""
 CONFIRMING_SEEDS = range(100, 105)
@@ -140,52 +140,40 @@ def score(name: str, regulariser: str, seed: int, grid: str, options: argparse.N
     write(NAME, {**read(NAME), key: row})
     cells = normalised(name, row, read(NAME)[untaught])
     print(
-        f"{key}: {cost.get('cpu_seconds', 0):.0f} s to distil, CVaR.1 {cvar(cells):.3f}, failure {failure(cells):.3f}, "
+        f"{key}: {cost.get('cpu_seconds', 0):.0f} s to distil, CVaR.1 {metrics.cvar(cells):.3f}, "
+        f"failure {metrics.failure(cells):.3f}, "
         f"mean {cells.mean():.3f}, in distribution {row['in_distribution']:.1f}",
         flush=True,
     )
 
 
 def normalised(name: str, row: Json, untaught: Json) -> Array:
-    """``r`` of each cell ``(cells,)``."""
+    """``r`` of each cell ``(1, cells)``, in the shape of ``generalisation.metrics``."""
     low = np.array([untaught["cells"][cell] for cell in row["cells"]])
-    return (np.array(list(row["cells"].values())) - low) / (SETTINGS[name].reference - low)
-
-
-def cvar(cells: Array) -> Array:
-    """Mean of the worst tenth of ``(..., cells)``."""
-    n = max(1.0, WORST * cells.shape[-1])
-    weights = np.clip(n - np.arange(cells.shape[-1]), 0.0, 1.0)
-    return np.asarray((np.sort(cells, axis=-1) * weights).sum(axis=-1) / n)
-
-
-def failure(cells: Array) -> Array:
-    """Share of ``(..., cells)`` below ``FAILED``."""
-    return np.asarray((cells < FAILED).mean(axis=-1))
+    return metrics.normalised(np.array([list(row["cells"].values())]), low, SETTINGS[name].reference)
 
 
 def interval(plain: Array, other: Array, is_cells: bool = True) -> dict[str, list[float]]:
     """
     Differences of CVaR.1 and failure, or of the mean, with 95 % intervals over seeds, then cells.
 
-    :param plain: ``r`` without a regulariser ``(seeds, cells)``
+    :param plain: ``r`` without a regulariser ``(seeds, 1, cells)``
     :param other: the same with one, of the same seeds
     :param is_cells: whether the second axis is cells, and not the one number of a seed
     :return: estimate and both ends, by name
     """
-    rng, metrics = np.random.default_rng(0), {"cvar": cvar, "failure": failure}
-    if not is_cells:
-        metrics = {"in_distribution": lambda values: values.mean(axis=-1)}
-    n_seeds, n_cells = plain.shape
-    draws: dict[str, list[float]] = {metric: [] for metric in metrics}
+    rng = np.random.default_rng(0)
+    functions = {"cvar": metrics.cvar, "failure": metrics.failure} if is_cells else {"in_distribution": metrics.transfer}
+    n_seeds, _, n_cells = plain.shape
+    draws: dict[str, list[float]] = {metric: [] for metric in functions}
     for _ in range(RESAMPLES):
         seeds, cells = rng.integers(n_seeds, size=n_seeds), rng.integers(n_cells, size=n_cells)
-        chosen = np.ix_(seeds, cells)
-        for metric, function in metrics.items():
+        chosen = np.ix_(seeds, [0], cells)
+        for metric, function in functions.items():
             draws[metric].append(float((function(other[chosen]) - function(plain[chosen])).mean()))
     return {
         metric: [float((function(other) - function(plain)).mean()), *np.percentile(draws[metric], [2.5, 97.5]).tolist()]
-        for metric, function in metrics.items()
+        for metric, function in functions.items()
     }
 
 
@@ -204,9 +192,9 @@ def compared(name: str, grid: str, options: argparse.Namespace) -> dict[str, Jso
         if not seeds:
             continue
         plain, other = (np.stack([normalised(name, rows[one][s], untaught) for s in seeds]) for one in (PLAIN, regulariser))
-        means = [np.array([[rows[one][s]["in_distribution"]] for s in seeds]) for one in (PLAIN, regulariser)]
+        means = [np.array([[[rows[one][s]["in_distribution"]]] for s in seeds]) for one in (PLAIN, regulariser)]
         result[regulariser] = {
-            "seeds": len(seeds), "cvar": float(cvar(other).mean()), "failure": float(failure(other).mean()),
+            "seeds": len(seeds), "cvar": float(metrics.cvar(other).mean()), "failure": float(metrics.failure(other).mean()),
             "mean": float(other.mean()), "in_distribution": float(means[1].mean()),
             "difference": {**interval(plain, other), **interval(*means, is_cells=False)},
         }  # fmt: skip

@@ -16,6 +16,7 @@ from sb3_distill.cli.mistakes import MISTAKES, interruptions
 from sb3_distill.cli.parsing import Parser, Run
 from sb3_distill.cli.pipes import CLOSED_PIPE, ClosedPipe, quiet_pipe
 from sb3_distill.cli.printing import visible
+from sb3_distill.cli.studies.generalisation import add_study_commands
 from sb3_distill.dataset.allowed import import_modules
 from sb3_distill.dataset.info import library_versions
 
@@ -29,13 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     with interruptions() as signals:
+        sentence = None
         try:
             status = _status(arguments)
         except KeyboardInterrupt as interruption:
-            number = (signals or [signal.SIGINT])[0]
-            print(f"interrupted: {interruption or 'nothing more was written'}", file=sys.stderr)
-            return 128 + number
-    return 128 + signals[0] if signals else status  # rl-zoo saves its agent, and ends as if nothing had happened
+            status, sentence = 128 + signal.SIGINT, str(interruption) or "nothing more was written"
+        if signals and status == 0 and arguments[0] == "train":  # rl-zoo ends as if nothing had happened
+            sentence = "the agent was saved"
+        if sentence is not None:  # told only now that progress bars have written their last
+            print(f"interrupted: {sentence}", file=sys.stderr)
+    return 128 + signals[0] if signals else status
 
 
 def _status(arguments: list[str]) -> int:
@@ -95,6 +99,7 @@ def _parser() -> Parser:
         commands.add_parser(name, help=summary, add_help=False, description=f"Arguments are those of {module}.")
     add_dataset_commands(add)
     add_learning_commands(add)
+    add_study_commands(add)
     add_completion(add, commands.choices)
     return parser
 

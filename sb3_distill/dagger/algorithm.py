@@ -37,7 +37,8 @@ class DAgger(RolloutOfLearners):
 
     Fresh learners drive the environments; in a share of the steps, which falls to zero, the agent drives instead. What the
     agent would have done in each state is kept, and the dataset follows the gradient of the log-likelihood of the agent's
-    actions under learners that are drawn anew for every minibatch. What is not described here is as in ``PPMO``.
+    actions under learners that are drawn anew for every minibatch. What is not described here is as in ``PPMO``. Of PPO's
+    arguments there are none about rewards (``gamma``, ``ent_coef``, ...), nor about the rollout buffer.
 
     A ``VecNormalize`` around the environment takes over the agent's statistics, or those of a rollout of the agent where it
     has none, and stays as it is then. An agent that asks which actions are allowed (``MaskablePPO``) is told by the method

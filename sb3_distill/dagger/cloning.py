@@ -41,6 +41,10 @@ def clone(
     :raises ValueError: if the agent was trained for other spaces, or there are no steps
     :raises FloatingPointError: if an observation or a reward is not finite
     """
+    if not isinstance(expert, Expert):
+        raise ArgumentError(
+            f"`expert` must be an Expert, got a {type(expert).__name__}: Expert(model.policy) makes one, or Expert.load(path)"
+        )
     if total_timesteps < 1:
         raise ArgumentError(f"`total_timesteps` must be at least 1, got {total_timesteps}")
     source = "initial_dataset" if kwargs.get("initial_dataset") is not None else "encoder_from"

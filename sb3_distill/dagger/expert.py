@@ -2,7 +2,6 @@
 
 import copy
 import os
-import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +14,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from sb3_distill.dagger.agent_file import load_agent, missing_package
 from sb3_distill.dagger.statistics_files import statistics_beside
+from sb3_distill.environments.foreign.masks import has_masks, masks_of
 from sb3_distill.environments.vec_normalize import statistics_of_keys
-from sb3_distill.errors import ArgumentError
+from sb3_distill.errors import ArgumentError, warn
 from sb3_distill.networks.anatomy import needs_of, takes_argument
 from sb3_distill.spaces.checks import SpacesOnly, difference, same_actions, same_kind
 from sb3_distill.trees import map_leaves
@@ -44,6 +44,8 @@ class Expert:
     """Whether the agent comes from a zip, which does not tell how it was trained."""
 
     def __init__(self, policy: BasePolicy, normalization: VecNormalize | None = None) -> None:
+        if not callable(getattr(policy, "predict", None)):
+            raise ArgumentError(f"an Expert is made of a policy, got {policy!r}: a file is read by Expert.load(path)")
         self.policy = policy
         self.normalization = normalization
         self.takes_masks = takes_argument(policy.predict, "action_masks")
@@ -81,10 +83,9 @@ class Expert:
         venv = None
         if normalization is None:
             if (beside := statistics_beside(path)) is not None:
-                warnings.warn(
+                warn(
                     f"{beside} lies with {path} and is not used: if the agent was trained on normalised observations, pass "
-                    'it as `normalization`; normalization="none" says that it was not',
-                    stacklevel=2,
+                    'it as `normalization`; normalization="none" says that it was not'
                 )
         elif str(normalization) != "none":
             venv = _load_statistics(Path(normalization), path, SpacesOnly(model.observation_space, model.action_space))
@@ -117,7 +118,7 @@ class Expert:
         :param env: an environment
         :raises ValueError: if the agent asks which actions are allowed, and the environment does not say
         """
-        if self.takes_masks and not env.has_attr("action_masks"):
+        if self.takes_masks and not has_masks(env):
             raise ArgumentError(
                 "the agent's actions depend on action masks, and the environment has no method `action_masks`: give it the "
                 "one that the agent was trained with (one that allows everything, if it was trained without)"
@@ -128,7 +129,7 @@ class Expert:
         :param env: an environment
         :return: which actions are allowed now ``(n, n_actions)``; ``None`` if the agent does not ask
         """
-        return np.stack(env.env_method("action_masks")) if self.takes_masks else None
+        return masks_of(env) if self.takes_masks else None
 
     def __call__(self, observations: RawObservations, action_masks: Array | None = None) -> Array:
         """

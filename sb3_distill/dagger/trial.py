@@ -1,6 +1,5 @@
 """An agent plays before it is cloned: a zip does not tell how it was trained, its returns do."""
 
-import warnings
 from collections.abc import Callable
 from typing import cast
 
@@ -12,7 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from sb3_distill.dagger.expert import Expert
 from sb3_distill.environments.finite import check_observations
 from sb3_distill.environments.vec_normalize import normalizer_of, raw_observations
-from sb3_distill.errors import NotFiniteError
+from sb3_distill.errors import NotFiniteError, warn
 from sb3_distill.spaces.checks import sees_images
 from sb3_distill.typing import Array, RawObservations, Space
 
@@ -56,11 +55,10 @@ def warn_if_it_plays_like_chance(expert: Expert, env: VecEnv, total_timesteps: i
                 normalizer.norm_obs = False
             if not _is_doubtful(better, chance):
                 other = f"; behind the VecNormalize of this environment it gets {better.mean():.4g}: Expert(policy, env)"
-    warnings.warn(
+    warn(
         f"the agent gets {played.mean():.4g} in {n_steps} steps or an episode, random actions get {chance.mean():.4g}: if it "
         "was trained on normalised observations, pass the statistics that were saved with it, as in "
-        f"Expert.load(path, 'vecnormalize.pkl'){other}",
-        stacklevel=3,
+        f"Expert.load(path, 'vecnormalize.pkl'){other}"
     )
 
 

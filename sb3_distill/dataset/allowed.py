@@ -149,7 +149,7 @@ def check_arguments(name: str, kwargs: Json, allowed: Arguments) -> None:
             raise ArgumentError(
                 f"the dataset gives {name} the argument {shortened(key)}, which is not made from a file: {BUILD}"
             )
-        if not _is_plain(value) or _product(value) > LARGEST.get(key, math.inf):
+        if not _is_plain(value) or not _product(value) <= LARGEST.get(key, math.inf):
             raise ArgumentError(f"the dataset gives {name} {key}={shortened(value)}, which is not made from a file: {BUILD}")
 
 
@@ -223,7 +223,9 @@ def _is_plain(value: object) -> bool:
 
 
 def _product(value: object) -> float:
-    """The product of the numbers of an argument."""
+    """The product of the numbers above 1 in an argument, also inside of the objects that stand for tuples and arrays."""
+    if isinstance(value, dict):
+        value = list(value.values())
     if isinstance(value, (list, tuple)):
         return math.prod(_product(entry) for entry in value)
-    return abs(value) if isinstance(value, (int, float)) else 1
+    return max(abs(value), 1) if isinstance(value, (int, float)) else 1

@@ -15,6 +15,7 @@ from torch import nn
 
 from sb3_distill.errors import DatasetError
 from sb3_distill.networks.policy_kwargs import policy_kwargs_from_json
+from sb3_distill.spaces.values import decode
 from sb3_distill.typing import Json
 
 KINDS: dict[str, tuple[type, ...]] = {
@@ -66,6 +67,8 @@ def check_info(info: Json, tensors: Mapping[str, th.Tensor]) -> None:
         _check_plain(name, value)
     for record in info.get("wrappers", []):
         _check_record(record)
+    for arguments in (info.get("env_kwargs", {}), *(record["kwargs"] or {} for record in info.get("wrappers", []))):
+        decode(arguments)
     if "labels" in tensors and tensors["labels"].numel() == 0:
         raise DatasetError("`labels` has no instances")
     n_numbers = sum(value.numel() for value in tensors.values())

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
-from sb3_distill.environments.foreign.copies import copied, vector_writes_again
+from sb3_distill.environments.foreign.copies import copied, own_array, vector_writes_again
 from sb3_distill.errors import ArgumentError
 from sb3_distill.trees import index, leaves
 from sb3_distill.typing import Array, Info, RawObservations, VectorEnv
@@ -50,12 +50,13 @@ class GymnasiumVecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         observations, rewards, terminated, truncated, info = self.env.step(self._actions)
         truncated = np.array(truncated, dtype=bool).reshape(self.num_envs)
-        dones = truncated | np.asarray(terminated, dtype=bool).reshape(self.num_envs)
-        infos = split_info(info, self.num_envs)
-        if dones.any():
-            for i in np.flatnonzero(dones).tolist():
-                infos[i]["terminal_observation"] = final_observation(info, i, self.env)
-                infos[i]["TimeLimit.truncated"] = bool(truncated[i] and dones[i] and not np.ravel(terminated)[i])
+        terminated = np.asarray(terminated, dtype=bool).reshape(self.num_envs)
+        dones = truncated | terminated
+        ended: list[int] = np.flatnonzero(dones).tolist()
+        infos = split_info(info, self.num_envs, ended)
+        for i, last in zip(ended, final_observations(info, ended, self.env) if ended else (), strict=True):
+            infos[i]["terminal_observation"] = last
+            infos[i]["TimeLimit.truncated"] = bool(truncated[i]) and not terminated[i]
         if self.copies:
             observations = copied(observations)
         return observations, np.array(rewards, dtype=np.float32).reshape(self.num_envs), dones, infos
@@ -67,7 +68,13 @@ class GymnasiumVecEnv(VecEnv):
         frames = cast("tuple[Array, ...] | None", self.env.render())
         return [None] * self.num_envs if frames is None else list(frames)
 
+    def has_attr(self, attr_name: str) -> bool:
+        return hasattr(self.env, attr_name) or self._is_of_each(attr_name)
+
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[object]:
+        if not hasattr(self.env, attr_name) and self._is_of_each(attr_name):
+            values = self._call("get_wrapper_attr", attr_name)
+            return [values[i] for i in self._get_indices(indices)]
         value = getattr(self.env, attr_name)
         return [value for _ in self._get_indices(indices)]
 
@@ -75,29 +82,64 @@ class GymnasiumVecEnv(VecEnv):
         raise NotImplementedError(f"a native vector environment has no attributes of its own per environment ({attr_name})")
 
     def env_method(self, method_name: str, *args: object, indices: VecEnvIndices = None, **kwargs: object) -> list[object]:
-        raise NotImplementedError(f"a native vector environment has no methods of its own per environment ({method_name})")
+        """
+        Answers of single environments where the vector environment consists of such, else of its own method, if its answer
+        has an entry for each environment.
+        """
+        chosen = list(self._get_indices(indices))
+        method = getattr(self.env.unwrapped, method_name, None)
+        if self._is_of_each(method_name):
+            answers = self._call(method_name, *args, **kwargs)
+        elif callable(method) and not hasattr(gym.vector.VectorEnv, method_name):
+            answers = method(*args, **kwargs)
+        else:
+            raise NotImplementedError(f"a native vector environment has no methods of its own per environment ({method_name})")
+        return [answers[i] for i in chosen]
+
+    def _is_of_each(self, name: str) -> bool:
+        """Whether the single environments have an attribute, where there are such."""
+        return hasattr(self.env.unwrapped, "call") and all(self._call("has_wrapper_attr", name))
+
+    def _call(self, method: str, *args: object, **kwargs: object) -> Sequence[Any]:
+        answers: Sequence[Any] = self.env.unwrapped.call(method, *args, **kwargs)  # type: ignore[attr-defined]
+        return answers
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
         return [False for _ in self._get_indices(indices)]
 
 
-def split_info(info: Info | Sequence[Info], n_envs: int) -> list[Info]:
+def split_info(info: Info | Sequence[Info], n_envs: int, ended: Sequence[int]) -> list[Info]:
     """
     :param info: what a vector environment says besides observations and rewards: arrays or lists with an entry for each
         environment, dicts of these, something that concerns all, or a list of dicts. A mask ``_key`` says for whom ``key`` is
         valid
     :param n_envs: number of environments
+    :param ended: environments whose episode has just ended
     :return: what it says of each; after the end of an episode also what it said at its end
     """
     if not isinstance(info, dict):
         return [dict(part or {}) for part in info]
-    running = {key: value for key, value in info.items() if not key.lstrip("_").startswith("final_")}
+    running = {key: value for key, value in info.items() if not key.startswith(("final_", "_final_"))}
     infos: list[Info] = [_info_of(running, i, n_envs) if running else {} for i in range(n_envs)]
     final = info.get("final_info")
-    for i in range(n_envs) if final is not None else ():
+    for i in ended if final is not None else ():
         one = _info_of(final, i, n_envs) if isinstance(final, dict) else _entry(final, i, n_envs)
         infos[i].update(one if isinstance(one, dict) else {})
     return infos
+
+
+def final_observations(info: Info | Sequence[Info], ended: Sequence[int], env: object) -> list[RawObservations]:
+    """
+    :param info: see ``split_info``
+    :param ended: environments whose episode has just ended
+    :param env: the vector environment, for the message
+    :return: the last observations of these episodes, copied
+    :raises ValueError: if one is not there
+    """
+    final = info.get("final_obs") if isinstance(info, dict) else None
+    if isinstance(final, np.ndarray) and final.dtype != object:
+        return list(own_array(final[ended]))  # one copy for all: episodes of beginners end in most steps
+    return [final_observation(info, i, env) for i in ended]
 
 
 def final_observation(info: Info | Sequence[Info], i: int, env: object) -> RawObservations:

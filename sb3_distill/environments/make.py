@@ -1,11 +1,12 @@
 """The fastest vector environment behind SB3's interface."""
 
+import contextlib
 import inspect
 import numbers
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode
@@ -24,7 +25,8 @@ from sb3_distill.environments.worker_vec_env import WorkerVecEnv, can_fork, n_co
 from sb3_distill.environments.wrappers import check_sayable, wrap_vec_env
 from sb3_distill.environments.wrappers import wrapper_class as make_wrapper
 from sb3_distill.errors import ArgumentError
-from sb3_distill.typing import Env, Kwargs, VectorEnv
+from sb3_distill.spaces.checks import check_observation_space
+from sb3_distill.typing import Env, Kwargs, Space, VectorEnv
 
 MakeEnv: TypeAlias = Callable[..., Env]
 WrapEnv: TypeAlias = Callable[[Env], Env]
@@ -46,6 +48,21 @@ def as_vec_env(env: Env | VectorEnv | VecEnv, verbose: int = 0, monitor_wrapper:
             )
         env = VecMonitor(GymnasiumVecEnv(env))
     return BaseAlgorithm._wrap_env(env, verbose, monitor_wrapper)
+
+
+def observation_space_of(env: object) -> Space:
+    """
+    :param env: what an algorithm was given as environment
+    :return: the space of one observation
+    :raises ValueError: if it is no environment, such as a class or a function that makes one
+    """
+    if not isinstance(env, (gym.Env, gym.vector.VectorEnv, VecEnv)):
+        raise ArgumentError(
+            f"`env` must be an id, an environment or vector environments, got {repr(env)[:200]}: make them with "
+            "sb3_distill.make_vec_env, which takes a class or a function that makes one"
+        )
+    space: Space = getattr(env, "single_observation_space", env.observation_space)
+    return space
 
 
 def make_vec_env(
@@ -84,7 +101,8 @@ def make_vec_env(
     if n_envs < 1:
         raise ArgumentError(f"`n_envs` must be at least 1, got {n_envs}")
     request = _Request(
-        env_id, int(n_envs), None if seed is None else int(seed), int(start_index), monitor_dir, wrapper_class, env_kwargs,
+        env_id, int(n_envs), None if seed is None else int(seed), int(start_index), monitor_dir, wrapper_class,
+        _with_plain_limit(env_kwargs),
         vec_env_cls, vec_env_kwargs, monitor_kwargs, wrapper_kwargs,
     )  # fmt: skip
     dataset = _as_dataset(env_id)
@@ -93,6 +111,12 @@ def make_vec_env(
     env = _make(_with_record(request, dataset.info, allow_imports))
     # Images are taught channels first, as SB3's algorithms turn them.
     return as_vec_env(wrap_vec_env(env, dataset.info.wrappers))
+
+
+def _with_plain_limit(env_kwargs: Kwargs | None) -> Kwargs | None:
+    """The same, with a time limit that Gymnasium takes: it takes no NumPy number."""
+    limit = (env_kwargs or {}).get("max_episode_steps")
+    return {**(env_kwargs or {}), "max_episode_steps": int(limit)} if isinstance(limit, numbers.Integral) else env_kwargs
 
 
 def has_native_vector_env(env_id: str) -> bool:
@@ -188,7 +212,29 @@ def _make(request: _Request) -> VecEnv:
         options = request.vec_env_kwargs or {}
         return VecMonitor(cls(str(env_id), request.n_envs, request.seed, env_kwargs=request.env_kwargs, **options))
     request = replace(request, vec_env_cls=cls or fastest_class(env_id, request.n_envs))
-    return sb3_make_vec_env(**vars(request))
+    try:
+        return sb3_make_vec_env(**vars(request))
+    except (TypeError, AssertionError, AttributeError):  # SB3's words for a space that it does not take name no space
+        _check_spaces(request)
+        raise
+
+
+def _check_spaces(request: _Request) -> None:
+    """
+    :raises ValueError: if an environment shows what no policy of SB3 takes
+    """
+
+    def check(functions: Sequence[Callable[[], Env]], **kwargs: object) -> NoReturn:
+        env = functions[0]()
+        check_observation_space(env.observation_space)
+        raise _SpacesAreFine
+
+    with contextlib.suppress(_SpacesAreFine):
+        sb3_make_vec_env(**vars(replace(request, n_envs=1, vec_env_cls=check)))  # type: ignore[arg-type]
+
+
+class _SpacesAreFine(Exception):
+    """SB3 takes these spaces."""
 
 
 def _asks_for_separate(request: _Request) -> bool:

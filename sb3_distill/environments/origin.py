@@ -22,6 +22,7 @@ from sb3_distill.environments.foreign.look import Layer, Seen, look, look_into, 
 from sb3_distill.environments.make import has_native_vector_env
 from sb3_distill.environments.vec_normalize import FrameStack
 from sb3_distill.environments.wrappers import wrapper_class
+from sb3_distill.errors import warn
 from sb3_distill.spaces.values import decode
 from sb3_distill.typing import Env, Json, Kwargs
 
@@ -205,7 +206,7 @@ def _record(layer: Layer) -> Json:
     record = layer.to_json()
     if layer.name in ("NormalizeObservation", "NormalizeReward"):
         record["kwargs"] = None
-        warnings.warn(f"statistics of {layer.name} do not travel in the dataset: use a VecNormalize", stacklevel=4)
+        warn(f"statistics of {layer.name} do not travel in the dataset: use a VecNormalize")
     return record
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import warnings
 from collections.abc import Collection
 
 import gymnasium as gym
@@ -10,7 +9,7 @@ from gymnasium.envs.registration import find_highest_version, get_env_id, parse_
 
 from sb3_distill.dataset.allowed import allowed_env_id
 from sb3_distill.dataset.info import DatasetInfo
-from sb3_distill.errors import ArgumentError, MissingExtraError
+from sb3_distill.errors import ArgumentError, MissingExtraError, warn
 
 EXTRAS = {
     "gymnasium.envs.mujoco": ("mujoco", "mujoco"),
@@ -52,7 +51,7 @@ def full_id(env_id: str) -> str:
     module, colon, name = env_id.rpartition(":")
     if (registered := registered_name(env_id)) == name:
         return env_id
-    warnings.warn(f"the id {env_id!r} has no version: the latest one, {registered}, is taken", stacklevel=3)
+    warn(f"the id {env_id!r} has no version: the latest one, {registered}, is taken")
     return module + colon + registered
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import Any, TypeAlias, cast
 
 import cloudpickle
@@ -16,6 +15,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from sb3_distill.environments.workers.keeper import Keeper, WorkerProcess
 from sb3_distill.environments.workers.program import is_stopped, work
 from sb3_distill.errors import ArgumentError
 from sb3_distill.trees import concatenate
@@ -58,7 +58,8 @@ class WorkerVecEnv(VecEnv):
         self._shares = [(i * n // n_shares, (i + 1) * n // n_shares) for i in range(n_shares)]
         self._programs = [cloudpickle.dumps(list(env_fns[low:high])) for low, high in self._shares]
         self._workers: list[Connection] = []
-        self._processes: list[BaseProcess] = []
+        self._processes: list[WorkerProcess] = []
+        self._keeper: Keeper | None = None
         self._was_interrupted = False
         self._start()
         try:
@@ -70,13 +71,17 @@ class WorkerVecEnv(VecEnv):
 
     def _start(self) -> None:
         """Start a process for each share."""
-        self._workers, self._processes = [], []
-        for program in self._programs:
-            here, there = self._context.Pipe()
+        ends = [self._context.Pipe() for _ in self._programs]
+        self._workers = [here for here, _ in ends]
+        if self._context.get_start_method() == "fork":
+            self._keeper = Keeper(self._context, self._programs, [there for _, there in ends])
+            self._processes = list(self._keeper.workers)
+            return
+        self._processes = []
+        for program, (_, there) in zip(self._programs, ends, strict=True):
             process = self._context.Process(target=work, args=(program, there), daemon=True)
             process.start()
             there.close()
-            self._workers.append(here)
             self._processes.append(process)
 
     def on_interruption(self) -> None:
@@ -138,6 +143,8 @@ class WorkerVecEnv(VecEnv):
                 process.kill()
                 process.join()
             worker.close()
+        if self._keeper is not None:
+            self._keeper.close()
 
     def get_images(self) -> Sequence[Array | None]:
         return [image for i in range(len(self._workers)) for image in self._ask(i, "get_images")]
@@ -214,10 +221,10 @@ class WorkerVecEnv(VecEnv):
     def _check_not_stopped(self, worker: int) -> None:
         """A process that was stopped (SIGSTOP) would be waited for without end."""
         process = self._processes[worker]
-        if not is_stopped(process):
+        if not is_stopped(process.pid):
             return
         time.sleep(1)
-        if is_stopped(process):  # else both just go on after Ctrl-Z
+        if is_stopped(process.pid):  # else both just go on after Ctrl-Z
             process.kill()
             low, high = self._shares[worker]
             raise RuntimeError(f"the process of environments {low} to {high - 1} was stopped")

@@ -24,10 +24,14 @@ class ActingLearners:
     :param learners: M learners
     :param generator: source of randomness of sampled actions (CPU)
     :param deterministic: whether the most likely action is taken
+    :param masks: function that tells which actions are allowed now ``(M * n, n_choices)``; ``None`` where all are
     """
 
-    def __init__(self, actor: Actor, learners: Learners, generator: th.Generator, deterministic: bool) -> None:
-        self.actor, self.learners = actor, learners
+    def __init__(
+        self, actor: Actor, learners: Learners, generator: th.Generator, deterministic: bool,
+        masks: Callable[[], Array] | None = None,
+    ) -> None:  # fmt: skip
+        self.actor, self.learners, self.masks = actor, learners, masks
         self.generator, self.deterministic = generator, deterministic
         self.noise: th.Tensor | None = None
 
@@ -40,7 +44,8 @@ class ActingLearners:
         if not self.deterministic and (seen.latent is None or self.noise is None):  # gSDE keeps its exploration matrices
             latent_dim = None if seen.latent is None else seen.latent.shape[1]
             self.noise = self.actor.distribution.noise(len(seen.outputs), self.generator, latent_dim)
-        return self.actor.to_env(self.actor.sample(seen, self.noise))
+        masks = None if self.masks is None else self.masks()
+        return self.actor.to_env(self.actor.sample(seen, self.noise, masks))
 
 
 def play_episodes(

@@ -15,6 +15,7 @@ from sb3_distill.dataset.recorded_arguments import refused_by_environment
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.foreign.hand_over import EnvSource, HandedOver, environments_from, may_be_many
+from sb3_distill.environments.foreign.masks import masks_for_learners
 from sb3_distill.environments.make import as_vec_env, make_vec_env
 from sb3_distill.environments.plugins import is_cheap, recorded_env_id
 from sb3_distill.environments.vec_normalize import raw_observations
@@ -100,7 +101,8 @@ def evaluate_learners(
     """
     Draw learners, teach each the dataset, and let each play: the protocol of Table 1 of Wilhelm & Ventura (2025).
 
-    All learners play at once, each in its own share of the environments.
+    All learners play at once, each in its own share of the environments. Where environments have a method ``action_masks``,
+    learners take allowed actions only, as a ``MaskablePPO`` does.
 
     :param dataset: a dataset, a path, or the name of a shipped set
     :param n_learners: number of fresh learners
@@ -151,12 +153,14 @@ def evaluate_learners(
                 learners = dataset.teach(learners)
             normalize_images = bool(dataset.info.policy_kwargs.get("normalize_images", True))
             actor = Actor(dataset, sampler.factory.action_distribution(sampler.components[0]), normalize_images)
+            masks = masks_for_learners(venv)
             with raw_observations(venv):  # learners normalise by themselves, with the statistics of the dataset
                 if venv.num_envs % n_learners == 0:
-                    act = ActingLearners(actor, learners, generator, deterministic)
+                    act = ActingLearners(actor, learners, generator, deterministic, masks)
                     returns = play_episodes(venv, act, n_learners, n_episodes, progress_bar)
                 else:
-                    acts = [ActingLearners(actor, learner, generator, deterministic) for learner in learners.one_by_one()]
+                    ones = learners.one_by_one()
+                    acts = [ActingLearners(actor, one, generator, deterministic, masks) for one in ones]
                     returns = play_in_turn(venv, acts, n_episodes, progress_bar)
     finally:
         if is_ours:

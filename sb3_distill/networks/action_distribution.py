@@ -106,6 +106,14 @@ class ActionDistribution(ABC):
         :return: actions as SB3's distributions give them: ``(n,)`` for ``Discrete``, else ``(n, dimensions)``
         """
 
+    def masked(self, outputs: th.Tensor, masks: th.Tensor) -> th.Tensor:
+        """
+        :param outputs: outputs of the last layer ``(n, n_outputs)``
+        :param masks: which choices are allowed, one after the other ``(n, n_choices)``, for actions that are choices
+        :return: outputs with which ``act`` chooses among those that are allowed
+        """
+        return outputs.masked_fill(~masks, -th.inf)
+
     def log_prob(
         self, outputs: th.Tensor, actions: th.Tensor, log_std: th.Tensor | None = None, latent: th.Tensor | None = None
     ) -> th.Tensor:
@@ -196,6 +204,10 @@ class Bernoulli(ActionDistribution):
         self, outputs: th.Tensor, noise: th.Tensor | None, log_std: th.Tensor | None = None, latent: th.Tensor | None = None
     ) -> th.Tensor:
         return (_add(outputs, noise) > 0).float()
+
+    def masked(self, outputs: th.Tensor, masks: th.Tensor) -> th.Tensor:
+        zero_allowed, one_allowed = masks.unflatten(1, (-1, 2)).unbind(-1)
+        return outputs.masked_fill(~zero_allowed, th.inf).masked_fill(~one_allowed, -th.inf)
 
 
 class Gaussian(ActionDistribution):

@@ -3,14 +3,13 @@
 import inspect
 import math
 import numbers
-import warnings
 from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy, MultiInputActorCriticPolicy
 
-from sb3_distill.errors import ArgumentAssertionError, ArgumentError
+from sb3_distill.errors import ArgumentAssertionError, ArgumentError, warn
 from sb3_distill.online.buffers import LearnerRolloutBuffer
 from sb3_distill.spaces.values import plain
 from sb3_distill.typing import Space
@@ -142,11 +141,10 @@ def resolve_batch_size(batch_size: int | None, n_envs: int | None, n_steps: int,
     share, per_learner = batch_size // n_learners, buffer_size // n_learners
     last = per_learner % share * n_learners
     if n_envs is not None and batch_size < buffer_size and last:
-        warnings.warn(
+        warn(
             f"a mini-batch size of {batch_size} does not divide the rollout buffer of `n_steps * n_envs = {buffer_size}` "
             f"transitions: after every {per_learner // share} untruncated mini-batches, "
-            f"there will be a truncated mini-batch of size {last}",
-            stacklevel=4,
+            f"there will be a truncated mini-batch of size {last}"
         )
     return batch_size
 

@@ -16,7 +16,7 @@ from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.start import initialise_from_observations, shrink_initial_rates
 from sb3_distill.environments.finite import check_finite
 from sb3_distill.environments.foreign.copies import copied, own_steps
-from sb3_distill.environments.make import as_vec_env
+from sb3_distill.environments.make import as_vec_env, observation_space_of
 from sb3_distill.environments.plugins import full_id
 from sb3_distill.environments.random_rollout import random_rollout
 from sb3_distill.environments.vec_normalize import normalized_space, normalizer_of
@@ -68,6 +68,7 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
     ) -> None:
         if isinstance(env, str):
             env = full_id(env)
+        policy = getattr(policy, "taught_class", None) or policy
         super().__init__(policy, env, _init_setup_model=False, supported_action_spaces=SUPPORTED_ACTION_SPACES, **kwargs)
         self.arguments = arguments
 
@@ -78,7 +79,7 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
 
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
-        check_observation_space(getattr(env, "single_observation_space", env.observation_space))
+        check_observation_space(observation_space_of(env))
         return as_vec_env(env, verbose, monitor_wrapper)
 
     def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:

@@ -18,6 +18,7 @@ from sb3_distill.online import description
 from sb3_distill.online.setup import HasParts
 from sb3_distill.teaching.normalizers import DRIFT, TOLERANCE, Moved, check_replacement, difference, let_normalize
 from sb3_distill.typing import Rate
+from sb3_distill.whole_files import write_whole
 
 
 class HasStatistics(HasParts, BaseAlgorithm):
@@ -64,9 +65,14 @@ class HasStatistics(HasParts, BaseAlgorithm):
         super().set_parameters(parameters, exact_match, device)
 
     def save(self, path: str | pathlib.Path | io.BufferedIOBase, *args: Any, **kwargs: Any) -> None:
-        """As SB3's."""
+        """As SB3's; a file appears whole or not at all."""
         self._saved_normalization = None if self.env is None else normalization_of(self.env)
-        super().save(path, *args, **kwargs)
+        if isinstance(path, io.BufferedIOBase):
+            super().save(path, *args, **kwargs)
+            return
+        content, path = io.BytesIO(), pathlib.Path(path)
+        super().save(content, *args, **kwargs)
+        write_whole(path if path.suffix else path.with_suffix(".zip"), content.getvalue())
 
     def _let_normalize(self, env: VecEnv | None, is_loaded: bool) -> None:
         """

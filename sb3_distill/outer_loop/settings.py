@@ -1,7 +1,6 @@
 """What shapes the learners and the dataset: arguments that are fixed once a model is set up."""
 
 import numbers
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
@@ -10,7 +9,7 @@ from gymnasium import spaces
 
 from sb3_distill.dataset.start import DATASET_INITS
 from sb3_distill.dataset.synthetic_dataset import DatasetLike
-from sb3_distill.errors import ArgumentError
+from sb3_distill.errors import ArgumentError, warn
 from sb3_distill.inner_loop.carry import default_strength
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop
 from sb3_distill.learners.distribution import LearnerDistributionLike
@@ -264,10 +263,9 @@ def resolve_n_instances(n_instances: int | None, action_space: Space) -> int:
     if isinstance(n_instances, bool) or not isinstance(n_instances, int) or n_instances < 1:
         raise ArgumentError(f"`n_instances` must be at least 1 and whole, got {n_instances!r}")
     if discrete and n_instances < (k_min := min_instances(action_space)):
-        warnings.warn(
+        warn(
             f"n_instances={n_instances} is below the {k_min} that Eq. 3 of the paper, ceil(c / 2) + 1, expects to be needed "
-            f"for {action_space}",
-            stacklevel=4,
+            f"for {action_space}"
         )
     return n_instances
 

@@ -1,7 +1,6 @@
 """Where a run starts: from nothing, from a dataset that goes on, or from one that gives its encoder alone."""
 
 import copy
-import warnings
 from typing import NamedTuple
 
 import torch as th
@@ -9,7 +8,7 @@ import torch as th
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.start import draw_dataset
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
-from sb3_distill.errors import ArgumentError
+from sb3_distill.errors import ArgumentError, warn
 from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.networks.anatomy import Network
 from sb3_distill.networks.encoder import Encoder, encoder_levels
@@ -76,13 +75,11 @@ def warn_of_unused(arguments: Settings, continued: SyntheticDataset) -> None:
     loop = continued.info.inner_loop
     argument = "initial_dataset" if arguments.encoder_from is None else "encoder_from"
     if arguments.inner_loop not in ("sgd", loop["name"]) or arguments.n_inner_steps not in (1, loop.get("n_steps")):
-        warnings.warn(f"`inner_loop` and `n_inner_steps` are not used: `{argument}` brings its own, {loop}", stacklevel=4)
+        warn(f"`inner_loop` and `n_inner_steps` are not used: `{argument}` brings its own, {loop}")
     if arguments.dataset_init != "normal" and arguments.encoder_from is None:  # else it concerns the first level only
-        warnings.warn("`dataset_init` is not used: `initial_dataset` brings its observations", stacklevel=4)
+        warn("`dataset_init` is not used: `initial_dataset` brings its observations")
     if arguments.n_instances not in (None, continued.n_instances):
-        warnings.warn(
-            f"n_instances={arguments.n_instances} is not used: `{argument}` has {continued.n_instances}", stacklevel=4
-        )
+        warn(f"n_instances={arguments.n_instances} is not used: `{argument}` has {continued.n_instances}")
 
 
 def starting_dataset(

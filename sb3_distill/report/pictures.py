@@ -44,7 +44,7 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _figure_of(ax: "Axes") -> "Figure":
+def figure_of(ax: "Axes") -> "Figure":
     """The figure of axes, also where they are in a part of it."""
     figure = ax.get_figure(root=True)
     if figure is None:
@@ -52,7 +52,7 @@ def _figure_of(ax: "Axes") -> "Figure":
     return figure
 
 
-def _save(figure: "Figure", path: str | os.PathLike[str] | None, dpi: int) -> "Figure":
+def save_figure(figure: "Figure", path: str | os.PathLike[str] | None, dpi: int) -> "Figure":
     """The folder is made if missing; the picture appears whole or not at all; margins fit what was drawn."""
     if path is None:
         return figure
@@ -87,7 +87,7 @@ def show(dataset: DatasetLike, path: str | os.PathLike[str] | None = None, ax: "
         width = 5.0 if observations.ndim == 4 else 2.2
         ax = new_figure(*((width * columns, 3.4 * rows) if few else (11, 7))).subplots()
     (draw_panels if few else draw_heat_map)(ax, dataset, observations)
-    return _save(_figure_of(ax), path, dpi=110)
+    return save_figure(figure_of(ax), path, dpi=110)
 
 
 def heat_map(
@@ -125,7 +125,7 @@ def heat_map(
     ax.set_xticks([])
     ax.set_yticks([])
     ax.set_title(title)
-    return _save(_figure_of(ax), path, dpi=150)
+    return save_figure(figure_of(ax), path, dpi=150)
 
 
 def ladder(
@@ -154,4 +154,4 @@ def ladder(
     ax.set_xticks(levels)
     ax.set(xlabel="layers in the encoder (0: full distillation)", ylabel="return of fresh learners", title=title)
     ax.legend()
-    return _save(_figure_of(ax), path, dpi=130)
+    return save_figure(figure_of(ax), path, dpi=130)

@@ -18,6 +18,7 @@ from sb3_distill.dataset.recorded_arguments import refused_by_environment
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.foreign.hand_over import EnvSource, environments_from
+from sb3_distill.environments.foreign.masks import masks_for_learners
 from sb3_distill.environments.make import as_vec_env
 from sb3_distill.environments.plugins import recorded_env_id
 from sb3_distill.environments.wrappers import check_sayable, wrap_vec_env
@@ -90,7 +91,7 @@ def watch(
 
 
 def _film(
-    env: VecEnv, learner: BasePolicy, seed: int | None, deterministic: bool, max_steps: int
+    env: VecEnv, learner: DistilledPolicy, seed: int | None, deterministic: bool, max_steps: int
 ) -> tuple[float, list[Array]]:
     """Play one episode; its return, and a frame before the first and after each step."""
     with th.random.fork_rng(devices=[], enabled=seed is not None):
@@ -99,8 +100,10 @@ def _film(
         env.seed(seed)
         env.action_space.seed(seed)
         observation, frames, total = env.reset(), [_frame(env)], 0.0
+        masks = masks_for_learners(env) if learner.takes_masks else None
         for _ in range(max_steps):
-            action, _ = learner.predict(observation, deterministic=deterministic)  # type: ignore[arg-type]  # no tuples
+            allowed = None if masks is None else masks()
+            action, _ = learner.predict(observation, deterministic=deterministic, action_masks=allowed)
             observation, rewards, dones, infos = env.step(action)
             total += float(rewards[0])
             if "episode" in infos[0]:  # of the task; a lost life may only look like the end

@@ -35,10 +35,15 @@ def check_observation_space(space: Space) -> None:
     for key, part in space.spaces.items() if isinstance(space, spaces.Dict) else [(None, space)]:
         is_nested = isinstance(part, (spaces.Dict, spaces.Tuple))  # SB3 has its own message for these
         is_supported = isinstance(part, (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary))
-        if not (is_nested or is_supported) or _counts_oddly(part):
+        if not (is_nested or is_supported) or _counts_oddly(part) or _has_no_numbers(part):
             named = "" if key is None else f" (key {key!r})"
             advice = _advice(part) or ("" if key is None else ": leave this key out with a wrapper (FilterObservation)")
             raise ArgumentError(f"observation space {' '.join(str(part).split())}{named} is not supported{advice}")
+        if key is not None and (not isinstance(key, str) or not key or "." in key):
+            raise ArgumentError(
+                f"the key {key!r} of the observation space is not supported, since it is to name a part of a network: give it "
+                "a name without dots, by a wrapper"
+            )
 
 
 def check_action_space(space: Space) -> None:
@@ -61,7 +66,14 @@ def _counts_oddly(space: Space) -> bool:
     return isinstance(space, spaces.Discrete) and space.start != 0
 
 
+def _has_no_numbers(space: Space) -> bool:
+    """Whether an observation is no row of numbers: it has no axis, or an empty one."""
+    return isinstance(space, spaces.Box) and (space.shape == () or 0 in space.shape)
+
+
 def _advice(space: Space) -> str:
+    if isinstance(space, spaces.Box) and space.shape == ():
+        return ": give it an axis with a wrapper (ReshapeObservation)"
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim != 1:
         return ": flatten it with a wrapper"
     return ": shift it to start at 0 with a wrapper" if _counts_oddly(space) else ""

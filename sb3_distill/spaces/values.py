@@ -8,6 +8,7 @@ objects with one of ``TAGS``; a number of NumPy is written as the number that it
 import math
 import pickle
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,12 @@ TAGS = (TUPLE, DICT, ARRAY)
 """The key of an object that stands for a tuple, for a dict (as pairs), or for an array (with its ``dtype`` and ``shape``)."""
 LARGEST_ARRAY = 100_000
 """Entries of the largest array that a file says, in words that a person could read."""
+LARGEST_TEXT = 1_000
+"""Characters of the longest text in such an array: each entry takes the memory of the longest."""
 LARGEST_DEPTH = 50
 """So deep may the values of a file be nested."""
+LARGEST_NUMBER = 2**63
+"""Whole numbers of a file have 64 bits, with or without a sign."""
 
 
 def plain(value: object) -> object:
@@ -120,9 +125,11 @@ def same_value(one: object, other: object) -> bool:
 def _encode(value: object) -> object:
     if isinstance(value, np.generic):
         value = value.tolist()
+    if type(value) is int and not -LARGEST_NUMBER <= value < 2 * LARGEST_NUMBER:
+        raise ArgumentError("a number beyond 64 bits cannot be written as JSON")
     if value is None or type(value) in (bool, int, float, str):
         return value
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufU" and value.size <= LARGEST_ARRAY:
+    if isinstance(value, np.ndarray) and _is_sayable(value.dtype) and value.size <= LARGEST_ARRAY:
         return {ARRAY: value.ravel().tolist(), "dtype": value.dtype.str, "shape": list(value.shape)}
     if type(value) is tuple:
         return {TUPLE: [_encode(entry) for entry in value]}
@@ -138,9 +145,16 @@ def _encode(value: object) -> object:
 
 def _array(value: Mapping[str, object]) -> Array:
     dtype, entries = np.dtype(str(value["dtype"])), value[ARRAY]
-    if dtype.kind not in "biufU" or not isinstance(entries, list) or len(entries) > LARGEST_ARRAY:
-        raise ValueError(f"{dtype} is no type of numbers or texts, or there are too many of them")
+    if not _is_sayable(dtype) or not isinstance(entries, list) or len(entries) > LARGEST_ARRAY:
+        raise ValueError(f"{dtype} is no type of numbers or short texts, or there are too many of them")
+    if any(isinstance(entry, (list, dict)) for entry in entries):
+        raise ValueError("its entries are no numbers or texts")
     shape = value["shape"]
     if not isinstance(shape, list):
         raise ValueError(f"a shape is a list, got {shape!r}")
     return np.array(entries, dtype=dtype).reshape(shape)
+
+
+def _is_sayable(dtype: np.dtype[Any]) -> bool:
+    """Whether arrays of this type are written: numbers, and texts that are not long."""
+    return dtype.kind in "biuf" or (dtype.kind == "U" and dtype.itemsize <= 4 * LARGEST_TEXT)

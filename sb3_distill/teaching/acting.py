@@ -145,15 +145,19 @@ class Actor:
             observations = normalize(self.dataset, observations)
         return self.outputs(learners, obs_as_tensor(observations, self.dataset.labels.device))  # type: ignore[arg-type]
 
-    def sample(self, seen: LearnerOutputs, noise: th.Tensor | None) -> Array:
+    def sample(self, seen: LearnerOutputs, noise: th.Tensor | None, masks: Array | None = None) -> Array:
         """
         :param seen: outputs of learners
         :param noise: see ``ActionDistribution.noise``; ``None`` for the most likely actions
+        :param masks: see ``ActionDistribution.masked``; ``None`` where all actions are allowed
         :return: actions as a policy gives them ``(b, dimensions)``, or ``(b,)``
         """
         device = self.dataset.labels.device
         noise = None if noise is None else noise.to(device)
-        actions = self.distribution.act(seen.outputs, noise, self.dataset.log_std, seen.latent)
+        outputs = seen.outputs
+        if masks is not None:
+            outputs = self.distribution.masked(outputs, th.as_tensor(masks, device=device))
+        actions = self.distribution.act(outputs, noise, self.dataset.log_std, seen.latent)
         return np.asarray(actions.cpu().numpy())
 
     def to_env(self, actions: Array) -> Array:

@@ -4,7 +4,7 @@ import copy
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn, Self, SupportsIndex, TypeVar, cast
+from typing import Any, ClassVar, NoReturn, Self, SupportsIndex, TypeVar, cast
 
 import gymnasium as gym
 import numpy as np
@@ -49,6 +49,8 @@ class DistilledPolicy(HasFacts, BasePolicy):
     dataset: SyntheticDataset
     origin: tuple[type[BasePolicy], dict[str, Any]]
     """The SB3 class, and the arguments it was made with."""
+    taught_class: ClassVar[type[BasePolicy] | None] = None
+    """The same class, for the class of a taught policy."""
 
     @classmethod
     def from_dataset(
@@ -88,6 +90,8 @@ class DistilledPolicy(HasFacts, BasePolicy):
                 with th.no_grad():  # noise with a gradient cannot be copied
                     getattr(policy, "reset_noise")()  # noqa: B009  (not every policy has it)
             taught, kwargs = copy.deepcopy(policy).to(device), policy._get_constructor_parameters()
+            if isinstance(taught, DistilledPolicy):
+                taught.__class__ = taught.origin[0]  # type: ignore[assignment]
         else:
             policy_class, kwargs = resolve_policy(dataset, policy, policy_kwargs)
             taught = build_policy(policy_class, dataset, kwargs, seed).to(device)
@@ -99,7 +103,7 @@ class DistilledPolicy(HasFacts, BasePolicy):
         """Pickled and copied as an object of its SB3 class, since its class here is made on the fly."""
         bare = object.__new__(self.origin[0])
         bare.__dict__.update(self.__dict__)
-        return _become, (DistilledPolicy, bare)
+        return _become, (type(self).__bases__[0], bare)
 
     @classmethod
     def load(cls, path: object, device: th.device | str = "auto") -> NoReturn:
@@ -131,12 +135,17 @@ class DistilledPolicy(HasFacts, BasePolicy):
         if self.dataset.info.normalization is not None:
             observations = normalize(self.dataset, channels_first(observations, self.observation_space))
         masks = {} if action_masks is None else {"action_masks": action_masks}
-        if masks and not takes_argument(super().predict, "action_masks"):
+        if masks and not self.takes_masks:
             raise ArgumentError(
                 f"a {self.origin[0].__name__} takes no `action_masks`: teach MaskablePPO's policy, "
-                "from_dataset(..., policy=MaskablePPO.policy_aliases['MlpPolicy'])"
+                "from_dataset(..., policy=MaskablePPO.policy_aliases['MlpPolicy']), or let evaluate_learners ask for them"
             )
         return super().predict(observations, state, episode_start, deterministic, **masks)  # type: ignore[arg-type]
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether ``predict`` takes ``action_masks``."""
+        return takes_argument(self.origin[0].predict, "action_masks")
 
     def facts(self) -> dict[str, object]:
         """What is to be known of the policy and the dataset that it was taught, by name."""
@@ -223,7 +232,13 @@ def _become(cls: type[Policy], policy: BasePolicy) -> Policy:
     A policy turns into a ``DistilledPolicy`` by a class that adds methods only. The alternatives were rejected: a policy
     around a policy would be of another class than algorithms ask for, and a rebuilt one would draw other parameters.
     """
-    policy.__class__ = type(f"Distilled{type(policy).__name__}", (cls, type(policy)), {})
+    bare = type(policy)
+
+    def new(_: type, *args: Any, **kwargs: Any) -> BasePolicy:
+        return bare(*args, **kwargs)  # whoever calls the class wants such a network, which nobody has taught yet
+
+    content = {"__module__": cls.__module__, "__new__": new, "taught_class": bare}
+    policy.__class__ = type(f"Distilled{bare.__name__}", (cls, bare), content)
     assert isinstance(policy, cls)
     return policy
 

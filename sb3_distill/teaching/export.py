@@ -1,6 +1,7 @@
 """A taught policy as a program of its own: ``torch.export`` and ONNX."""
 
 import copy
+import functools
 import logging
 import os
 import warnings
@@ -19,6 +20,7 @@ from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError, MissingExtraError, UnsupportedError
 from sb3_distill.typing import Observations, Space
+from sb3_distill.whole_files import write_whole
 
 ENDINGS = (".onnx", ".pt2")
 """Endings of the files: ONNX, and a program of ``torch.export``."""
@@ -99,14 +101,9 @@ def export(policy: BasePolicy, path: str | os.PathLike[str]) -> list[Path]:
     if ".onnx" in [file.suffix for file in paths]:
         _check_onnx()
     program = _program_of(policy)
-    path.parent.mkdir(parents=True, exist_ok=True)
     for file in paths:
-        unfinished = file.with_name(f".{os.getpid()}.{file.name}")
-        try:
-            (_write_onnx if file.suffix == ".onnx" else _write_program)(program, policy.observation_space, unfinished)
-            unfinished.replace(file)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write = _write_onnx if file.suffix == ".onnx" else _write_program
+        write_whole(file, functools.partial(write, program, policy.observation_space))
     return paths
 
 

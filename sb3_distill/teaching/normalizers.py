@@ -1,6 +1,5 @@
 """Who normalises: which statistics stand between raw observations and a network. Every way to an environment asks here."""
 
-import warnings
 from typing import Literal
 
 import numpy as np
@@ -8,7 +7,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.environments.vec_normalize import continue_statistics, normalization_of, normalizer_of
-from sb3_distill.errors import ArgumentError
+from sb3_distill.errors import ArgumentError, warn
 from sb3_distill.trees import named_leaves
 
 TOLERANCE = 0.02
@@ -52,7 +51,7 @@ def let_normalize(
     message = f"the VecNormalize of the environment is not the one of the dataset ({trouble}): {AFRESH}"
     if moved == "refuse":
         raise ArgumentError(message)
-    warnings.warn(message, stacklevel=3)
+    warn(message)
 
 
 def check_replacement(ours: Normalization | None, theirs: Normalization | None) -> None:
@@ -72,7 +71,7 @@ def check_replacement(ours: Normalization | None, theirs: Normalization | None) 
     message = f"the parameters are those of a dataset with another normalisation ({trouble})"
     if trouble.startswith("keys"):
         raise ArgumentError(f"{message}: load the model with `load(path, env)` instead")
-    warnings.warn(f"{message}; the VecNormalize of this model goes on as it is", stacklevel=3)
+    warn(f"{message}; the VecNormalize of this model goes on as it is")
 
 
 def difference(wanted: Normalization, present: Normalization | None, tolerance: float = TOLERANCE) -> str | None:

@@ -33,6 +33,11 @@ def resolve_policy(
         and not (isinstance(policy, type) and issubclass(policy, BasePolicy))
     ):
         raise ArgumentError(f"`policy` must be an alias, a policy class or a policy, got {policy!r}")
+    if isinstance(policy, type):
+        taught = getattr(policy, "taught_class", policy)  # the class of a taught policy stands for the one that it was
+        if taught is None:
+            raise ArgumentError(f"`policy` must be a class of SB3 that a {policy.__name__} can be made of, such as MlpPolicy")
+        policy = taught
     if policy_kwargs is None:
         policy_kwargs = policy_kwargs_from_json(dataset.info.policy_kwargs) if policy is None else {}
     name = policy or dataset.info.policy

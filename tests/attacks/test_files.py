@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import sys
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -11,6 +13,7 @@ import torch as th
 
 from benchmarks.lib.hostile import packed, unpacked
 from sb3_distill import DatasetError, SyntheticDataset, evaluate_learners, make_vec_env
+from sb3_distill.dataset.allowed import ATARI, VEC_WRAPPERS, WRAPPERS
 from sb3_distill.dataset.file import MAX_HEADER, find
 from sb3_distill.environments.plugins import recorded_env_id
 from sb3_distill.report.video import watch
@@ -90,6 +93,15 @@ UNLOADABLE = {
         change=lambda info, tensors: (info.update(encoder_layers=1), tensors.update({"encoder.forward": th.zeros(1)}))
     ),
     "a name of a megabyte": dict(change=lambda info, tensors: tensors.update({"x" * 2**20: th.zeros(1)})),
+    "an array of texts, each of 400 MB": dict(
+        change=says(env_kwargs={"x": {"__array__": ["a"] * 1_000, "dtype": "<U100000000", "shape": [1_000]}})
+    ),
+    "an array of Python objects as an argument of a wrapper": dict(
+        change=says(
+            wrappers=[{"name": "W", "entry_point": "w:W", "kwargs": {"x": {"__array__": [1], "dtype": "O", "shape": [1]}}}]
+        )
+    ),
+    "a key that no dict can have": dict(change=says(env_kwargs={"x": {"__dict__": [[[], 1]]}})),
     "twenty thousand tensors": dict(
         change=lambda info, tensors: tensors.update({f"x{i}": th.zeros(1) for i in range(20_000)})
     ),
@@ -178,6 +190,21 @@ OTHERS = {
     "a vector environment as a wrapper": ("SubprocVecEnv", "vec_env", {}),
     "a stack that fills the memory": ("FrameStackObservation", f"{GYMNASIUM}:FrameStackObservation", {"stack_size": 10**9}),
     "images that fill the memory": ("ResizeObservation", f"{GYMNASIUM}:ResizeObservation", {"shape": [10**5, 10**5]}),
+    "images that fill the memory, as a tuple": (
+        "ResizeObservation",
+        f"{GYMNASIUM}:ResizeObservation",
+        {"shape": {"__tuple__": [10**5, 10**5]}},
+    ),
+    "a stack that fills the memory, as an array": (
+        "FrameStackObservation",
+        f"{GYMNASIUM}:FrameStackObservation",
+        {"stack_size": {"__array__": [10**9], "dtype": "<i8", "shape": []}},
+    ),
+    "a size that is no number": (
+        "ResizeObservation",
+        f"{GYMNASIUM}:ResizeObservation",
+        {"shape": [float("nan"), 10**9]},
+    ),
     "a step that takes a year": ("MaxAndSkipEnv", f"{SB3}.atari_wrappers:MaxAndSkipEnv", {"skip": 10**12}),
     "an argument that is not on the list": ("FlattenObservation", f"{GYMNASIUM}:FlattenObservation", {"func": "eval"}),
     "options of ALE beside those of the list": ("AtariVecEnv", "atari", {"n_threads": 10**6}),
@@ -227,3 +254,11 @@ def test_an_environment_that_nobody_registered(path):
 def test_what_is_sound_still_loads():
     env = make_vec_env("CartPole-v1", 2)
     assert np.asarray(env.reset()).shape == (2, 4)
+
+
+def test_the_page_on_the_format_has_the_list_of_what_a_file_may_name():
+    page = (Path(__file__).parents[2] / "docs" / "file_format.md").read_text()
+    for module, wrappers in WRAPPERS.items():
+        (row,) = re.findall(rf"^\| `{module}` \| (.*) \|$", page, re.MULTILINE)
+        assert row == ", ".join(f"`{name}`" for name in wrappers)
+    assert all(f"`{name}`" in page for name in (*VEC_WRAPPERS, *ATARI))

@@ -10,5 +10,5 @@ from benchmarks.reliability.fuzz import Watch, fuzz
 def test_ten_thousand_files_load_or_are_refused():
     counts = fuzz(10_000, seed=20, watch=Watch())
     assert {name: count for name, count in counts.items() if name.startswith("FAULT")} == {}
-    assert sum(counts.values()) == 10_000
+    assert sum(count for name, count in counts.items() if ": " in name) == 10_000
     assert min(counts["hostile: loaded"], counts["hostile: refused"], counts["mutated: refused"]) > 100

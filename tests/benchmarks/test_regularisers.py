@@ -47,17 +47,15 @@ def looked_at(study, monkeypatch):
 
 
 def test_figures_by_hand(study):
-    cells = np.linspace(0, 1, 20)  # the worst tenth are two
-    assert study.cvar(cells) == pytest.approx(cells[:2].mean())
-    assert study.failure(cells) == 4 / 20
-    assert study.cvar(cells[:15]) == pytest.approx((cells[0] + 0.5 * cells[1]) / 1.5)
+    row, untaught = {"cells": {"a": 260.0, "b": 20.0}}, {"cells": {"a": 20.0, "b": 20.0}}
+    assert study.normalised("2d-sgd", row, untaught).tolist() == [[0.5, 0.0]]
     assert study.sizes_of("plain") == {}
     assert study.sizes_of("cvar=0.3+dropout=0.2") == {"cvar": 0.3, "dropout": 0.2}
 
 
 def test_intervals_hold_the_difference_of_paired_seeds(study):
     rng = np.random.default_rng(0)
-    plain = rng.uniform(0, 0.5, size=(5, 40)) + rng.normal(size=(5, 1))
+    plain = rng.uniform(0, 0.5, size=(5, 1, 40)) + rng.normal(size=(5, 1, 1))
     difference = study.interval(plain, plain + 0.1)
     estimate, low, high = difference["cvar"]
     assert (estimate, low, high) == pytest.approx((0.1, 0.1, 0.1))  # whatever the seeds and cells

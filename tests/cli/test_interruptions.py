@@ -50,6 +50,42 @@ def test_a_ladder_that_is_interrupted_leaves_a_checkpoint_and_says_so(tmp_path, 
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.parametrize("module", ["sb3_distill", "sb3_distill.cli"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_interrupted_while_it_is_imported_says_so(module, number, tmp_path):
+    (tmp_path / "torch.py").write_text("import time\nprint('torch', flush=True)\ntime.sleep(60)\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    command = [sys.executable, "-m", module, "datasets"]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, env=environment, start_new_session=True, **pipes) as process:
+        assert process.stdout.readline() == "torch\n"
+        process.send_signal(number)
+        assert process.communicate(timeout=30) == ("", "interrupted: nothing was written\n")
+    assert process.returncode == 128 + number
+
+
+def test_an_interruption_without_a_text_says_that_nothing_was_written(monkeypatch, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    assert cli.main(["datasets"]) == 130
+    assert capsys.readouterr().err == "interrupted: nothing more was written\n"
+
+
+def test_an_interruption_that_rl_zoo_takes_is_told(monkeypatch, capsys):
+    def trained(_):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            pass
+
+    monkeypatch.setattr(cli, "_run", trained)
+    assert cli.main(["train"]) == 130
+    assert capsys.readouterr().err == "interrupted: the agent was saved\n"
+
+
 def test_handlers_are_put_back():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     assert cli.main(["datasets", "--json"]) == 0

@@ -355,3 +355,8 @@ def test_callbacks_that_save_something_else_are_welcome(tmp_path):
     evaluation = EvalCallback(make_vec_env("CartPole-v1"), eval_freq=16, callback_after_eval=stop, warn=False)
     model.learn(64, callback=[SavesTheDataset(tmp_path / "set.safetensors"), evaluation])
     assert (tmp_path / "set.safetensors").is_file()
+
+
+def test_a_model_in_place_of_an_expert_is_told_how_to_be_one():
+    with pytest.raises(ValueError, match=r"`expert` must be an Expert, got a PPO: Expert\(model.policy\) makes one"):
+        clone(PPO("MlpPolicy", "CartPole-v1"), "CartPole-v1", 256)

@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecTransposeImage
 
-from sb3_distill import PPMO, evaluate_learners, make_vec_env
+from sb3_distill import PPMO, SyntheticDataset, evaluate_learners, make_vec_env
 from sb3_distill.environments.foreign.copies import copied, own_steps, vector_writes_again, writes_again
 from sb3_distill.environments.foreign.hand_over import environments_from, may_be_many
 from sb3_distill.environments.gymnasium_vec_env import GymnasiumVecEnv, final_observation, split_info
@@ -144,14 +144,15 @@ def test_infos_of_any_shape_are_given_to_each():
         "time": 3.5, "stage": "ab", "log": {"reward": 0.1, "each": np.arange(2)}, "each": ["x", "y"], "none": None,
         "some": np.array([7, 0]), "_some": np.array([True, False]), "three": np.arange(3), "final_info": {"end": np.arange(2)},
     }  # fmt: skip
-    first, second = split_info(info, 2)
+    first, second = split_info(info, 2, ended=[0, 1])
     everywhere = {"time": 3.5, "stage": "ab", "none": None}
     assert {key: first[key] for key in everywhere} == {key: second[key] for key in everywhere} == everywhere
     assert (first["log"], second["log"]) == ({"reward": 0.1, "each": 0}, {"reward": 0.1, "each": 1})
     assert (first["each"], second["each"], first["some"], "some" in second) == ("x", "y", 7, False)
     assert (list(first["three"]), first["end"], second["end"]) == ([0, 1, 2], 0, 1)
-    assert split_info([{"a": 1}, None], 2) == [{"a": 1}, {}]
-    assert split_info({"final_info": [None, {"b": 2}]}, 2) == [{}, {"b": 2}]
+    assert split_info([{"a": 1}, None], 2, ended=[]) == [{"a": 1}, {}]
+    assert split_info({"final_info": [None, {"b": 2}]}, 2, ended=[1]) == [{}, {"b": 2}]
+    assert split_info({"final_info": {"score": 5}}, 2, ended=[1]) == [{}, {"score": 5}]  # an end concerns whoever ended
 
 
 @pytest.mark.parametrize(
@@ -213,8 +214,12 @@ class Needy(Pole):
 
 
 @pytest.mark.parametrize(
-    "source", ["CartPole-v1", one, several, Pole, functools.partial(gym.make, "CartPole-v1"), lambda: Pole(2)]
-)
+    "source",
+    [
+        "CartPole-v1", one, several, Pole, functools.partial(gym.make, "CartPole-v1"), lambda: Pole(2),
+        gym.spec("CartPole-v1"), SyntheticDataset.load("CartPole-v1"),
+    ],
+)  # fmt: skip
 def test_as_many_environments_as_are_asked_for(source):
     env, is_ours = environments_from(source, 3, seed=0)
     assert isinstance(env, VecEnv)
@@ -243,6 +248,7 @@ def test_images_are_turned_for_every_source():
     [
         (3, "`env` must be an id, an environment, its class.*got 3"),
         (None, "must be an id"),
+        (lambda *, n: None, "put it into a lambda"),
         (lambda a, b: None, "a function of 2 arguments, and must be one of a number"),
         (Needy, r"the class Needy, which needs 1 arguments: pass a function of nothing, lambda: Needy\(\.\.\.\)"),
         (dict, "the class dict, which is no gymnasium.Env"),
@@ -254,6 +260,52 @@ def test_images_are_turned_for_every_source():
 def test_other_things_are_refused_in_a_sentence(source, message):
     with pytest.raises(ValueError, match=message):
         environments_from(source, 3)
+
+
+@pytest.mark.parametrize("env", [Pole, one, gym.spec("CartPole-v1")], ids=["class", "function", "spec"])
+def test_an_algorithm_says_that_it_needs_an_environment(env):
+    with pytest.raises(ValueError, match="`env` must be an id, an environment or vector environments, .*make_vec_env"):
+        PPMO("MlpPolicy", env, n_steps=8)
+
+
+class Odd(OfSomebody):
+    """Hands out what ``change`` makes of a step."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def step_wait(self):
+        return self.change(*super().step_wait())
+
+
+@pytest.mark.filterwarnings("ignore:.*render_mode")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda seen, rewards, over, infos: (seen.tolist(), rewards[:, None], over.astype(np.int8).tolist(), tuple(infos)),
+        lambda seen, rewards, over, infos: (seen, rewards.astype(int), over, [info or None for info in infos]),
+    ],
+)
+def test_steps_of_another_form_are_understood(change):
+    model = PPMO("MlpPolicy", Odd(change), n_steps=8, n_epochs=1, seed=0).learn(16)
+    np.testing.assert_array_equal(model.rollout_buffer.episode_starts[:, 0], [i % 5 == 0 for i in range(8)])
+
+
+@pytest.mark.filterwarnings("ignore:.*render_mode")
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda seen, *rest: (seen[:, None], *rest), r"observations of shape \(2, 3\), as its space says, got \(2, 1, 3\)"),
+        (lambda seen, *rest: ({"a": seen}, *rest), "returns dict observations"),
+        (lambda seen, rewards, *rest: (seen, rewards[:1], *rest), r"must return 2 rewards, .*got shape \(1,\)"),
+        (lambda seen, rewards, over, infos: (seen, rewards, over, infos[:1]), "must return a list of 2 infos"),
+        (lambda seen, rewards, over, infos: (seen, rewards, over, {}), "must return a list of 2 infos"),
+    ],
+)
+def test_steps_that_cannot_be_understood_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        PPMO("MlpPolicy", Odd(change), n_steps=8, n_epochs=1, seed=0).learn(16)
 
 
 def test_only_what_is_cheap_is_made_by_the_thousand():

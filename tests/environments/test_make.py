@@ -5,6 +5,7 @@ import sys
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from stable_baselines3 import PPO
 from stable_baselines3.common.monitor import Monitor
@@ -91,6 +92,34 @@ def test_single_environments_have_no_attributes_of_their_own():
         env.unwrapped.env_method("x")
 
 
+@pytest.mark.parametrize("cls", [gym.vector.SyncVectorEnv, gym.vector.AsyncVectorEnv])
+def test_single_environments_inside_of_gymnasiums_answer_themselves(cls):
+    makers = [lambda length=length: gym.make("CartPole-v1", max_episode_steps=length) for length in (5, 6)]
+    env = GymnasiumVecEnv(cls(makers, autoreset_mode=AutoresetMode.SAME_STEP))
+    assert env.has_attr("gravity")
+    assert not env.has_attr("nonsense")
+    assert env.get_attr("gravity") == [9.8, 9.8]
+    assert env.env_method("get_wrapper_attr", "_max_episode_steps", indices=[1]) == [6]
+    env.close()
+
+
+@pytest.mark.parametrize("space", [spaces.Graph(spaces.Box(-1, 1, (2,)), None), spaces.Dict(a=spaces.Text(3))], ids=str)
+def test_spaces_that_sb3s_vector_environments_cannot_hold_are_named(space):
+    class Odd(gym.Env):
+        observation_space, action_space = space, spaces.Discrete(2)
+
+    with pytest.raises(ValueError, match="observation space (Graph|Text).* is not supported"):
+        make_vec_env(Odd, 2)
+
+
+def test_a_mistake_in_an_environment_shows_itself():
+    def broken():
+        raise TypeError("my own mistake")
+
+    with pytest.raises(TypeError, match="my own mistake"):
+        make_vec_env(broken, 2)
+
+
 def test_where_an_environment_comes_from():
     assert env_origin(make_vec_env("NDCartPole3D-v0", 2)) == ("NDCartPole3D-v0", {})
     assert env_origin(make_vec_env("NDCartPole-v0", 2, env_kwargs=dict(n_dims=4))) == ("NDCartPole-v0", {"n_dims": 4})
@@ -122,3 +151,15 @@ def test_what_a_caller_asks_for_precedes_what_a_dataset_records():
 def test_at_least_one_environment():
     with pytest.raises(ValueError, match="`n_envs` must be at least 1, got 0"):
         make_vec_env("CartPole-v1", 0)
+
+
+class Chatty(gym.Env):
+    """Says something beside its numbers."""
+
+    observation_space = gym.spaces.Dict(one=gym.spaces.Box(-1, 1, (2,)), text=gym.spaces.Text(4))
+    action_space = gym.spaces.Discrete(2)
+
+
+def test_a_key_that_no_policy_takes_is_named_before_sb3_stumbles_over_it():
+    with pytest.raises(ValueError, match=r"key 'text'.*not supported: leave this key out with a wrapper"):
+        make_vec_env(Chatty, 2)

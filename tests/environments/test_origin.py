@@ -102,6 +102,13 @@ def test_an_argument_that_a_file_cannot_hold_is_named_and_may_be_passed(tmp_path
     assert env.get_attr("goal") == [3]
 
 
+@pytest.mark.parametrize("value", [10**30, -(2**63) - 1, [2**64]])
+def test_a_number_beyond_64_bits_is_named(tmp_path, value):
+    dataset = through_file(make_vec_env("Plot-v0", 2, env_kwargs={"goal": value}), tmp_path)
+    with pytest.raises(ValueError, match="the argument goal="):
+        make_vec_env(dataset, 1)
+
+
 def test_a_default_that_a_file_cannot_hold_need_not_be_said():
     gym.register("Priced-v0", Plot, kwargs={"prices": {1, 2}})
     assert env_origin(make_vec_env("Priced-v0", 1)) == ("Priced-v0", {})

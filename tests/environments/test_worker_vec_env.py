@@ -1,5 +1,6 @@
 """Environments in a few processes: what a user sees is a DummyVecEnv, but faster."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -17,6 +18,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from sb3_distill import PPMO
 from sb3_distill.environments.worker_vec_env import WorkerVecEnv
+
+PR_SET_CHILD_SUBREAPER = 36
+"""A number of Linux."""
 
 
 class Mixed(gym.Env):
@@ -185,22 +189,49 @@ time.sleep(100)
 """
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="processes are looked up in /proc")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_workers_end_with_their_parent(number):
+@pytest.fixture
+def foster_parent():
+    """This process gets the processes whose parent has ended, in place of the first one of the system, and waits for none."""
+    prctl = ctypes.CDLL(None).prctl
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    yield
+    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+@pytest.mark.usefixtures("foster_parent")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_of_workers_nothing_is_left_when_their_parent_is_killed(number):
     with subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, text=True) as parent:
         workers = [int(word) for word in parent.stdout.readline().split()]
         assert len(workers) == 2
         os.kill(parent.pid, number)
     deadline = time.monotonic() + 10
-    while any(map(lives, workers)) and time.monotonic() < deadline:
+    while any(map(is_there, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not any(map(lives, workers))
+    assert not any(map(is_there, workers))
 
 
-def lives(process):
-    try:
-        with open(f"/proc/{process}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+def is_there(process):
+    return os.path.exists(f"/proc/{process}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_workers_end_where_the_process_that_started_them_is_killed(env):
+    env.reset()
+    os.kill(env._keeper._process.pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="the process of environments 0 to 1 has ended"):  # noqa: PT012
+        for _ in range(100):
+            env.step(np.zeros(5, int))
+            time.sleep(0.1)
+    env.close()
+
+
+def test_what_a_worker_prints_is_seen(capfd):
+    WorkerVecEnv([Talkative] * 2, n_workers=2).close()
+    assert capfd.readouterr().out == "closed\n" * 2
+
+
+class Talkative(Mixed):
+    def close(self):
+        print("closed")

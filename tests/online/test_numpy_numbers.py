@@ -55,6 +55,12 @@ def test_arguments_of_evaluation():
     np.testing.assert_array_equal(returns, evaluate_learners(dataset, 2, 2, max_envs=4, seed=1).returns)
 
 
+def test_a_time_limit():
+    env = make_vec_env("CartPole-v1", 2, env_kwargs={"max_episode_steps": np.int64(7)})
+    model = PPMO("MlpPolicy", env, n_steps=8, n_epochs=1)
+    assert model.dataset.info.env_kwargs == {"max_episode_steps": 7}
+
+
 def test_a_number_that_is_not_whole():
     with pytest.raises(ValueError, match="`n_envs` must be at least 1 and whole, got 2.5"):
         make_vec_env("CartPole-v1", np.float64(2.5))

@@ -47,6 +47,19 @@ def test_a_part_of_a_dict_that_is_not_supported_is_named():
         check_observation_space(spaces.Dict(a=VECTOR, b=spaces.Text(4)))
 
 
+@pytest.mark.parametrize("space, advice", [(spaces.Box(-1, 1, ()), ": give it an axis"), (spaces.Box(-1, 1, (0,)), "")])
+def test_observations_without_numbers_are_refused(space, advice):
+    for whole in (space, spaces.Dict(a=space)):
+        with pytest.raises(ValueError, match=f"is not supported{advice}"):
+            check_observation_space(whole)
+
+
+@pytest.mark.parametrize("key", [0, "a.b", ""])
+def test_keys_that_cannot_name_a_part_of_a_network_are_refused(key):
+    with pytest.raises(ValueError, match=f"the key {key!r} of the observation space .*: give it a name without dots"):
+        check_observation_space(spaces.Dict({key: VECTOR}))
+
+
 @pytest.mark.parametrize("nested", [spaces.Dict(a=spaces.Dict(b=VECTOR)), spaces.Dict(a=spaces.Tuple((VECTOR,)))])
 def test_nested_spaces_are_left_to_sb3s_own_message(nested):
     check_observation_space(nested)

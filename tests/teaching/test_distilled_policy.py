@@ -1,5 +1,8 @@
 """Teaching a fresh policy: it acts, it continues to learn, it can be saved; what does not fit is refused."""
 
+import copy
+import pickle
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -178,3 +181,32 @@ def test_algorithms_with_another_kind_of_policy_are_refused():
         DistilledPolicy.from_dataset(simplex_dataset(1, 10.0)).to_algorithm(DQN, "CartPole-v1")
     with pytest.raises(ValueError, match="`policy` must be an alias"):
         DistilledPolicy.from_dataset(simplex_dataset(1, 10.0), policy=3)
+
+
+class WithAName(DistilledPolicy):
+    """A user's own kind of taught policy."""
+
+    def name(self):
+        return "mine"
+
+
+def test_a_subclass_stays_what_it_is():
+    policy = WithAName.from_dataset("NDCartPole2D-v0", seed=0)
+    for again in (copy.deepcopy(policy), pickle.loads(pickle.dumps(policy))):
+        assert isinstance(again, WithAName)
+        assert again.name() == "mine"
+        seen = np.zeros(8, np.float32)
+        assert again.predict(seen, deterministic=True)[0] == policy.predict(seen, deterministic=True)[0]
+
+
+def test_the_class_of_a_taught_policy_stands_for_the_one_that_it_was():
+    policy = DistilledPolicy.from_dataset("NDCartPole2D-v0", seed=0)
+    env = make_vec_env("NDCartPole2D-v0", 2)
+    for kind in (type(policy), policy):
+        again = DistilledPolicy.from_dataset("NDCartPole2D-v0", policy=kind, seed=1)
+        assert again.origin[0] is ActorCriticPolicy
+        assert again.predict(np.zeros(8, np.float32))[0].shape == ()
+    for algorithm in (PPO, PPMO):
+        assert type(algorithm(type(policy), env, n_steps=8, batch_size=16, device="cpu").policy) is ActorCriticPolicy
+    with pytest.raises(ValueError, match="must be a class of SB3 that a DistilledPolicy can be made of"):
+        DistilledPolicy.from_dataset("NDCartPole2D-v0", policy=DistilledPolicy)

@@ -3,19 +3,23 @@
 import inspect
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeAlias, cast
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 from stable_baselines3.common.vec_env import VecEnv
 
+from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.make import as_vec_env, make_vec_env
 from sb3_distill.environments.plugins import is_cheap
 from sb3_distill.errors import ArgumentError
 from sb3_distill.typing import Env, Kwargs, VectorEnv
 
 EnvSource: TypeAlias = (
-    str | os.PathLike[str] | Env | type[Env] | VecEnv | VectorEnv | Callable[[int], VecEnv | VectorEnv] | Callable[[], Env]
-)
+    str | os.PathLike[str] | SyntheticDataset | EnvSpec | Env | type[Env] | VecEnv | VectorEnv
+    | Callable[[int], VecEnv | VectorEnv] | Callable[[], Env]
+)  # fmt: skip
 """An id, an environment, its class, vector environments of SB3 or Gymnasium, or a function: of a number of environments, which
 makes a vector environment, or of nothing, which makes one environment."""
 WORDS = (
@@ -48,14 +52,16 @@ def environments_from(
     """
     if isinstance(source, (VecEnv, gym.vector.VectorEnv, gym.Env)):
         return HandedOver(as_vec_env(source, monitor_wrapper=True), False)
-    if isinstance(source, (str, os.PathLike)):
+    if isinstance(source, (str, os.PathLike, SyntheticDataset)):
         return _made(make_vec_env(source, n_envs, seed, env_kwargs=env_kwargs))
+    if isinstance(source, EnvSpec):
+        return _made(make_vec_env(partial(gym.make, source, **(env_kwargs or {})), n_envs, seed))
     if isinstance(source, type):
         return _made(_of_class(source, n_envs, seed, env_kwargs, name))
     if not callable(source):
-        raise ArgumentError(f"`{name}` must be {WORDS}; got {source!r}")
+        raise ArgumentError(f"`{name}` must be {WORDS}; got {repr(source)[:200]}")
     n_required = _n_required(source)
-    if n_required > 1:
+    if n_required > 1 or _has_required_keyword(source):
         raise ArgumentError(
             f"`{name}` is a function of {n_required} arguments, and must be one of a number of environments, or of nothing: "
             f"put it into a lambda; got {source!r}"
@@ -67,7 +73,7 @@ def environments_from(
     if not isinstance(made, (VecEnv, gym.vector.VectorEnv)):
         wanted = f"`{name}({n_envs})` must make a VecEnv" if n_required else f"`{name}()` must make an environment"
         advice = ": let it take no argument" if n_required and isinstance(made, gym.Env) else ""
-        raise ArgumentError(f"{wanted}, it made {made!r}{advice}")
+        raise ArgumentError(f"{wanted}, it made {repr(made)[:200]}{advice}")
     return _made(as_vec_env(made))
 
 
@@ -95,6 +101,15 @@ def _of_class(cls: type, n_envs: int, seed: int | None, env_kwargs: Kwargs | Non
     taken = inspect.signature(cls).parameters
     kwargs = {key: value for key, value in (env_kwargs or {}).items() if key in taken}
     return make_vec_env(cls, n_envs, seed, env_kwargs=kwargs)
+
+
+def _has_required_keyword(function: Callable[..., object]) -> bool:
+    """Whether an argument that is needed can be passed by its name only."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return False
+    return any(parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty for parameter in parameters)
 
 
 def _n_required(function: Callable[..., object]) -> int:

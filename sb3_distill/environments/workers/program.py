@@ -5,8 +5,8 @@ import os
 import pickle
 import signal
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import cloudpickle
@@ -51,7 +51,7 @@ def work(env_fns: bytes, parent: Connection) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # those of the parent are the parent's
         signal.signal(number, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    call_after_parent(lambda: os._exit(1))
     try:
         share = Share(cloudpickle.loads(env_fns))
     except Exception as error:
@@ -80,21 +80,25 @@ def work(env_fns: bytes, parent: Connection) -> None:
             _answer(parent, None, error)
 
 
-def _end_with_parent(parent: int) -> None:
+def call_after_parent(end: Callable[[], None]) -> None:
     """
-    End this process soon after its parent has ended, however that was. The end of the pipe does not tell: any process that was
-    forked later holds it open.
+    Call a function, in a thread, soon after the program that started this process has ended, however that was, or the process
+    that forked it. The end of a pipe does not tell: any process that was forked later holds it open.
     """
-    process = mp.parent_process()
-    while process is not None and not wait([process.sentinel], timeout=0.5) and os.getppid() == parent:
-        pass
-    os._exit(1)
+    program, parent = mp.parent_process(), os.getppid()
+
+    def watch() -> None:
+        while program is not None and not wait([program.sentinel], timeout=0.5) and os.getppid() == parent:
+            pass
+        end()
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
-def is_stopped(process: BaseProcess) -> bool:
+def is_stopped(pid: int | None) -> bool:
     """Whether a process was stopped and can go on, where the system tells (Linux)."""
     try:
-        return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] in ("T", "t")
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("T", "t")
     except (OSError, IndexError):
         return False
 
