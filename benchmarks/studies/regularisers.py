@@ -315,8 +315,8 @@ class RankCorrelations(BaseCallback):
 
 
 def scores(options: argparse.Namespace) -> None:
-    """A tenth of the run of the shipped 2-D set with one gradient step, without regularisers."""
-    arguments, steps = settings_of("sgd", 2)
+    """A tenth of the run of the 2-D set with one gradient step and observations as they are, without regularisers."""
+    arguments, steps = settings_of("sgd-raw", 2)
     callback = RankCorrelations()
     distil(2, 0, steps // 10, callback=callback, **arguments)
     write(NAME, {**read(NAME), "scores": callback.rows})
