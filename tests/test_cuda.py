@@ -29,6 +29,8 @@ KINDS = [
     ("MlpPolicy", cartpole, dict(inner_loop="ridge")),
     ("MlpPolicy", cartpole, dict(n_inner_steps=2, learner_distribution="wide")),
     ("MlpPolicy", cartpole, dict(encoder_layers=1)),
+    ("MlpPolicy", cartpole, dict(learner_distribution="wide", regularizers=dict(group_dro=0.1, dropout=0.3, agreement=0.3))),
+    ("MlpPolicy", cartpole, dict(regularizers=dict(cvar=0.5, init_noise=0.1, inner_noise=0.1, step_noise=0.5))),
     ("CnnPolicy", images, {}),
     ("CnnPolicy", images, dict(encoder_layers=3)),
     ("CnnPolicy", images, dict(encoder_layers=5)),

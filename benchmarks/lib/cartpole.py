@@ -2,7 +2,7 @@
 
 import time
 
-from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from sb3_distill import PPMO, make_vec_env
@@ -29,13 +29,20 @@ def annealed(rate: float) -> Schedule:
 
 
 def distil(
-    n_dims: int, seed: int, steps: int | None = None, progress_bar: bool = False, normalize: bool = False, **changes: object
+    n_dims: int,
+    seed: int,
+    steps: int | None = None,
+    progress_bar: bool = False,
+    normalize: bool = False,
+    callback: MaybeCallback = None,
+    **changes: object,
 ) -> tuple[PPMO, float]:
     """
     :param n_dims: number of axes
     :param seed: seed of environments, learners and dataset
     :param steps: number of environment steps; ``None`` for the tuned number
     :param normalize: whether observations are normalised; their statistics travel with the dataset
+    :param callback: callbacks of ``learn``
     :param changes: arguments of ``PPMO`` instead of the settings here
     :return: the model after training, and the seconds from constructing ``PPMO`` to the end of ``learn``
     """
@@ -46,5 +53,5 @@ def distil(
     env = VecNormalize(env, norm_reward=False) if normalize else env
     start = time.perf_counter()
     model = PPMO("MlpPolicy", env, seed=seed, **settings)
-    model.learn(tuned_steps if steps is None else steps, progress_bar=progress_bar)
+    model.learn(tuned_steps if steps is None else steps, callback, progress_bar=progress_bar)
     return model, time.perf_counter() - start

@@ -22,6 +22,8 @@ from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.online.rollout import RolloutOfLearners
 from sb3_distill.outer_loop.rates import schedule
+from sb3_distill.outer_loop.regularization import RegularizersLike
+from sb3_distill.outer_loop.regularizers import disagreement, weighted_mean
 from sb3_distill.outer_loop.settings import InnerRate, Settings
 from sb3_distill.typing import Array, AutocastDtype, DatasetInit, InnerLoopName, Rate, RawObservations
 
@@ -81,6 +83,7 @@ class DAgger(RolloutOfLearners):
         encoder_layers: int = 0,
         encoder_from: DatasetLike | None = None,
         autocast_dtype: AutocastDtype | None = None,
+        regularizers: RegularizersLike | None = None,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
         log_std_learning_rate: Rate | None = None,
@@ -119,6 +122,7 @@ class DAgger(RolloutOfLearners):
                 encoder_layers=encoder_layers,
                 encoder_from=encoder_from,
                 autocast_dtype=autocast_dtype,
+                regularizers=regularizers,
             ),
             learning_rate=learning_rate,
             n_steps=n_steps,
@@ -239,13 +243,22 @@ class DAgger(RolloutOfLearners):
         """Make the agent's actions likelier under fresh learners."""
         self._before_updates()
         distribution = self.parts.actor.distribution
+        regularization = self.distiller.regularization
         log: dict[str, list[th.Tensor]] = {}
         for _ in range(self.n_updates):
             batch = self.replay_buffer.sample(self._minibatch_size(self.n_envs))
-            learners = self.distiller.teach(self.distiller.draw())
+            drawn = self.distiller.draw()
+            learners = self.distiller.teach(drawn)
             seen = self.parts.actor.outputs(learners, batch.observations)
             outputs = distribution.pull_to_bounds(seen.outputs, batch.actions)
-            loss = -distribution.log_prob(outputs, batch.actions, self.dataset.log_std, seen.latent).mean()
+            log_prob = distribution.log_prob(outputs, batch.actions, self.dataset.log_std, seen.latent)
+            scores = log_prob.detach().unflatten(0, (self.n_learners, -1)).mean(dim=1)
+            loss = -weighted_mean(log_prob, regularization.weigh(drawn, scores))
+            if regularization.sizes.agreement:
+                same = self.parts.actor.on_same_states(learners, batch.observations)
+                apart = disagreement(same, self.action_space, self.dataset.log_std)
+                loss = loss + regularization.sizes.agreement * apart
+                log.setdefault("disagreement", []).append(apart.detach())
             log.setdefault("dataset_grad_norm", []).append(self.distiller.step(loss, self.max_grad_norm).detach())
             log.setdefault("loss", []).append(loss.detach())
         self._n_updates += self.n_updates

@@ -18,11 +18,10 @@ from sb3_distill.errors import DatasetError
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, InnerLoopLike, default_inner_loop, make_inner_loop, train
 from sb3_distill.learners.population import Encode, Learners
 from sb3_distill.networks.encoder import Encoder
-from sb3_distill.typing import Json, Observations, Space
+from sb3_distill.typing import Json, Observations, Params, Space
 
 LOG_STD_BOUNDS = (-3.0, 2.0)
 """Bounds of a learned log-std: unbounded, exploration collapses before the task is solved."""
-
 
 LOG_SCALE_BOUNDS = (-4.0, 2.0)
 """Bounds of the logarithm of the learned weights of observations."""
@@ -168,12 +167,16 @@ class SyntheticDataset(HasFacts, nn.Module):
         plain: Observations = dict(self.observations) if isinstance(self.observations, nn.ParameterDict) else self.observations
         return plain if encoder is None else encoder(plain)
 
-    def teach(self, learners: Learners, labels: th.Tensor | None = None) -> Learners:
+    def teach(
+        self, learners: Learners, labels: th.Tensor | None = None, loop: InnerLoop | None = None, learned: Params | None = None
+    ) -> Learners:
         """
         Lines 3 and 12 of Algorithm 1.
 
         :param learners: initial learners; they are not changed
         :param labels: labels to teach instead of the dataset's, of the same shape
+        :param loop: inner loop instead of the dataset's
+        :param learned: learned numbers for it instead of the dataset's
         :return: trained learners, differentiable with respect to this dataset unless gradients are switched off
         """
         if self.encoder is not None:
@@ -181,8 +184,8 @@ class SyntheticDataset(HasFacts, nn.Module):
             learners = Learners(learners.groups, self.encoder.bind(learners.encoder_layers), learners.n_learners)
             if not learners.groups:  # the encoder is everything, nothing is left to teach
                 return learners
-        labels = self.labels if labels is None else labels
-        return train(self.inner_loop, learners, self.encode(learners.encode), labels, self.learned)
+        labels, learned = self.labels if labels is None else labels, self.learned if learned is None else learned
+        return train(self.inner_loop if loop is None else loop, learners, self.encode(learners.encode), labels, learned)
 
     def to_torch(self) -> TensorDataset:
         """

@@ -45,6 +45,7 @@ class Learners:
     :param discarded: a count for each group of the learners' gradients that a backward pass left out because they were not
         finite; see ``inner_loop.Trained``
     :param low_rank: for each group weights whose change has a low rank, by name; see there too
+    :param components: the part of the mixture that each learner is drawn from, by index; empty where nobody drew
     """
 
     def __init__(
@@ -55,9 +56,10 @@ class Learners:
         encoder_layers: nn.Module | None = None,
         discarded: Sequence[th.Tensor] = (),
         low_rank: Sequence[Mapping[str, LowRank]] = (),
+        components: Sequence[int] = (),
     ) -> None:
         self.groups = [Group(network, params) for network, params in groups]
-        self.discarded = list(discarded)
+        self.discarded, self.components = list(discarded), list(components)
         self.low_rank: Sequence[Mapping[str, LowRank]] = low_rank or [{}] * len(self.groups)
         self.encode = encoder_layers if encode is None else encode
         self.encoder_layers = encoder_layers

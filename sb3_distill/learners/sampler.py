@@ -32,6 +32,7 @@ class LearnerSampler(Generic[Factory_co]):
     :param statistics: running statistics that the learners share, see ``networks.statistics_of``
     :param encoder: the first layers of all learners, which are not drawn
     :raises ValueError: if the network of a component does not fit the labels or the encoder
+    :ivar is_taught: whether the encoder leaves anything to teach
     """
 
     def __init__(
@@ -54,9 +55,15 @@ class LearnerSampler(Generic[Factory_co]):
         for index, component in enumerate(self.components):
             self._check(self._representatives[index], component.draws_layers)
         layers, rest = self._split(self._network(0, False))
-        self._encoder_layers, self._is_taught = layers, rest is not None
+        self._encoder_layers, self.is_taught = layers, rest is not None
         if layers is not None and encoder is not None:
             encoder.write_to(layers)  # for learners that are not taught; a dataset binds them to its parameters
+
+    @property
+    def fixed_networks(self) -> list[StackedNetwork]:
+        """Networks of the components whose layers are not drawn."""
+        kinds = zip(self._representatives, self.components, strict=True)
+        return [self._template(index, None) for index, component in kinds if not component.draws_layers]
 
     def sample(self, n_learners: int, generator: th.Generator) -> Learners:
         """
@@ -66,19 +73,23 @@ class LearnerSampler(Generic[Factory_co]):
         :param generator: source of all randomness (CPU)
         :return: M initial learners, of at most ``n_shapes`` shapes
         """
-        if not self._is_taught:
+        if not self.is_taught:
             return Learners([], n_learners=n_learners, encoder_layers=self._encoder_layers)
         varied = len(self.components) > 1 or self.components[0].draws_layers
         n_slots = min(n_learners, self.n_shapes) if varied else 1
         slots = th.multinomial(self._weights, n_slots, replacement=True, generator=generator).tolist()
         drawn: dict[tuple[int, Architecture | None], list[Params]] = {}
+        components: dict[tuple[int, Architecture | None], list[int]] = {}
         for slot, index in enumerate(slots):
             n = len(range(slot, n_learners, n_slots))
             architecture = self.components[index].draw_architecture(generator)
             params = self._draw(index, architecture, n, generator)
-            drawn.setdefault((self._representatives[index], architecture), []).append(params)
+            shape = self._representatives[index], architecture
+            drawn.setdefault(shape, []).append(params)
+            components.setdefault(shape, []).extend([index] * n)
         groups = [Group(self._template(*shape), _concatenate(parts)) for shape, parts in drawn.items()]
-        return Learners(groups, encoder_layers=self._encoder_layers)
+        origins = [index for part in components.values() for index in part]
+        return Learners(groups, encoder_layers=self._encoder_layers, components=origins)
 
     def _draw(self, index: int, architecture: Architecture | None, n: int, generator: th.Generator) -> Params:
         component = self.components[index]

@@ -12,6 +12,7 @@ from sb3_distill.dataset.synthetic_dataset import DatasetLike
 from sb3_distill.errors import ArgumentError, FixedSettingError
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.networks.anatomy import Network
+from sb3_distill.outer_loop.regularization import RegularizersLike
 from sb3_distill.outer_loop.settings import (
     NAMES,
     Fixed,
@@ -81,6 +82,7 @@ class HasSettings:
     encoder_layers = Setting[int]()
     encoder_from = Setting[DatasetLike | None](as_given=True)
     autocast_dtype = Setting[AutocastDtype | None]()
+    regularizers = Setting[RegularizersLike | None]()
 
     observation_space: Space
     action_space: Space

@@ -20,6 +20,7 @@ from sb3_distill.networks.encoder import Encoder, holds_features, kinds_of
 from sb3_distill.networks.precision import Precision
 from sb3_distill.online.critic import Critic, evaluates_plainly
 from sb3_distill.outer_loop.distiller import Companion, Distiller
+from sb3_distill.outer_loop.regularization import Regularization, Regularizers
 from sb3_distill.outer_loop.settings import Settings
 from sb3_distill.outer_loop.start import Start, starting_dataset
 from sb3_distill.teaching.acting import Actor
@@ -99,7 +100,9 @@ class HasParts:
         return self.parts.critic
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
-        return ["policy", "policy.optimizer", "dataset", "dataset_optimizer", "initial_actor"], []
+        weighs_components = self.distiller.regularization.sizes.group_dro > 0
+        weights = ["distiller.regularization.log_weights"] if weighs_components else []
+        return ["policy", "policy.optimizer", "dataset", "dataset_optimizer", "initial_actor"], weights
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,8 @@ def build_parts(policy: ActorCriticPolicy, actor: Network, recipe: Recipe, gener
         encoder,
     )
     dataset = _dataset(policy, policy_actor, recipe, encoder, generator)
+    regularization = Regularization(Regularizers.parse(settings.regularizers), len(sampler.components))
+    regularization.check(dataset.inner_loop, sampler, distribution.state_dependent)
     distiller = Distiller(
         dataset,
         sampler,
@@ -184,6 +189,7 @@ def build_parts(policy: ActorCriticPolicy, actor: Network, recipe: Recipe, gener
         recipe.sizes,
         recipe.weight_decay,
         [Companion(critic.parameters, policy.optimizer)],
+        regularization,
     )
     acting = Actor(
         dataset, distribution, policy.normalize_images, precision, is_normalized=True, shares_features=shares_features

@@ -10,6 +10,7 @@ from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.learners.factory import NetworkFactory
 from sb3_distill.learners.population import Learners
 from sb3_distill.learners.sampler import LearnerSampler
+from sb3_distill.outer_loop.regularization import Regularization, Regularizers
 
 MAX_COUNTS = 100_000
 """How many counts of discarded gradients wait for ``take_discarded_count``, so that loops that never ask stay small."""
@@ -44,6 +45,7 @@ class Distiller:
     :param sizes: step sizes by group of parameters, see ``outer_loop.rates.step_sizes``
     :param weight_decay: decoupled weight decay of the synthetic observations
     :param companions: what else the loss trains
+    :param regularization: what keeps the dataset from suiting its learners too well; ``None`` for nothing
     """
 
     def __init__(
@@ -55,9 +57,11 @@ class Distiller:
         sizes: Mapping[str, float],
         weight_decay: float = 0.0,
         companions: Sequence[Companion] = (),
+        regularization: Regularization | None = None,
     ) -> None:
         self.dataset, self.sampler, self.n_learners, self.generator = dataset, sampler, n_learners, generator
         self.companions = list(companions)
+        self.regularization = Regularization(Regularizers()) if regularization is None else regularization
         self._discarded: deque[th.Tensor] = deque(maxlen=MAX_COUNTS)
         self._skipped: deque[th.Tensor] = deque(maxlen=MAX_COUNTS)
         self._groups = _parameter_groups(dataset)
@@ -78,8 +82,9 @@ class Distiller:
         )
 
     def draw(self) -> Learners:
-        """M initial learners (line 2 of Algorithm 1)."""
-        return self.sampler.sample(self.n_learners, self.generator)
+        """M initial learners (line 2 of Algorithm 1), as the regularisers change them."""
+        learners = self.sampler.sample(self.n_learners, self.generator)
+        return self.regularization.vary(learners, self.dataset.inner_loop, self.dataset.learned, self.generator)
 
     def teach(self, learners: Learners) -> Learners:
         """
@@ -87,7 +92,12 @@ class Distiller:
         :return: what the dataset makes of them (lines 3 and 12), differentiable with respect to the dataset unless gradients
             are switched off
         """
-        taught = self.dataset.teach(learners)
+        varied = self.regularization.variation(learners)
+        if varied is None:
+            taught = self.dataset.teach(learners)
+        else:
+            learned = varied.learned(self.dataset.learned, self.dataset.inner_loop.bounds())
+            taught = self.dataset.teach(learners, loop=varied.loop, learned=learned)
         if th.is_grad_enabled():
             self._discarded.extend(taught.discarded)
         return taught

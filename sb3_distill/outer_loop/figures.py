@@ -25,6 +25,7 @@ def figures(distiller: Distiller, log: Mapping[str, Sequence[th.Tensor]]) -> dic
     result["caught_learners"] = distiller.take_discarded_count()
     rates = dataset.inner_loop.rates(dataset.learned)
     result |= dict(zip(short_names(rates), rates.values(), strict=True))
+    result |= distiller.regularization.figures()
     if dataset.log_std is not None:
         result["std"] = dataset.log_std.exp().mean().item()
     return result

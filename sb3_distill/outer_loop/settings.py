@@ -13,6 +13,7 @@ from sb3_distill.errors import ArgumentError, warn
 from sb3_distill.inner_loop.carry import default_strength
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop
 from sb3_distill.learners.distribution import LearnerDistributionLike
+from sb3_distill.outer_loop.regularization import Regularizers, RegularizersLike
 from sb3_distill.spaces.checks import sees_images
 from sb3_distill.spaces.sizes import min_instances, n_classes, n_outputs
 from sb3_distill.spaces.values import plain
@@ -138,6 +139,16 @@ class Settings:
         },
     )
 
+    regularizers: RegularizersLike | None = field(
+        default=None,
+        metadata={
+            "text": "what shall make a set teach learners that it was not made with, by name with its size, see "
+            "[Regularisers](regularisers.md). `None`: nothing",
+            "values": "a dict with any of `cvar`, `group_dro`, `dropout`, `init_noise`, `inner_noise`, `step_noise`, "
+            "`agreement`",
+        },
+    )
+
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             object.__setattr__(self, name, plain(value))
@@ -182,6 +193,7 @@ def resolve(
             raise ArgumentError(
                 f"`{name}` must be a whole number, got {value!r}; schedules are for learning rates and clip ranges"
             )
+    Regularizers.parse(arguments.regularizers)
     if arguments.dataset_init not in DATASET_INITS:
         raise ArgumentError(f"`dataset_init` must be one of {', '.join(DATASET_INITS)}, got {arguments.dataset_init!r}")
     relative = sees_images(observation_space) if arguments.inner_rate_relative is None else arguments.inner_rate_relative

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import torch as th
 
+from sb3_distill.outer_loop.regularizers import weighted_mean
+
 
 class PolicyLoss(NamedTuple):
     """
@@ -24,7 +26,13 @@ def normalize(advantages: th.Tensor) -> th.Tensor:
     return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
 
 
-def policy_loss(log_prob: th.Tensor, old_log_prob: th.Tensor, advantages: th.Tensor, clip_range: float) -> PolicyLoss:
+def policy_loss(
+    log_prob: th.Tensor,
+    old_log_prob: th.Tensor,
+    advantages: th.Tensor,
+    clip_range: float,
+    weights: th.Tensor | None = None,
+) -> PolicyLoss:
     """
     Eq. 1 of Wilhelm & Ventura (2025), with log-probabilities summed over action dimensions.
 
@@ -32,11 +40,12 @@ def policy_loss(log_prob: th.Tensor, old_log_prob: th.Tensor, advantages: th.Ten
     :param old_log_prob: of the actions when they were taken ``(n,)``
     :param advantages: ``(n,)``
     :param clip_range: the trust region, epsilon
+    :param weights: weights of M learners ``(M,)``, of which those of learner 0 come first; ``None`` for 1
     """
     log_ratio = log_prob - old_log_prob
     ratio = log_ratio.exp()
     clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
-    loss = -th.min(advantages * ratio, advantages * clipped).mean()
+    loss = -weighted_mean(th.min(advantages * ratio, advantages * clipped), weights)
     with th.no_grad():
         approx_kl = ((ratio - 1) - log_ratio).mean()
         clip_fraction = ((ratio - 1).abs() > clip_range).float().mean()

@@ -12,6 +12,8 @@ from sb3_distill.dataset.synthetic_dataset import DatasetLike
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.online.rollout import Bootstrap, RolloutOfLearners
 from sb3_distill.outer_loop.rates import schedule
+from sb3_distill.outer_loop.regularization import RegularizersLike
+from sb3_distill.outer_loop.regularizers import disagreement
 from sb3_distill.outer_loop.settings import InnerRate, Settings
 from sb3_distill.ppmo.losses import normalize, policy_loss, value_loss
 from sb3_distill.teaching.acting import LearnerOutputs
@@ -73,6 +75,10 @@ class PPMO(RolloutOfLearners):
     :param max_grad_norm: Bound of the gradient norm, for the dataset, the encoder and the critic apart
     :param autocast_dtype: ``"bfloat16"`` to let networks see real observations in that precision and with channels last, which
         is faster for images; losses, the dataset and inner learning stay in single precision
+    :param regularizers: What makes the dataset teach learners that it was not made with, by name with its size, all off by
+        default: ``cvar`` and ``group_dro`` (the loss is about learners, or components of their distribution, that do worst),
+        ``dropout`` of hidden units, ``init_noise``, ``inner_noise`` and ``step_noise`` (initial parameters, learned numbers
+        and number of steps of the inner loop vary), ``agreement`` (learners shall act alike)
     """
 
     outer_loss = "ppo"
@@ -120,6 +126,7 @@ class PPMO(RolloutOfLearners):
         encoder_layers: int = 0,
         encoder_from: DatasetLike | None = None,
         autocast_dtype: AutocastDtype | None = None,
+        regularizers: RegularizersLike | None = None,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
         log_std_learning_rate: Rate | None = None,
@@ -153,6 +160,7 @@ class PPMO(RolloutOfLearners):
                 encoder_layers=encoder_layers,
                 encoder_from=encoder_from,
                 autocast_dtype=autocast_dtype,
+                regularizers=regularizers,
             ),
             learning_rate=learning_rate,
             n_steps=n_steps,
@@ -213,6 +221,10 @@ class PPMO(RolloutOfLearners):
         clip_range = schedule(self.clip_range)(progress)
         clip_range_vf = None if self.clip_range_vf is None else schedule(self.clip_range_vf)(progress)
         explained = explained_variance(self.rollout_buffer.values.flatten(), self.rollout_buffer.returns.flatten())
+        # Of all figures of a rollout, mean advantages come closest to the order of the learners' returns.
+        scores = th.as_tensor(self.rollout_buffer.advantages).view(self.n_steps, self.n_learners, -1).mean(dim=(0, 2))
+        weights = self.distiller.regularization.weigh(self.parts.learners, scores)
+        agreement = self.distiller.regularization.sizes.agreement
         log: dict[str, list[th.Tensor]] = {}
         continue_training = True
 
@@ -224,11 +236,16 @@ class PPMO(RolloutOfLearners):
                 with th.set_grad_enabled(self.ent_coef != 0):
                     entropy = distribution.entropy(seen.outputs, self.dataset.log_std, seen.latent)
                 advantages = normalize(batch.advantages) if self.normalize_advantage else batch.advantages
-                surrogate = policy_loss(log_prob, batch.old_log_prob, advantages, clip_range)
+                surrogate = policy_loss(log_prob, batch.old_log_prob, advantages, clip_range, weights)
                 entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
                 values = self.critic(batch.observations, seen.features)
                 critic_loss = value_loss(values, batch.returns, batch.old_values, clip_range_vf)
                 loss = surrogate.loss + self.ent_coef * entropy_loss + self.vf_coef * critic_loss
+                if agreement:
+                    same = actor.on_same_states(learners, batch.observations)
+                    apart = disagreement(same, self.action_space, self.dataset.log_std)
+                    loss = loss + agreement * apart
+                    log.setdefault("disagreement", []).append(apart.detach())
 
                 if self.target_kl is not None and surrogate.approx_kl > 1.5 * self.target_kl:
                     continue_training = False

@@ -13,7 +13,11 @@ from sb3_distill.learners.population import Learners
 from sb3_distill.networks.action_distribution import ActionDistribution, to_env
 from sb3_distill.networks.encoder import BoundEncoder
 from sb3_distill.networks.precision import Precision
+from sb3_distill.trees import length, map_leaves
 from sb3_distill.typing import Array, Observations, RawObservations, Shape, Space
+
+SAME_STATES = 64
+"""On so many states learners are compared: more would cost as much as the minibatch."""
 
 
 class LearnerOutputs(NamedTuple):
@@ -119,6 +123,18 @@ class Actor:
                 learners = Learners(learners.groups, behind, learners.n_learners)
             outputs, latent = learners.outputs(inputs, self.distribution.state_dependent)
         return LearnerOutputs(outputs.float(), None if latent is None else latent.float(), features)
+
+    def on_same_states(self, learners: Learners, observations: Observations) -> th.Tensor:
+        """
+        :param learners: taught learners
+        :param observations: ``(n, *obs)``, not yet preprocessed
+        :return: what each learner makes of the same ``SAME_STATES`` of them, evenly chosen ``(M, b, n_outputs)``
+        """
+        n = length(observations)
+        chosen = th.arange(min(n, SAME_STATES)) * n // min(n, SAME_STATES)
+        same = map_leaves(lambda value: value[chosen].repeat(learners.n_learners, *[1] * (value.dim() - 1)), observations)
+        outputs = self.outputs(learners, same).outputs
+        return outputs.view(learners.n_learners, -1, outputs.shape[1])
 
     def see(self, learners: Learners, observations: RawObservations) -> LearnerOutputs:
         """

@@ -66,6 +66,7 @@ PPMO("MlpPolicy", env, learning_rate=LinearSchedule(0.03, 0.0, 1.0), labels_lear
 PPMO("MlpPolicy", env, learning_rate=lambda left: 0.01 * left, rates_learning_rate=0.1, critic_learning_rate="lin_0.01")
 PPMO("MlpPolicy", env, clip_range=lambda left: 0.2 * left, clip_range_vf=0.2)
 PPMO("MlpPolicy", env, inner_learning_rate=0.3)
+PPMO("MlpPolicy", env, regularizers={"cvar": 0.3, "dropout": 0})
 PPMO("MlpPolicy", env, inner_learning_rate=[1.0, 0.5], n_inner_steps=2)
 PPMO("MlpPolicy", env, inner_learning_rate=[[1.0] * 6], inner_rate_per_role=True)
 PPMO("MlpPolicy", env, inner_loop="ridge", n_instances=64, n_learners=16, weight_decay=0.0)
