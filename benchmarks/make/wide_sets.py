@@ -80,7 +80,7 @@ KINDS: dict[str, tuple[str, Json, dict[int, float]]] = {
     "narrow": ("wide", NARROW, {2: 4e6}),
     "quick": ("wide-quick", RIDGE, {2: 3e6}),
     "carry": ("any", CARRY, {1: 1e6, 2: 2.5e6, 3: 4e6, 4: 6e6, 5: 10e6}),
-    "sgd": ("wide-sgd", NORMALIZED, {1: 3e6, 2: 15e6, 3: 20e6}),
+    "sgd": ("wide-sgd", NORMALIZED, {1: 8e6, 2: 15e6, 3: 20e6}),
     "sgd-raw": ("wide-sgd-raw", SGD, {1: 2e6, 2: 15e6, 3: 20e6}),
     "steps": ("wide-steps", STEPS, {1: 1e6, 2: 4e6, 3: 8e6}),
 }
