@@ -56,7 +56,9 @@ def inner_loop_in_words(settings: Json) -> str:
     :param settings: an inner loop, as ``DatasetInfo.inner_loop`` has it
     :return: the same in a few words
     """
-    name, n_steps = str(settings.get("name")), settings.get("n_steps")
+    name, n_steps, as_drawn = str(settings.get("name")), settings.get("n_steps"), settings.get("as_drawn")
+    if as_drawn:
+        return f"{name}, not through {len(as_drawn)} layer{'' if len(as_drawn) == 1 else 's'}"
     return name if n_steps is None else f"{name}, {n_steps} step{'' if n_steps == 1 else 's'}"
 
 

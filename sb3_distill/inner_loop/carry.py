@@ -1,7 +1,7 @@
 """Inner learning in closed form: labels are carried through every layer."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from sb3_distill.inner_loop.carried_layer import Amounts, carried_layer
 from sb3_distill.inner_loop.ridge_head import check_head, solve_head
 from sb3_distill.inner_loop.smallest_change import TINY
 from sb3_distill.inner_loop.trained import Trained, nothing_discarded
+from sb3_distill.networks.anatomy import Network
 from sb3_distill.networks.perceptron_layers import LowRank
 from sb3_distill.networks.stacked import Link, StackedNetwork
 from sb3_distill.typing import Json, Observations, Params, Space
@@ -45,18 +46,20 @@ class Carry:
 
     :param strength: initial ``alpha``, see ``default_strength``
     :param ridge: initial ``lambda``
-    :raises ValueError: if one of them is not positive
+    :param as_drawn: a record for the file: hidden layers of the learners, by name, that carry nothing, see ``layers_as_drawn``
+    :raises ValueError: if ``strength`` or ``ridge`` is not positive
     """
 
     name: ClassVar[str] = "carry"
     arguments: ClassVar[dict[str, str]] = {"carry_strength": "strength"}
 
-    def __init__(self, strength: float = STRENGTH, ridge: float = 1e-2) -> None:
+    def __init__(self, strength: float = STRENGTH, ridge: float = 1e-2, as_drawn: Sequence[str] = ()) -> None:
         for name, value in (("carry_strength", strength), ("ridge", ridge)):
             if not 0 < value < float("inf"):
                 raise ArgumentError(f"`{name}` must be positive and finite, got {value!r}")
         self.strength = strength
         self.ridge = ridge
+        self.as_drawn = list(as_drawn)
 
     def initial_parameters(self) -> dict[str, th.Tensor]:
         return {"log_ridge": th.full((1,), self.ridge).log(), "carry_logit": th.full((1,), self.strength).square().log()}
@@ -91,7 +94,20 @@ class Carry:
         return {"ridge": float(learned["log_ridge"].detach().exp()), "carry_strength": float(strength)}
 
     def settings(self) -> Json:
-        return {"name": self.name}
+        return {"name": self.name, **({"as_drawn": self.as_drawn} if self.as_drawn else {})}
+
+
+def layers_as_drawn(network: Network) -> list[str]:
+    """
+    :param network: a learner
+    :return: names of its hidden layers with parameters that carry no labels: all but linear layers and layer norms, or whole
+        parts where a custom module decides in its own code what it does
+    """
+    chain = network.chain()
+    if chain is None:
+        parts = (("features", network.features), ("latent", network.latent))
+        return [name for name, part in parts if list(part.parameters())]
+    return [name for name, module in chain[:-1] if list(module.parameters()) and type(module) not in (nn.Linear, nn.LayerNorm)]
 
 
 def default_strength(action_space: Space) -> float:

@@ -167,5 +167,5 @@ class HasSettings:
         if now.initial_dataset is None and now.encoder_from is None:
             relative = self.inner_rate_relative if now.inner_rate_relative is None else now.inner_rate_relative
             asked = inner_loop_of(replace(now, inner_rate_relative=relative, inner_learning_rate=1.0, carry_strength=1.0))
-            if asked.settings() != info.inner_loop:
+            if any(info.inner_loop.get(name) != value for name, value in asked.settings().items()):
                 raise ArgumentError("the inner loop cannot change when a model is loaded: start a new one")

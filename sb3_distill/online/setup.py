@@ -11,6 +11,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError
+from sb3_distill.inner_loop.carry import Carry, layers_as_drawn
 from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.learners.distribution import LearnerDistribution
 from sb3_distill.learners.population import Learners
@@ -179,6 +180,9 @@ def build_parts(policy: ActorCriticPolicy, actor: Network, recipe: Recipe, gener
         encoder,
     )
     dataset = _dataset(policy, policy_actor, recipe, encoder, generator)
+    if isinstance(dataset.inner_loop, Carry) and policy_actor.rest is not None:
+        dataset.inner_loop.as_drawn = layers_as_drawn(policy_actor.rest.template)
+        dataset.info.inner_loop = dataset.inner_loop.settings()
     regularization = Regularization(Regularizers.parse(settings.regularizers), len(sampler.components))
     regularization.check(dataset.inner_loop, sampler, distribution.state_dependent)
     distiller = Distiller(
