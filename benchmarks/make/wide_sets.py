@@ -98,7 +98,7 @@ CHANGES: dict[tuple[str, int], Json] = {
         learner_distribution=columns({**dict.fromkeys(TABLE_1, 1), "random-l-tanh": 2}),
     ),
     ("ridge", 5): dict(weight_decay=0.2),
-    **{("carry", n_dims): dict(n_instances=k) for n_dims, k in ((1, 4), (2, 6), (3, 8), (4, 12), (5, 16))},
+    **{("carry", n_dims): dict(n_instances=k) for n_dims, k in ((1, 4), (2, 16), (3, 48), (4, 12), (5, 16))},
 }
 
 

@@ -1,9 +1,9 @@
 """
 People will put a set into a training loop of their own: return of learners trained on each shipped cart-pole set with plain
 Adam (full batch, default rate 1e-3, 100 and 1000 steps) beside its own inner loop; 50 learners x 20 episodes, sampled, for
-learners whose last layer starts small (gain 0.01, as SB3's) and at gain 1.
+learners whose last layer starts small (gain 0.01, as SB3's) and at gain 1, PyTorch's and Xavier's.
 
-    python benchmarks/studies/ordinary_training.py
+    python benchmarks/studies/ordinary_training.py [NAME ...]
 """
 
 import sys
@@ -18,7 +18,7 @@ from sb3_distill import SyntheticDataset, evaluate_learners
 from sb3_distill.dataset.file import shipped_sets
 from sb3_distill.learners.population import Group, Learners
 
-COLUMNS = {"gain 0.01": "lambda", "gain 1": "ortho-1", "PyTorch's default": {"init": "pytorch"}}
+COLUMNS = {"gain 0.01": "lambda", "gain 1": "ortho-1", "PyTorch's default": {"init": "pytorch"}, "Xavier, gain 1": "xe-1"}
 
 
 def train_with_adam(dataset: SyntheticDataset, n_steps: int, learners: Learners) -> Learners:
@@ -46,9 +46,7 @@ def train_with_adam(dataset: SyntheticDataset, n_steps: int, learners: Learners)
 
 def main() -> None:
     one_thread()
-    for name in shipped_sets():
-        if not name.startswith("NDCartPole"):
-            continue
+    for name in sys.argv[1:] or [name for name in shipped_sets() if name.startswith("NDCartPole")]:
         dataset = SyntheticDataset.load(name)
         ways = {
             "own inner loop": True,
