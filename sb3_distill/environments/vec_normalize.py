@@ -81,6 +81,29 @@ def normalization_of(env: VecEnv) -> Normalization | None:
     return normalization
 
 
+def check_shown(env: VecEnv, shown: object) -> None:
+    """
+    :param env: a ``VecEnv`` that was reset
+    :param shown: the observations that it showed last
+    :raises ValueError: if a wrapper outside of its ``VecNormalize`` has changed them: the statistics are of other observations
+    """
+    normalizer = normalizer_of(env)
+    foreign: str | None = None
+    for layer in _layers(env):
+        if layer is normalizer:
+            break
+        if isinstance(layer, (VecFrameStack, VecExtractDictObs)):  # not what is normalised, by their nature
+            return
+        if not type(layer).__module__.startswith(("stable_baselines3.", "sb3_distill.")):
+            foreign = type(layer).__name__
+    if foreign is None or normalizer is None or not normalizer.norm_obs:
+        return
+    there, wanted = dict(named_leaves(shown)), dict(named_leaves(normalizer.normalize_obs(normalizer.get_original_obs())))
+    same = there.keys() == wanted.keys() and all(np.shape(there[key]) == np.shape(wanted[key]) for key in wanted)
+    if not same or not all(np.allclose(there[key], wanted[key], atol=1e-4) for key in wanted):
+        raise ArgumentError(f"{foreign} changes observations after they were normalised: put the VecNormalize outside of it")
+
+
 @contextmanager
 def raw_observations(env: VecEnv) -> Iterator[VecEnv]:
     """

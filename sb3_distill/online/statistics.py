@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv, TensorDict
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.normalization import normalization_in
-from sb3_distill.environments.vec_normalize import continue_return_variance, normalization_of
+from sb3_distill.environments.vec_normalize import check_shown, continue_return_variance, normalization_of
 from sb3_distill.online import description
 from sb3_distill.online.setup import HasParts
 from sb3_distill.teaching.normalizers import DRIFT, TOLERANCE, Moved, check_replacement, difference, let_normalize
@@ -73,6 +74,12 @@ class HasStatistics(HasParts, BaseAlgorithm):
         content, path = io.BytesIO(), pathlib.Path(path)
         super().save(content, *args, **kwargs)
         write_whole(path if path.suffix else path.with_suffix(".zip"), content.getvalue())
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        prepared = super()._setup_learn(*args, **kwargs)
+        assert self.env is not None
+        check_shown(self.env, self._last_obs)
+        return prepared
 
     def _let_normalize(self, env: VecEnv | None, is_loaded: bool) -> None:
         """

@@ -7,7 +7,14 @@ from gymnasium import spaces
 from helpers import simplex_dataset
 from sb3_contrib import MaskablePPO
 from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import DummyVecEnv, VecCheckNan, VecExtractDictObs, VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    VecCheckNan,
+    VecEnvWrapper,
+    VecExtractDictObs,
+    VecFrameStack,
+    VecNormalize,
+)
 
 from sb3_distill import PPMO, DistilledPolicy, SyntheticDataset, evaluate_learners, make_vec_env
 from sb3_distill.dagger import DAgger, Expert, clone
@@ -266,3 +273,30 @@ def test_masks_reach_a_policy_that_takes_them():
     with pytest.raises(ValueError, match="a ActorCriticPolicy takes no `action_masks`: teach MaskablePPO's policy"):
         DistilledPolicy.from_dataset(dataset, seed=0).predict(observations, action_masks=masks)
     assert th.is_tensor(policy.action_net.weight)
+
+
+class Shown(VecEnvWrapper):
+    """Shows observations times a factor."""
+
+    def __init__(self, venv, factor):
+        super().__init__(venv)
+        self.factor = factor
+
+    def reset(self):
+        return self.factor * self.venv.reset()
+
+    def step_wait(self):
+        observations, *others = self.venv.step_wait()
+        return self.factor * observations, *others
+
+
+def test_a_wrapper_that_changes_what_was_normalised_is_refused():
+    with pytest.raises(ValueError, match="Shown changes observations after they were normalised: put the VecNormalize"):
+        PPMO("MlpPolicy", Shown(VecNormalize(raw()), 2.0), **SMALL).learn(128)
+    for harmless in (
+        Shown(VecNormalize(raw()), 1.0),
+        VecNormalize(Shown(raw(), 2.0)),
+        Shown(VecNormalize(raw(), norm_obs=False), 2.0),
+        Shown(VecFrameStack(VecNormalize(raw()), 2), 1.0),
+    ):
+        PPMO("MlpPolicy", harmless, **SMALL).learn(128)
