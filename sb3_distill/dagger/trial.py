@@ -10,6 +10,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.dagger.expert import Expert
 from sb3_distill.environments.finite import check_observations
+from sb3_distill.environments.foreign.masks import random_actions
 from sb3_distill.environments.vec_normalize import normalizer_of, raw_observations
 from sb3_distill.errors import NotFiniteError, warn
 from sb3_distill.spaces.checks import sees_images
@@ -38,10 +39,9 @@ def warn_if_it_plays_like_chance(expert: Expert, env: VecEnv, total_timesteps: i
         return
     n_steps = int(np.clip(total_timesteps // SHARE // env.num_envs, *STEPS))
     rng = np.random.default_rng(0)
-    actions = env.action_space
-    actions.seed(int(rng.integers(2**31)))
+    env.action_space.seed(int(rng.integers(2**31)))
     with raw_observations(env):
-        chance = _returns(env, lambda _: np.stack([actions.sample() for _ in range(env.num_envs)]), n_steps)
+        chance = _returns(env, lambda _: random_actions(env), n_steps)
         played = _returns(env, lambda observations: expert(observations, expert.masks_of(env)), n_steps)
         if not _is_doubtful(played, chance):
             return

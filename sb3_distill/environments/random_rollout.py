@@ -1,10 +1,10 @@
 """A rollout of random actions, for observations that a task really shows."""
 
-import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.environments.finite import check_observations
 from sb3_distill.environments.foreign.copies import copied
+from sb3_distill.environments.foreign.masks import random_actions
 from sb3_distill.trees import index
 from sb3_distill.typing import RawObservations
 
@@ -22,8 +22,7 @@ def random_rollout(env: VecEnv, n_steps: int) -> list[RawObservations]:
     env.reset()
     visited: list[RawObservations] = []
     for step in range(n_steps):
-        actions = np.stack([env.action_space.sample() for _ in range(env.num_envs)])
-        observations = copied(env.step(actions)[0])
+        observations = copied(env.step(random_actions(env))[0])
         check_observations(observations, step + 1)
         visited += [index(observations, i) for i in range(env.num_envs)]
     return visited

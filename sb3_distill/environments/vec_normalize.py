@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecExtractDictObs, VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.errors import ArgumentError
 from sb3_distill.trees import named_leaves
-from sb3_distill.typing import Array, Space
+from sb3_distill.typing import Array, RawObservations, Space
 
 FrameStack: TypeAlias = StackedObservations[Array] | StackedObservations[dict[str, Array]]
 """What SB3's ``VecFrameStack`` stacks with."""
@@ -81,7 +82,7 @@ def normalization_of(env: VecEnv) -> Normalization | None:
     return normalization
 
 
-def check_shown(env: VecEnv, shown: object) -> None:
+def check_shown(env: VecEnv, shown: VecEnvObs) -> None:
     """
     :param env: a ``VecEnv`` that was reset
     :param shown: the observations that it showed last
@@ -98,7 +99,8 @@ def check_shown(env: VecEnv, shown: object) -> None:
             foreign = type(layer).__name__
     if foreign is None or normalizer is None or not normalizer.norm_obs:
         return
-    there, wanted = dict(named_leaves(shown)), dict(named_leaves(normalizer.normalize_obs(normalizer.get_original_obs())))
+    there = dict(named_leaves(cast("RawObservations", shown)))
+    wanted = dict(named_leaves(cast("RawObservations", normalizer.normalize_obs(normalizer.get_original_obs()))))
     same = there.keys() == wanted.keys() and all(np.shape(there[key]) == np.shape(wanted[key]) for key in wanted)
     if not same or not all(np.allclose(there[key], wanted[key], atol=1e-4) for key in wanted):
         raise ArgumentError(f"{foreign} changes observations after they were normalised: put the VecNormalize outside of it")

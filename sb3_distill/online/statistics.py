@@ -77,7 +77,7 @@ class HasStatistics(HasParts, BaseAlgorithm):
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         prepared = super()._setup_learn(*args, **kwargs)
-        assert self.env is not None
+        assert self.env is not None and self._last_obs is not None
         check_shown(self.env, self._last_obs)
         return prepared
 

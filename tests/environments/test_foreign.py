@@ -321,3 +321,33 @@ def test_learners_play_in_turn_where_environments_cannot_be_shared_out(make):
     assert returns.shape == (2, 3)
     assert (returns >= 8).all()
     env.reset()  # not closed, since it is the caller's
+
+
+@pytest.mark.parametrize(
+    "space, allowed",
+    [
+        (spaces.Discrete(3), [1, 0, 1]),
+        (spaces.MultiDiscrete([2, 3]), [0, 1, 1, 0, 1]),
+        (spaces.MultiBinary(2), [0, 1, 1, 1]),
+    ],
+)
+def test_random_actions_are_among_those_that_are_allowed(space, allowed):
+    class Strict(gym.Env):
+        observation_space, action_space = spaces.Box(-1, 1, (2,)), space
+
+        def action_masks(self):
+            return np.array(allowed)
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(2, np.float32), {}
+
+        def step(self, action):
+            n_choices = np.ravel(space.nvec if isinstance(space, spaces.MultiDiscrete) else getattr(space, "n", 2))
+            n_choices = [2, 2] if isinstance(space, spaces.MultiBinary) else n_choices
+            firsts = np.cumsum([0, *n_choices[:-1]])
+            assert all(np.array(allowed)[firsts + np.ravel(action).astype(int)]), "an illegal move"
+            return np.zeros(2, np.float32), 0.0, False, False, {}
+
+    env = DummyVecEnv([Strict] * 3)
+    env.action_space.seed(0)
+    assert len(random_rollout(env, 20)) == 60

@@ -44,3 +44,20 @@ def masks_for_learners(env: VecEnv) -> Callable[[], Array] | None:
     """
     is_choice = isinstance(env.action_space, (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary))
     return (lambda: masks_of(env)) if is_choice and has_masks(env) else None
+
+
+def random_actions(env: VecEnv) -> Array:
+    """
+    :param env: any environments; their action space is the source of randomness
+    :return: one random action for each, among those that are allowed now: some environments break at any other
+    """
+    space, masks = env.action_space, masks_for_learners(env)
+    if masks is None:
+        return np.stack([space.sample() for _ in range(env.num_envs)])
+    sizes = [int(space.n)] if isinstance(space, spaces.Discrete) else getattr(space, "nvec", np.full(space.shape or (), 2))
+    ends = np.cumsum(np.ravel(sizes))[:-1]
+    drawn = [
+        [space.np_random.choice(np.flatnonzero(part) if part.any() else len(part)) for part in np.split(mask, ends)]
+        for mask in masks()
+    ]
+    return np.array(drawn, dtype=space.dtype).reshape(env.num_envs, *(space.shape or ()))
