@@ -102,7 +102,8 @@ def _says_normalized(record: Path) -> bool | None:
     """Whether a file says that observations were normalised; ``None`` if it does not say."""
     if not record.is_file():
         return None
-    entries: Iterable[str] = NORMALIZE.findall(record.read_text(errors="replace"))
+    text = re.sub(r"(?m)^\s*#.*$", "", record.read_text(errors="replace"))
+    entries: Iterable[str] = NORMALIZE.findall(text)
     values = [value.strip().strip("'\"").lower() for value in entries]
     if not values:
         return None

@@ -98,6 +98,10 @@ LARGEST = {
 }
 LARGEST |= {"width": 4_096, "height": 4_096, "screen_size": 4_096, "bins": 10_000, "shape": 2**24}
 """Largest numbers of arguments that take memory or time; those of a list are multiplied."""
+MULTIPLY = ("stack_size", "n_stack", "frame_skip", "skip", "delay", "horizon", "num_repeats", "repeat_action_duration")
+"""Arguments by which wrappers inside of each other multiply memory or time."""
+LARGEST_TOGETHER, MOST_WRAPPERS = 10_000, 100
+"""Largest product of these over all wrappers of a file, and how many wrappers it may have."""
 NOT_THE_TASK = (
     "autoreset_mode", "disable_env_checker", "num_envs", "render_mode", "vector_kwargs", "vectorization_mode", "wrappers",
 )  # fmt: skip
@@ -135,6 +139,20 @@ def _holds(home: str, module: str) -> bool:
     """Whether a wrapper of a module is looked for in ``home``: modules inside a package change their names."""
     package = home if home.endswith(".vector") else home.partition(".")[0]
     return module == package or module.startswith(f"{package}.")
+
+
+def check_together(records: Sequence[Json]) -> None:
+    """
+    :param records: all wrappers of a file
+    :raises ValueError: if they take too much memory or time together
+    """
+    sizes = [
+        _product(value) for record in records for key, value in (record["kwargs"] or {}).items() if key in MULTIPLY
+    ]  # fmt: skip
+    if len(records) > MOST_WRAPPERS or not math.prod(sizes) <= LARGEST_TOGETHER:
+        raise ArgumentError(
+            f"{len(records)} wrappers of the dataset together are too large, and not made from a file: {BUILD}"
+        )
 
 
 def check_arguments(name: str, kwargs: Json, allowed: Arguments) -> None:

@@ -15,6 +15,7 @@ from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from sb3_distill.dataset.info import DatasetInfo
+from sb3_distill.dataset.recorded_arguments import refused_by_environment
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
 from sb3_distill.environments.atari.vec_env import AtariVecEnv, is_atari_vector
@@ -108,9 +109,9 @@ def make_vec_env(
     dataset = _as_dataset(env_id)
     if dataset is None:
         return _make(request)
-    env = _make(_with_record(request, dataset.info, allow_imports))
-    # Images are taught channels first, as SB3's algorithms turn them.
-    return as_vec_env(wrap_vec_env(env, dataset.info.wrappers))
+    recorded = _with_record(request, dataset.info, allow_imports)
+    with refused_by_environment(dataset.info):  # images are taught channels first, as SB3's algorithms turn them
+        return as_vec_env(wrap_vec_env(_make(recorded), dataset.info.wrappers))
 
 
 def _with_plain_limit(env_kwargs: Kwargs | None) -> Kwargs | None:

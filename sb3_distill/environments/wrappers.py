@@ -8,7 +8,7 @@ import gymnasium as gym
 from stable_baselines3.common import vec_env as sb3
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from sb3_distill.dataset.allowed import ATARI, VEC_WRAPPERS, allowed_wrapper, check_arguments
+from sb3_distill.dataset.allowed import ATARI, VEC_WRAPPERS, allowed_wrapper, check_arguments, check_together
 from sb3_distill.dataset.file_checks import shortened
 from sb3_distill.dataset.wrapper_records import ARGUMENT, ENVIRONMENT, is_single
 from sb3_distill.environments.foreign.look import LIST
@@ -34,6 +34,8 @@ def check_known(records: Sequence[Json], allow_imports: Collection[str] = ()) ->
             check_arguments("AtariVecEnv", record["kwargs"] or {}, ATARI)
         else:
             _wrapper(record, allow_imports)
+    if not allow_imports:
+        check_together(records)
 
 
 def check_sayable(records: Sequence[Json], arguments: Json | None = None) -> None:

@@ -219,6 +219,38 @@ def test_a_wrapper_that_is_none_of_the_list(path, attack):
         make_vec_env(path, 1)
 
 
+REPEAT = ("RepeatAction", f"{GYMNASIUM}:RepeatAction", {"num_repeats": 200})
+TOGETHER = {
+    "stacks of stacks, which fill the memory": [("VecFrameStack", "vec_env", {"n_stack": 500})] * 3,
+    "repeats of repeats, so that a step takes hours": [REPEAT] * 4,
+    "more wrappers than Python may nest": [("FlattenObservation", f"{GYMNASIUM}:FlattenObservation", {})] * 5_000,
+}
+
+
+@pytest.mark.parametrize("attack", TOGETHER)
+def test_wrappers_that_are_too_large_together(path, attack):
+    keys = ("name", "entry_point", "kwargs")
+    written(path, says(wrappers=[dict(zip(keys, record, strict=True)) for record in TOGETHER[attack]]))
+    with pytest.raises(ValueError, match="wrappers of the dataset together are too large, and not made from a file"):
+        make_vec_env(path, 1)
+
+
+BROKEN = {
+    "a limit that is no number": ("TimeLimit", f"{GYMNASIUM}:TimeLimit", {"max_episode_steps": [1]}),
+    "a wrapper without what it needs": ("TimeLimit", f"{GYMNASIUM}:TimeLimit", {}),
+    "a negative stack": ("VecFrameStack", "vec_env", {"n_stack": -1}),
+    "a wrapper for other observations": ("FilterObservation", f"{GYMNASIUM}:FilterObservation", {"filter_keys": ["x"]}),
+}
+
+
+@pytest.mark.parametrize("attack", BROKEN)
+def test_a_wrapper_that_cannot_be_made_as_the_file_says(path, attack):
+    name, entry_point, kwargs = BROKEN[attack]
+    written(path, wears(name, entry_point, **kwargs))
+    with pytest.raises(DatasetError, match=f"was recorded with .* in .*{name}.* and cannot be made so"):
+        make_vec_env(path, 1)
+
+
 ARGUMENTS = {
     "a window on the screen": dict(render_mode="human"),
     "a model of simulators anywhere on the disk": dict(xml_file="/etc/passwd"),

@@ -83,3 +83,10 @@ def test_files_that_say_nothing(tmp_path):
     (tmp_path / "Hop-v3" / "config.yml").write_text("n_envs: 4\nnormalize: true\n")
     with pytest.raises(ValueError, match="config.yml says"):
         statistics_beside(tmp_path / "best_model.zip", "Hop-v3")
+
+
+def test_a_comment_says_nothing(tmp_path):
+    (tmp_path / "Hop-v3").mkdir()
+    (tmp_path / "Hop-v3" / "config.yml").write_text("# normalize: true\nn_envs: 4\n")
+    (tmp_path / "Hop-v3.zip").touch()
+    assert statistics_beside(tmp_path / "Hop-v3.zip") is None
