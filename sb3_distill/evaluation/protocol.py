@@ -1,6 +1,7 @@
 """The k-shot protocol of Table 1: teach fresh learners, let each play a number of episodes."""
 
 import copy
+import numbers
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TypeAlias, overload
@@ -206,8 +207,9 @@ def evaluate_grid(
 
 
 def _check_counts(n_learners: int, n_episodes: int) -> None:
-    if n_learners < 1 or n_episodes < 1:
-        raise ArgumentError(f"`n_learners` and `n_episodes` must be at least 1, got {n_learners} and {n_episodes}")
+    whole = all(isinstance(number, numbers.Integral) for number in (n_learners, n_episodes))
+    if not whole or n_learners < 1 or n_episodes < 1:
+        raise ArgumentError(f"`n_learners` and `n_episodes` must be whole and at least 1, got {n_learners} and {n_episodes}")
 
 
 def _copy_on(device: th.device | str, dataset: DatasetLike, inner_loop: InnerLoopLike | None) -> SyntheticDataset:

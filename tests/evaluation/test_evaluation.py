@@ -122,3 +122,9 @@ def test_type_checkers_see_every_argument():
 def test_statistics_are_imported_when_they_are_needed():
     code = "import sys, sb3_distill.evaluation as e; assert e.Evaluation; sys.exit('scipy.stats' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_numbers_of_learners_and_episodes_are_whole():
+    for wrong in (0, 2.5):
+        with pytest.raises(ValueError, match=f"must be whole and at least 1, got {wrong} and 1"):
+            evaluate_learners("CartPole-v1", wrong, 1)
