@@ -209,7 +209,7 @@ def evaluate_grid(
 def _check_counts(n_learners: int, n_episodes: int) -> None:
     whole = all(isinstance(number, numbers.Integral) for number in (n_learners, n_episodes))
     if not whole or n_learners < 1 or n_episodes < 1:
-        raise ArgumentError(f"`n_learners` and `n_episodes` must be whole and at least 1, got {n_learners} and {n_episodes}")
+        raise ArgumentError(f"`n_learners` and `n_episodes` must be at least 1 and whole, got {n_learners} and {n_episodes}")
 
 
 def _copy_on(device: th.device | str, dataset: DatasetLike, inner_loop: InnerLoopLike | None) -> SyntheticDataset:

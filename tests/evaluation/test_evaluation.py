@@ -126,5 +126,5 @@ def test_statistics_are_imported_when_they_are_needed():
 
 def test_numbers_of_learners_and_episodes_are_whole():
     for wrong in (0, 2.5):
-        with pytest.raises(ValueError, match=f"must be whole and at least 1, got {wrong} and 1"):
+        with pytest.raises(ValueError, match=f"must be at least 1 and whole, got {wrong} and 1"):
             evaluate_learners("CartPole-v1", wrong, 1)
