@@ -39,7 +39,8 @@ class Carry:
     constant pattern ``alpha s q / sqrt(1 + alpha^2)`` is added.
 
     ``alpha -> 0`` is the ridge head. As ``alpha -> infinity``, every layer becomes a regression on the labels, in which its
-    initial weights play no part. ``lambda`` and ``alpha^2 / (1 + alpha^2)`` (as a logit) are learned with the dataset.
+    initial weights play no part but for the size ``s``. ``lambda`` and ``alpha^2 / (1 + alpha^2)`` (as a logit) are learned
+    with the dataset.
 
     Layers that are not linear stay as they are drawn; a network that decides in its own code what it does has its head solved
     alone, with a warning.
