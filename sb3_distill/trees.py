@@ -61,6 +61,11 @@ def concatenate(trees: Sequence[Tree[Array]]) -> Array | dict[str, Array]:
     return np.concatenate(cast("Sequence[Array]", trees))
 
 
+def repeated(tree: Tree[th.Tensor], n: int) -> Observations:
+    """Views ``(n, ...)`` of tensors ``(...)``: the same for n learners."""
+    return map_leaves(lambda value: value.expand(n, *value.shape), tree)
+
+
 def length(tree: Observations | RawObservations) -> int:
     """Size of the first axis, which is the same for all leaves."""
     sizes = [len(leaf) for leaf in tree.values()] if isinstance(tree, Mapping) else [len(tree)]

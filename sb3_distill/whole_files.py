@@ -7,6 +7,7 @@ the same target finds it without a lock and removes it.
 """
 
 import errno
+import io
 import os
 import re
 import secrets
@@ -64,6 +65,19 @@ def write_whole(path: Path, content: bytes | Callable[[Path], object]) -> None:
         flush(scratch)
         os.replace(scratch, path)
         flush(path.parent)
+
+
+def write_zip(path: Path, save: Callable[[io.BytesIO], object]) -> None:
+    """
+    Write a zip as SB3's ``save`` does, which adds the ending to a path without one; but whole or not at all.
+
+    :param path: path of the zip
+    :param save: writes the zip into a buffer
+    :raises OSError: see ``write_whole``
+    """
+    content = io.BytesIO()
+    save(content)
+    write_whole(path if path.suffix else path.with_suffix(".zip"), content.getvalue())
 
 
 def check_writable(path: Path, n_bytes: int = 4_096) -> None:

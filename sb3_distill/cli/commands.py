@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from sb3_distill.cli.parsing import AddCommand, add_gym_packages, path_beside, seed
+from sb3_distill.cli.parsing import AddCommand, add_device, add_gym_packages, path_beside, seed
 from sb3_distill.cli.printing import kind_of, print_evaluations, print_table, score_of, shown, visible
 from sb3_distill.dataset.file import find, shipped_sets
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
@@ -43,9 +43,7 @@ def add_dataset_commands(add: AddCommand) -> None:
         "--grid",
         help=f"evaluate on each cell of a grid: table1, {', '.join(STORED)}, or a JSON file of learner distributions by name",
     )
-    command.add_argument(
-        "--device", default="cpu", help="of the learners: cpu, or auto for a GPU if there is one (default: cpu)"
-    )
+    add_device(command)
     command.add_argument("-o", "--output", type=Path, help="heat map of the grid (default: <name>-<grid>.png in this folder)")
     _add_inner_loop(command)
     add_gym_packages(command)

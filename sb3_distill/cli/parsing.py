@@ -110,6 +110,14 @@ def add_params(command: argparse.ArgumentParser, algorithm: str) -> None:
     command.add_argument("-params", "--hyperparams", nargs="*", default=[], metavar="NAME:VALUE", help=about)
 
 
+def add_device(command: argparse.ArgumentParser) -> None:
+    """
+    :param command: gets the argument ``--device``
+    """
+    about = "of the learners: cpu, or auto for a GPU if there is one (default: cpu)"
+    command.add_argument("--device", default="cpu", help=about)
+
+
 def add_gym_packages(command: argparse.ArgumentParser) -> None:
     """
     :param command: gets the argument ``--gym-packages``, as rl-zoo's programs have it

@@ -23,7 +23,7 @@ from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.online.rollout import RolloutOfLearners
 from sb3_distill.outer_loop.rates import schedule
 from sb3_distill.outer_loop.regularization import RegularizersLike
-from sb3_distill.outer_loop.regularizers import disagreement, weighted_mean
+from sb3_distill.outer_loop.regularizers import weighted_mean
 from sb3_distill.outer_loop.settings import InnerRate, Settings
 from sb3_distill.typing import Array, AutocastDtype, DatasetInit, InnerLoopName, Rate, RawObservations
 
@@ -254,11 +254,7 @@ class DAgger(RolloutOfLearners):
             log_prob = distribution.log_prob(outputs, batch.actions, self.dataset.log_std, seen.latent)
             scores = log_prob.detach().unflatten(0, (self.n_learners, -1)).mean(dim=1)
             loss = -weighted_mean(log_prob, regularization.weigh(drawn, scores))
-            if regularization.sizes.agreement:
-                same = self.parts.actor.on_same_states(learners, batch.observations)
-                apart = disagreement(same, self.action_space, self.dataset.log_std)
-                loss = loss + regularization.sizes.agreement * apart
-                log.setdefault("disagreement", []).append(apart.detach())
+            loss = self.parts.with_agreement(loss, learners, batch.observations, log)
             log.setdefault("dataset_grad_norm", []).append(self.distiller.step(loss, self.max_grad_norm).detach())
             log.setdefault("loss", []).append(loss.detach())
         self._n_updates += self.n_updates

@@ -1,8 +1,8 @@
 """Actions that are allowed."""
 
 import numpy as np
-from gymnasium import spaces
 
+from sb3_distill.spaces.sizes import class_sizes
 from sb3_distill.typing import Array, Space
 
 
@@ -13,13 +13,7 @@ def are_allowed(actions: Array, masks: Array, space: Space) -> Array:
     :param space: action space: ``Discrete``, ``MultiDiscrete`` or ``MultiBinary``
     :return: whether every choice of an action is allowed ``(n,)``
     """
-    if isinstance(space, spaces.MultiDiscrete):
-        sizes = space.nvec.flatten()
-    elif isinstance(space, spaces.MultiBinary):
-        sizes = np.full(int(np.prod(space.shape)), 2)
-    else:
-        assert isinstance(space, spaces.Discrete)
-        sizes = np.array([space.n])
+    sizes = class_sizes(space)
     first = np.cumsum(sizes) - sizes
     chosen = first + np.asarray(actions).reshape(len(actions), -1).astype(int)
     allowed = np.take_along_axis(masks.reshape(len(actions), -1).astype(bool), chosen, axis=1)

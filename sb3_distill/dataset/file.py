@@ -255,11 +255,6 @@ def checked_batch(
     return observations, labels, checked_tensor(tensors, "log_std", (width,)) if "log_std" in tensors else None
 
 
-def below(prefix: str, tensors: Mapping[str, th.Tensor]) -> dict[str, th.Tensor]:
-    """The tensors whose names begin with a prefix, by what follows it."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
 def flatten(name: str, statistics: Statistics) -> dict[str, th.Tensor]:
     """Statistics of observations as tensors: one, or with a ``Dict`` space one for each key, ``<name>.<key>``."""
     return {name if key is None else f"{name}.{key}": th.as_tensor(value) for key, value in named_leaves(statistics)}

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from sb3_distill.dataset.facts import HasFacts, facts_of
-from sb3_distill.dataset.file import below, check_name, checked_batch, checked_tensor, find, flatten, read, unflatten, write
+from sb3_distill.dataset.file import check_name, checked_batch, checked_tensor, find, flatten, read, unflatten, write
 from sb3_distill.dataset.file_checks import check_info, shortened
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.normalization import Normalization, write_normalization
@@ -18,11 +18,11 @@ from sb3_distill.errors import DatasetError
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, InnerLoopLike, default_inner_loop, make_inner_loop, train
 from sb3_distill.learners.population import Encode, Learners
 from sb3_distill.networks.encoder import Encoder
+from sb3_distill.networks.stacked import below
 from sb3_distill.typing import Json, Observations, Params, Space
 
 LOG_STD_BOUNDS = (-3.0, 2.0)
 """Bounds of a learned log-std: unbounded, exploration collapses before the task is solved."""
-
 LOG_SCALE_BOUNDS = (-4.0, 2.0)
 """Bounds of the logarithm of the learned weights of observations."""
 

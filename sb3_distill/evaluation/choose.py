@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch as th
-
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.protocol import evaluate_learners
@@ -41,11 +39,8 @@ def choose_carry_strength(
     """
     if not strengths:
         raise ArgumentError("`strengths` must have at least one strength")
-    dataset = SyntheticDataset.of(dataset)
-    sets = {strength: dataset.with_inner_loop(Carry(strength)) for strength in strengths}
-    for strength, taught in sets.items():
-        with th.no_grad():  # a dataset of this loop brings a strength along
-            taught.learned["carry_logit"].copy_(Carry(strength).initial_parameters()["carry_logit"])
+    ridge = SyntheticDataset.of(dataset).with_inner_loop("ridge")  # which keeps lambda, and no strength
+    sets = {strength: ridge.with_inner_loop(Carry(strength)) for strength in strengths}
     evaluations = {
         strength: evaluate_learners(taught, n_learners, n_episodes, deterministic, seed=seed, **kwargs)
         for strength, taught in sets.items()

@@ -18,8 +18,9 @@ from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.result import Returns
 from sb3_distill.generalisation.bootstrap import Estimate, interval, resample
 from sb3_distill.generalisation.metrics import normalised, transfer
+from sb3_distill.inner_loop.gradient_steps import finite_or
 from sb3_distill.learners.population import Group, Learners
-from sb3_distill.trees import map_leaves
+from sb3_distill.trees import map_leaves, repeated
 from sb3_distill.typing import Array, Json, Observations
 
 OPTIMIZERS: dict[str, type[th.optim.Optimizer]] = {"sgd": th.optim.SGD, "adam": th.optim.Adam}
@@ -76,7 +77,7 @@ class Recipe:
         groups = []
         for group in learners.groups:
             n = group.n_learners
-            batch = (_repeated(inputs, n), labels) if generator is None else random_batch(inputs, labels, n, generator)
+            batch = (repeated(inputs, n), labels) if generator is None else random_batch(inputs, labels, n, generator)
             groups.append(self._train_group(group, *batch))
         return Learners(groups, learners.encode, learners.n_learners)
 
@@ -89,19 +90,7 @@ class Recipe:
             (group.network(params, observations) - labels).square().mean(dim=(1, 2)).sum().backward()
             optimizer.step()
         trained = {name: value.detach() for name, value in params.items()}
-        finite = th.stack([value.flatten(1).isfinite().all(dim=1) for value in trained.values()]).all(dim=0)
-        return Group(
-            group.network,
-            {
-                name: th.where(finite.view(-1, *[1] * (value.ndim - 1)), value, group.params[name])
-                for name, value in trained.items()
-            },
-        )
-
-
-def _repeated(observations: Observations, n: int) -> Observations:
-    """Views ``(n, k, ...)`` of observations ``(k, ...)``."""
-    return map_leaves(lambda value: value.expand(n, *value.shape), observations)
+        return Group(group.network, finite_or(trained, group.params))
 
 
 RECIPES = (Recipe("adam", 1e-3, 100), Recipe("adam", 1e-3, 1000), Recipe("sgd", 0.01, 1000), Recipe("sgd", 0.1, 1000))

@@ -179,8 +179,8 @@ def generalisation_report(
     if isinstance(untaught, str) and untaught not in ("task", "cell"):
         raise ArgumentError(f"`untaught` must be 'task', 'cell' or a return, got {untaught!r}")
     cells, held_out_cells = load_grid(grid), None if held_out is None else load_grid(held_out)
-    if held_out is not None:
-        check_held_out(dataset, grid, held_out)
+    if held_out_cells is not None:
+        check_held_out(dataset, cells, held_out_cells)
     reference = recorded_score(dataset, deterministic) if reference is None else float(reference)
     made_for = learners_made_for(dataset) if in_distribution is None else in_distribution
     measuring = Measuring(
@@ -194,7 +194,6 @@ def generalisation_report(
         return GridScores(grid_name, cells, measuring.grid(dataset, cells), nothing, reference, seed)
 
     task_untaught = measure_untaught(dataset, measuring) if isinstance(untaught, str) else float(untaught)
-    recipe_untaught = task_untaught
     normalised(np.zeros((1, 1)), task_untaught, reference)
     return GeneralisationReport(
         name or dataset.info.env_id or "dataset",
@@ -202,7 +201,7 @@ def generalisation_report(
         measuring.learners(dataset, made_for, n_learners=max(FEWEST, n_learners)),
         scores_of(grid, cells),
         None if held_out is None or held_out_cells is None else scores_of(held_out, held_out_cells),
-        measure_recipes(dataset, recipes, partial(measuring.grid, dataset, RECIPE_CELLS), recipe_untaught, reference, seed)
+        measure_recipes(dataset, recipes, partial(measuring.grid, dataset, RECIPE_CELLS), task_untaught, reference, seed)
         if recipes
         else None,
         dataset.info.env_id,

@@ -12,7 +12,7 @@ from stable_baselines3.common.policies import BasePolicy
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.foreign.hand_over import EnvSource
 from sb3_distill.errors import ArgumentError
-from sb3_distill.evaluation.grids import Grid, load_grid
+from sb3_distill.evaluation.grids import Grid
 from sb3_distill.evaluation.protocol import Teaching, evaluate_grid, evaluate_learners
 from sb3_distill.evaluation.result import Returns
 from sb3_distill.generalisation.bootstrap import Estimate, each_cell, estimate, interval, resample
@@ -148,16 +148,18 @@ class GridScores:
         }
 
 
-def check_held_out(dataset: SyntheticDataset, grid: Grid, held_out: Grid) -> None:
+def check_held_out(
+    dataset: SyntheticDataset, grid: Mapping[str, LearnerDistributionLike], held_out: Mapping[str, LearnerDistributionLike]
+) -> None:
     """
     :param dataset: a dataset
-    :param grid: a grid that may be trained and tuned on
-    :param held_out: a grid that may not
+    :param grid: cells of a grid that may be trained and tuned on
+    :param held_out: cells of a grid that may not
     :raises ValueError: if they share a cell, or the dataset was made for one that is held out
     """
-    used = {_key(cell): name for name, cell in load_grid(grid).items()}
+    used = {_key(cell) for cell in grid.values()}
     trained = {json.dumps([_plain(component)], sort_keys=True) for component in dataset.info.learner_distribution}
-    for name, cell in load_grid(held_out).items():
+    for name, cell in held_out.items():
         if _key(cell) in used:
             raise ArgumentError(
                 f"`held_out` must be another grid than `grid`: cell {name!r} is in both. Pass a grid that nothing was "

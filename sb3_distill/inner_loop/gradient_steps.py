@@ -85,7 +85,7 @@ class GradientSteps:
             labels = _bound_influence(labels.expand(m, *labels.shape), n_discarded)
             rates = _bound_influence(rates.expand(m, *rates.shape), n_discarded)
         trained = self._descend(actor, params, observations, labels, rates)
-        return Trained(_finite_or(trained, params), n_discarded)
+        return Trained(finite_or(trained, params), n_discarded)
 
     def _descend(
         self, actor: StackedNetwork, params: Params, observations: Observations, labels: th.Tensor, rates: th.Tensor
@@ -185,7 +185,11 @@ def _per_learner(values: th.Tensor, like: th.Tensor) -> th.Tensor:
     return values.view(-1, *[1] * (like.dim() - 1))
 
 
-def _finite_or(params: Params, initial: Params) -> Params:
-    """Trained parameters, or a learner's initial ones where its steps diverged."""
+def finite_or(params: Params, initial: Params) -> Params:
+    """
+    :param params: trained parameters ``(M, *shape)`` by name
+    :param initial: those before
+    :return: trained parameters, or all initial ones of a learner whose steps diverged
+    """
     finite = th.stack([value.detach().flatten(1).isfinite().all(dim=1) for value in params.values()]).all(dim=0)
     return {name: th.where(_per_learner(finite, value), value, initial[name]) for name, value in params.items()}

@@ -18,7 +18,7 @@ from sb3_distill.inner_loop.ridge_head import RidgeHead
 from sb3_distill.inner_loop.trained import Trained
 from sb3_distill.learners.population import Group, Learners
 from sb3_distill.networks.stacked import StackedNetwork
-from sb3_distill.trees import map_leaves
+from sb3_distill.trees import repeated
 from sb3_distill.typing import Json, Observations, Params, Space
 
 
@@ -108,14 +108,9 @@ def train(
     """
     groups, counts, low_rank = [], [], []
     for group in learners.groups:
-        shared = _for_each_learner(observations, group.n_learners)
+        shared = repeated(observations, group.n_learners)
         trained = inner_loop.train(group.network, group.params, shared, labels, learned)
         groups.append(Group(group.network, trained.params))
         low_rank.append(trained.low_rank)
         counts.append(trained.n_discarded)
     return Learners(groups, learners.encode, learners.n_learners, discarded=counts, low_rank=low_rank)
-
-
-def _for_each_learner(observations: Observations, n_learners: int) -> Observations:
-    """Views ``(M, k, ...)`` of the observations ``(k, ...)``."""
-    return map_leaves(lambda value: value.expand(n_learners, *value.shape), observations)

@@ -68,14 +68,14 @@ def narrower(network: StackedNetwork, rate: float) -> Narrower:
     for cut in cuts:
         layer, following = template.get_submodule(cut.layer), template.get_submodule(cut.following)
         assert isinstance(layer, nn.Linear) and isinstance(following, nn.Linear)
-        _replace(template, cut.layer, _linear(layer, layer.in_features, cut.n_kept))
-        _replace(template, cut.following, _linear(following, cut.n_kept, following.out_features))
+        template.set_submodule(cut.layer, _linear(layer, layer.in_features, cut.n_kept))
+        template.set_submodule(cut.following, _linear(following, cut.n_kept, following.out_features))
         for name in cut.norms:
             norm = template.get_submodule(name)
             assert isinstance(norm, nn.LayerNorm)
             affine, has_bias = norm.elementwise_affine, norm.bias is not None
             device = layer.weight.device
-            _replace(template, name, nn.LayerNorm(cut.n_kept, norm.eps, affine, bias=has_bias, device=device))
+            template.set_submodule(name, nn.LayerNorm(cut.n_kept, norm.eps, affine, bias=has_bias, device=device))
     return Narrower(StackedNetwork(template.eval()), cuts)
 
 
@@ -118,8 +118,3 @@ def _cuts(network: Network, rate: float) -> list[Cut]:
 
 def _linear(layer: nn.Linear, n_inputs: int, n_outputs: int) -> nn.Linear:
     return nn.Linear(n_inputs, n_outputs, layer.bias is not None, device="meta").to_empty(device=layer.weight.device)
-
-
-def _replace(network: Network, name: str, module: nn.Module) -> None:
-    path, _, leaf = name.rpartition(".")
-    setattr(network.get_submodule(path), leaf, module)

@@ -166,12 +166,13 @@ def write_parameters(actor: Network, params: Mapping[str, th.Tensor], index: int
         actor.get_parameter(name).copy_(value[index])
 
 
-def _below(prefix: str, params: Mapping[str, th.Tensor]) -> Params:
+def below(prefix: str, params: Mapping[str, th.Tensor]) -> Params:
+    """The tensors whose names begin with a prefix, by what follows it."""
     return {name.removeprefix(prefix): tensor for name, tensor in params.items() if name.startswith(prefix)}
 
 
 def _call_one_by_one(module: nn.Module, params: Mapping[str, th.Tensor], prefix: str, inputs: Observations) -> th.Tensor:
-    stacked = _below(prefix, params)
+    stacked = below(prefix, params)
 
     def call(i: int) -> th.Tensor:
         values = {name: value[i] for name, value in stacked.items()}
@@ -187,7 +188,7 @@ def _call_by_vmap(module: nn.Module, params: Mapping[str, th.Tensor], prefix: st
         outputs: th.Tensor = functional_call(module, values, (x,))
         return outputs
 
-    stacked = _below(prefix, params)
+    stacked = below(prefix, params)
     if not stacked:  # vmap over an empty dict of parameters has no size to map over
         return _vmap(module)(inputs)
     return _vmap(call)(stacked, inputs)

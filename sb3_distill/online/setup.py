@@ -22,11 +22,13 @@ from sb3_distill.networks.precision import Precision
 from sb3_distill.online.critic import Critic, evaluates_plainly
 from sb3_distill.outer_loop.distiller import Companion, Distiller
 from sb3_distill.outer_loop.regularization import Regularization, Regularizers
+from sb3_distill.outer_loop.regularizers import disagreement
 from sb3_distill.outer_loop.settings import Settings
 from sb3_distill.outer_loop.start import Start, starting_dataset
 from sb3_distill.teaching.acting import Actor
 from sb3_distill.teaching.policy_actor import PolicyActor
 from sb3_distill.teaching.teach import check_squashing
+from sb3_distill.typing import Observations
 
 
 @dataclass
@@ -52,6 +54,24 @@ class Parts:
     learners: Learners = field(default_factory=lambda: Learners([]))
     batch_size: int = 0
     batch_size_for: object = None
+
+    def with_agreement(
+        self, loss: th.Tensor, learners: Learners, observations: Observations, log: dict[str, list[th.Tensor]]
+    ) -> th.Tensor:
+        """
+        :param loss: the outer loss of a minibatch
+        :param learners: taught learners
+        :param observations: those of the minibatch, not yet preprocessed
+        :param log: gets the disagreement of the learners
+        :return: the loss with the regulariser ``agreement``
+        """
+        dataset, size = self.distiller.dataset, self.distiller.regularization.sizes.agreement
+        if not size:
+            return loss
+        same = self.actor.on_same_states(learners, observations)
+        apart = disagreement(same, dataset.info.action_space, dataset.log_std)
+        log.setdefault("disagreement", []).append(apart.detach())
+        return loss + size * apart
 
     @th.no_grad()
     def teach_policy(self, policy: ActorCriticPolicy) -> None:

@@ -19,7 +19,7 @@ from sb3_distill.online import description
 from sb3_distill.online.setup import HasParts
 from sb3_distill.teaching.normalizers import DRIFT, TOLERANCE, Moved, check_replacement, difference, let_normalize
 from sb3_distill.typing import Rate
-from sb3_distill.whole_files import write_whole
+from sb3_distill.whole_files import write_zip
 
 
 class HasStatistics(HasParts, BaseAlgorithm):
@@ -70,10 +70,9 @@ class HasStatistics(HasParts, BaseAlgorithm):
         self._saved_normalization = None if self.env is None else normalization_of(self.env)
         if isinstance(path, io.BufferedIOBase):
             super().save(path, *args, **kwargs)
-            return
-        content, path = io.BytesIO(), pathlib.Path(path)
-        super().save(content, *args, **kwargs)
-        write_whole(path if path.suffix else path.with_suffix(".zip"), content.getvalue())
+        else:
+            save = super().save
+            write_zip(pathlib.Path(path), lambda content: save(content, *args, **kwargs))
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         prepared = super()._setup_learn(*args, **kwargs)

@@ -13,7 +13,6 @@ from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.online.rollout import Bootstrap, RolloutOfLearners
 from sb3_distill.outer_loop.rates import schedule
 from sb3_distill.outer_loop.regularization import RegularizersLike
-from sb3_distill.outer_loop.regularizers import disagreement
 from sb3_distill.outer_loop.settings import InnerRate, Settings
 from sb3_distill.ppmo.losses import normalize, policy_loss, value_loss
 from sb3_distill.teaching.acting import LearnerOutputs
@@ -224,7 +223,6 @@ class PPMO(RolloutOfLearners):
         # Of all figures of a rollout, mean advantages come closest to the order of the learners' returns.
         scores = th.as_tensor(self.rollout_buffer.advantages).view(self.n_steps, self.n_learners, -1).mean(dim=(0, 2))
         weights = self.distiller.regularization.weigh(self.parts.learners, scores)
-        agreement = self.distiller.regularization.sizes.agreement
         log: dict[str, list[th.Tensor]] = {}
         continue_training = True
 
@@ -241,11 +239,7 @@ class PPMO(RolloutOfLearners):
                 values = self.critic(batch.observations, seen.features)
                 critic_loss = value_loss(values, batch.returns, batch.old_values, clip_range_vf)
                 loss = surrogate.loss + self.ent_coef * entropy_loss + self.vf_coef * critic_loss
-                if agreement:
-                    same = actor.on_same_states(learners, batch.observations)
-                    apart = disagreement(same, self.action_space, self.dataset.log_std)
-                    loss = loss + agreement * apart
-                    log.setdefault("disagreement", []).append(apart.detach())
+                loss = self.parts.with_agreement(loss, learners, batch.observations, log)
 
                 if self.target_kl is not None and surrogate.approx_kl > 1.5 * self.target_kl:
                     continue_training = False

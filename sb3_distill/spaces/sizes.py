@@ -34,12 +34,21 @@ def n_classes(action_space: Space) -> int:
     :param action_space: ``Discrete`` (n), ``MultiDiscrete`` (sum of its sizes) or ``MultiBinary`` (2 n)
     :raises ValueError: for any other space
     """
+    return sum(class_sizes(action_space))
+
+
+def class_sizes(action_space: Space) -> list[int]:
+    """
+    :param action_space: ``Discrete``, ``MultiDiscrete`` or ``MultiBinary``
+    :return: number of values of each choice, one after the other
+    :raises ValueError: for any other space
+    """
     if isinstance(action_space, spaces.Discrete):
-        return int(action_space.n)
+        return [int(action_space.n)]
     if isinstance(action_space, spaces.MultiDiscrete):
-        return int(action_space.nvec.sum())
+        return [int(size) for size in action_space.nvec.flat]
     if isinstance(action_space, spaces.MultiBinary):
-        return 2 * int(np.prod(action_space.shape))
+        return [2] * int(np.prod(action_space.shape))
     raise ArgumentError(f"Eq. 3 counts discrete actions; {action_space} has none, choose `n_instances` yourself")
 
 

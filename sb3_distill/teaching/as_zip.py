@@ -1,6 +1,5 @@
 """One taught policy as a plain Stable-Baselines3 zip."""
 
-import io
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from sb3_distill.spaces.checks import SpacesOnly, describe, sees_images
 from sb3_distill.teaching.distilled_policy import DistilledPolicy
 from sb3_distill.teaching.folding import can_fold
 from sb3_distill.typing import Json
-from sb3_distill.whole_files import write_whole
+from sb3_distill.whole_files import write_whole, write_zip
 
 ACTOR_CRITICS = ("ppo", "a2c")
 """Algorithms with the policies that datasets name."""
@@ -74,7 +73,7 @@ def teach_as_zip(dataset: SyntheticDataset, algorithm: str, path: Path, seed: in
         kwargs["buffer_size"] = IMAGES_KEPT
     env = SpacesOnly(dataset.info.observation_space, dataset.info.action_space)
     model = policy.to_algorithm(algorithm_class, env, fold_normalization=folded, **kwargs)
-    _save(model, path)
+    write_zip(path, model.save)
     statistics = None
     if (normalizer := model.get_vec_normalize_env()) is not None:
         statistics = path.with_name(STATISTICS)
@@ -96,10 +95,3 @@ def _policy_of(algorithm: type[BaseAlgorithm], dataset: SyntheticDataset) -> typ
     if algorithm is stable_baselines3.DQN and not isinstance(actions, spaces.Discrete):
         raise ArgumentError(f"DQN has no policy for the actions of this dataset, {describe(actions)}")
     return algorithm.policy_aliases[dataset.info.policy or "MlpPolicy"]
-
-
-def _save(model: BaseAlgorithm, path: Path) -> None:
-    """As ``model.save``, which adds the ending, but whole or not at all."""
-    content = io.BytesIO()
-    model.save(content)
-    write_whole(path if path.suffix else path.with_suffix(".zip"), content.getvalue())

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from sb3_distill.cli.parsing import AddCommand, add_gym_packages, path_beside, positive, seed
+from sb3_distill.cli.parsing import AddCommand, add_device, add_gym_packages, path_beside, positive, seed
 from sb3_distill.cli.printing import print_table, visible
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError
@@ -57,9 +57,7 @@ def add_study_commands(add: AddCommand) -> None:
         help="return that counts as nothing: a number, or measured once (task) or in each cell (cell) (default: task)",
     )
     command.add_argument("--seed", type=seed, default=0, help="of learners, actions, environments, bootstraps (default: 0)")
-    command.add_argument(
-        "--device", default="cpu", help="of the learners: cpu, or auto for a GPU if there is one (default: cpu)"
-    )
+    add_device(command)
     command.add_argument(
         "-o", "--output", type=Path, help="the page, *.html (default: <name>-generalisation.html in this folder)"
     )

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.errors import ArgumentError
-from sb3_distill.spaces.sizes import n_classes
+from sb3_distill.spaces.sizes import class_sizes, n_classes
 from sb3_distill.typing import Array
 
 NAME = "action_masks"
@@ -54,8 +54,7 @@ def random_actions(env: VecEnv) -> Array:
     space, masks = env.action_space, masks_for_learners(env)
     if masks is None:
         return np.stack([space.sample() for _ in range(env.num_envs)])
-    sizes = [int(space.n)] if isinstance(space, spaces.Discrete) else getattr(space, "nvec", np.full(space.shape or (), 2))
-    ends = np.cumsum(np.ravel(sizes))[:-1]
+    ends = np.cumsum(class_sizes(space))[:-1]
     drawn = [
         [space.np_random.choice(np.flatnonzero(part) if part.any() else len(part)) for part in np.split(mask, ends)]
         for mask in masks()
