@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sb3_distill.generalisation import generalisation_report
     from sb3_distill.learners.component import LearnerComponent
     from sb3_distill.learners.distribution import LearnerDistribution
+    from sb3_distill.offline import Recording, record
     from sb3_distill.ppmo import PPMO
     from sb3_distill.spaces import min_instances
     from sb3_distill.teaching.distilled_policy import DistilledPolicy
@@ -33,12 +34,14 @@ __all__ = [
     "Expert",
     "LearnerComponent",
     "LearnerDistribution",
+    "Recording",
     "SyntheticDataset",
     "clone",
     "evaluate_learners",
     "generalisation_report",
     "make_vec_env",
     "min_instances",
+    "record",
     "shipped_sets",
 ]
 
@@ -51,12 +54,14 @@ _ROOM_OF = {
     "Expert": "dagger",
     "LearnerComponent": "learners.component",
     "LearnerDistribution": "learners.distribution",
+    "Recording": "offline",
     "SyntheticDataset": "dataset",
     "clone": "dagger",
     "evaluate_learners": "evaluation",
     "generalisation_report": "generalisation",
     "make_vec_env": "environments.make",
     "min_instances": "spaces",
+    "record": "offline",
     "shipped_sets": "dataset",
 }
 """Where each public name lives; it is imported when it is first asked for."""

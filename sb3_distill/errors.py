@@ -38,6 +38,10 @@ class DatasetError(SB3DistillError, ValueError):
     """A dataset that cannot be used: its file is damaged, of a newer format, or not consistent."""
 
 
+class RecordingError(DatasetError):
+    """Recorded play that cannot be used: it is empty, ragged or not finite, or its file is damaged."""
+
+
 class MisfitError(DatasetError):
     """A sound dataset that does not fit this policy, or these spaces."""
 

@@ -20,7 +20,7 @@ LAYERS = [
     ["online", "evaluation"],
     ["ppmo"],
     ["dagger", "report"],
-    ["rollback", "generalisation"],
+    ["rollback", "generalisation", "offline"],
     ["zoo_configs"],
     ["cli"],
     ["__main__"],

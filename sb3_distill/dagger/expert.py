@@ -33,7 +33,7 @@ class Masking(Protocol):
 
 class Expert:
     """
-    The greedy actions of an agent.
+    The actions of an agent, greedy ones unless sampled ones are asked for.
 
     :param policy: of the agent
     :param normalization: the ``VecNormalize`` that its observations pass through, if any
@@ -131,21 +131,26 @@ class Expert:
         """
         return masks_of(env) if self.takes_masks else None
 
-    def __call__(self, observations: RawObservations, action_masks: Array | None = None) -> Array:
+    def __call__(self, observations: RawObservations, action_masks: Array | None = None, deterministic: bool = True) -> Array:
         """
         :param observations: of the environments, as they are ``(n, *obs)``
         :param action_masks: which actions are allowed ``(n, n_actions)``, for an agent that ``takes_masks``
-        :return: greedy actions ``(n, *action)``
+        :param deterministic: whether actions are greedy; else the policy samples, with PyTorch's global generator
+        :return: actions ``(n, *action)``
         """
         if self.normalization is not None:
             observations = cast(RawObservations, self.normalization.normalize_obs(observations))  # type: ignore[arg-type]
-        return self._predict(observations, action_masks)[0]
+        return self._predict(observations, action_masks, deterministic)[0]
 
-    def _predict(self, observations: RawObservations, action_masks: Array | None = None) -> tuple[Array, object]:
+    def _predict(
+        self, observations: RawObservations, action_masks: Array | None = None, deterministic: bool = True
+    ) -> tuple[Array, object]:
+        answer: tuple[Array, object]
         if action_masks is None:
-            answer: tuple[Array, object] = self.policy.predict(observations, deterministic=True)  # type: ignore[arg-type]
+            answer = self.policy.predict(observations, deterministic=deterministic)  # type: ignore[arg-type]
         else:
-            answer = cast(Masking, self.policy).predict(observations, deterministic=True, action_masks=action_masks)
+            policy = cast(Masking, self.policy)
+            answer = policy.predict(observations, deterministic=deterministic, action_masks=action_masks)
         return np.asarray(answer[0]), answer[1]
 
     def _check_normalization(self) -> None:

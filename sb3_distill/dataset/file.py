@@ -1,4 +1,8 @@
-"""The file of a dataset: safetensors with a checksum and a description, and where the shipped ones are."""
+"""
+The file of a dataset: safetensors with a checksum and a description, and where the shipped ones are.
+
+Files of other kinds are written and read by the same functions.
+"""
 
 import hashlib
 import json
@@ -14,6 +18,7 @@ import torch as th
 from gymnasium import spaces
 from safetensors.torch import load, save
 
+from sb3_distill.dataset.file_checks import FileKind, check_kind, check_version
 from sb3_distill.dataset.normalization import Statistics
 from sb3_distill.errors import ArgumentError, DatasetError
 from sb3_distill.spaces.sizes import n_outputs, preprocessed_shape
@@ -29,35 +34,43 @@ MAX_HEADER, MAX_TENSORS, MAX_NAME = 10_000_000, 10_000, 1_000
 """Limits of a header: bytes (JSON takes up to 25 times as much memory), tensors, and characters in the name of one."""
 STATISTIC_TYPES = ("F32", "F64", "F16", "I64", "I32")
 """Types of the tensors whose names begin with ``obs_``; all others are F32."""
-DTYPES = {"F64": th.float64, "F16": th.float16, "BF16": th.bfloat16, "I64": th.int64, "I32": th.int32}
+DTYPES = {
+    "F32": th.float32, "F64": th.float64, "F16": th.float16, "BF16": th.bfloat16, "I64": th.int64, "I32": th.int32,
+    "I16": th.int16, "I8": th.int8, "U8": th.uint8, "BOOL": th.bool,
+}  # fmt: skip
 """PyTorch's words for types, for messages."""
 
 
-def check_path(path: str | os.PathLike[str]) -> Path:
+DATASET = FileKind("dataset", FORMAT, FORMAT_VERSION, {"obs_": STATISTIC_TYPES, "": ("F32",)})
+
+
+def check_path(path: str | os.PathLike[str], kind: FileKind = DATASET) -> Path:
     """
-    Whether a dataset can be written there; what takes long asks before.
+    Whether a file can be written there; what takes long asks before.
 
     :param path: of a file; its folder is made if missing
+    :param kind: what the file will hold
     :return: the path
     :raises ValueError: if it does not end in ``.safetensors``, or is a folder
     :raises OSError: if it cannot be written there, or the disk is full
     """
-    path = check_name(path)
+    path = check_name(path, kind)
     check_writable(path)
     return path
 
 
-def check_name(path: str | os.PathLike[str]) -> Path:
+def check_name(path: str | os.PathLike[str], kind: FileKind = DATASET) -> Path:
     """
     :param path: of a file
+    :param kind: what the file holds
     :return: the path
     :raises ValueError: if it does not end in ``.safetensors``, or is a folder
     """
     path = Path(path)
     if path.suffix != ".safetensors":
-        raise ArgumentError(f"a dataset file must be called *.safetensors, got {path}")
+        raise ArgumentError(f"a {kind.word} file must be called *.safetensors, got {path}")
     if path.is_dir():
-        raise ArgumentError(f"{path} is a folder, not a dataset file")
+        raise ArgumentError(f"{path} is a folder, not a {kind.word} file")
     return path
 
 
@@ -89,18 +102,19 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def write(path: Path, tensors: Mapping[str, th.Tensor], info: Json) -> None:
+def write(path: Path, tensors: Mapping[str, th.Tensor], info: Json, kind: FileKind = DATASET) -> None:
     """
     :param path: see ``check_path``
     :param tensors: on the CPU, contiguous
     :param info: what the file says about them
+    :param kind: what the file holds
     :raises DatasetError: if that is more than a header may hold
     :raises OSError: if the file cannot be written
     """
     text = json.dumps(info, sort_keys=True)
     metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
+        "format": kind.format,
+        "format_version": str(kind.version),
         "sha256": _digest(tensors, text),
         "info": text,
     }
@@ -125,26 +139,30 @@ def pack(tensors: Mapping[str, th.Tensor], metadata: Mapping[str, str] | None = 
     return len(text).to_bytes(LENGTH, "little") + text + content[start:]
 
 
-def read(path: Path) -> tuple[Json, dict[str, th.Tensor]]:
+def read(path: Path, kind: FileKind = DATASET) -> tuple[Json, dict[str, th.Tensor]]:
     """
     :param path: of a file that is there; it is opened once, so that all is of one file, also while another replaces it
+    :param kind: what the file must hold
     :return: what it says about its tensors, and these
-    :raises DatasetError: if it is damaged, of a newer format, or holds what is not a finite number in single precision
+    :raises DatasetError: if it is damaged, of another kind or a newer format, or holds what is not a finite number of a type
+        that the kind has
     """
     try:
         with path.open("rb") as file:
             header = _header(file, os.fstat(file.fileno()).st_size)
             metadata = header.pop("__metadata__", {})
-            _check_types(header)
+            if isinstance(metadata, dict):
+                check_kind(metadata.get("format"), kind)
+            _check_types(header, kind)
             file.seek(0)
             tensors = load(file.read())
     except (safetensors.SafetensorError, OSError, ValueError, RecursionError) as error:
         if isinstance(error, DatasetError):
             raise
         raise DatasetError(f"it is not a readable safetensors file (truncated, damaged or renamed): {error}") from error
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+    if not isinstance(metadata, dict) or metadata.get("format") != kind.format:
         raise DatasetError("it is a safetensors file, but not one of sb3-distill")
-    _check_version(metadata.get("format_version"))
+    check_version(metadata.get("format_version"), kind)
     text = metadata.get("info", "")
     if metadata.get("sha256") != _digest(tensors, text):
         raise DatasetError("it is damaged: its contents do not match their checksum")
@@ -175,10 +193,10 @@ def _header(file: BinaryIO, size: int) -> dict[str, Any]:
     return header
 
 
-def _check_types(tensors: Mapping[str, Json]) -> None:
+def _check_types(tensors: Mapping[str, Json], kind: FileKind) -> None:
     """
     :param tensors: what a header says of each tensor
-    :raises DatasetError: for too many of them, a name that is too long, or a type that no dataset has
+    :raises DatasetError: for too many of them, a name that is too long, or a type that the kind does not have
     """
     if len(tensors) > MAX_TENSORS:
         raise DatasetError(f"it has {len(tensors):,} tensors, and {MAX_TENSORS:,} are allowed")
@@ -187,20 +205,10 @@ def _check_types(tensors: Mapping[str, Json]) -> None:
             raise DatasetError(
                 f"the name of a tensor has {len(name):,} characters, and {MAX_NAME} are allowed: {name[:40]}..."
             )
-        if entry.get("dtype") not in (("F32",) if not name.startswith("obs_") else STATISTIC_TYPES):
+        allowed = next(types for beginning, types in kind.types.items() if name.startswith(beginning))
+        if entry.get("dtype") not in allowed:
             dtype = DTYPES.get(str(entry.get("dtype")), str(entry.get("dtype"))[:20])
-            raise DatasetError(f"`{name}` has dtype {dtype}, expected torch.float32")
-
-
-def _check_version(text: object) -> None:
-    if not isinstance(text, str) or not text.isascii() or not text.removeprefix("-").isdigit() or len(text) > 9:
-        raise DatasetError("it does not say its format version")
-    if (version := int(text)) < 1:
-        raise DatasetError(f"it has format version {version}")
-    if version > FORMAT_VERSION:
-        raise DatasetError(
-            f"it has format version {version}, this sb3-distill reads up to {FORMAT_VERSION}: upgrade sb3-distill"
-        )
+            raise DatasetError(f"`{name}` has dtype {dtype}, expected {DTYPES[allowed[0]]}")
 
 
 def _digest(tensors: Mapping[str, th.Tensor], info: str) -> str:

@@ -7,6 +7,7 @@ Nothing of a file is trusted: sizes are compared with the tensors, which are as 
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch as th
@@ -52,13 +53,60 @@ MAX_SPACES = 10_000
 """Bound of the spaces inside a space."""
 
 
-def check_info(info: Json, tensors: Mapping[str, th.Tensor]) -> None:
+class FileKind(NamedTuple):
+    """
+    What a file of this package holds.
+
+    :param word: noun, for messages
+    :param format: text by which the kind is recognised
+    :param version: newest version of the format
+    :param types: types of tensors by the beginning of their names, the first that fits
+    """
+
+    word: str
+    format: str
+    version: int
+    types: Mapping[str, tuple[str, ...]]
+
+
+def check_kind(name: object, kind: FileKind) -> None:
+    """
+    :param name: format that a file names
+    :param kind: kind that is needed
+    :raises DatasetError: for a file of another kind of this package
+    """
+    family, _, word = str(name).partition("/")
+    if name != kind.format and family == kind.format.partition("/")[0] and word and len(word) < 20:
+        raise DatasetError(f"it is a {word} of {family}, not a {kind.word}")
+
+
+def check_version(text: object, kind: FileKind) -> None:
+    """
+    :param text: version that a file names
+    :param kind: kind of the file
+    :raises DatasetError: for no version, or a newer one
+    """
+    if not isinstance(text, str) or not text.isascii() or not text.removeprefix("-").isdigit() or len(text) > 9:
+        raise DatasetError("it does not say its format version")
+    if (version := int(text)) < 1:
+        raise DatasetError(f"it has format version {version}")
+    if version > kind.version:
+        raise DatasetError(
+            f"it has format version {version}, this sb3-distill reads up to {kind.version}: upgrade sb3-distill"
+        )
+
+
+def check_info(
+    info: Json, tensors: Mapping[str, th.Tensor], required: Sequence[str] = REQUIRED, smallest_bound: int = 0
+) -> None:
     """
     :param info: metadata of a file
     :param tensors: its tensors
+    :param required: fields that must be there
+    :param smallest_bound: so many numbers a space may have, however few the tensors have
     :raises DatasetError: if a field is missing or malformed, or speaks of more than the tensors hold
     """
-    if missing := [name for name in REQUIRED if name not in info]:
+    if missing := [name for name in required if name not in info]:
         raise DatasetError(f"malformed metadata: `{missing[0]}` is missing")
     for name, value in info.items():
         kinds = KINDS.get(name)
@@ -73,9 +121,10 @@ def check_info(info: Json, tensors: Mapping[str, th.Tensor]) -> None:
         raise DatasetError("`labels` has no instances")
     n_numbers = sum(value.numel() for value in tensors.values())
     for name in ("observation_space", "action_space"):
-        if (size := _size_of_space(info[name], [0])) > n_numbers:
+        if (size := _size_of_space(info[name], [0])) > max(n_numbers, smallest_bound):
             raise DatasetError(f"`{name}` has {shortened(size)} numbers, the tensors of the file have {n_numbers:,}")
-    _check_inner_loop(info["inner_loop"], n_numbers)
+    if "inner_loop" in info:
+        _check_inner_loop(info["inner_loop"], n_numbers)
     _check_network(info.get("policy_kwargs", {}))
     for name in ("encoder_layers", "timesteps"):
         if info.get(name, 0) < 0:

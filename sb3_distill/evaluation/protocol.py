@@ -141,7 +141,7 @@ def evaluate_learners(
     dataset = _copy_on(device, dataset, inner_loop)
     generator = th.Generator()
     generator.manual_seed(int(th.randint(2**62, ())) if seed is None else seed)
-    sampler = _sampler_of(dataset, n_learners, learner_distribution, policy, policy_kwargs)
+    sampler = sampler_of(dataset, n_learners, learner_distribution, policy, policy_kwargs)
     venv, is_ours = _make_environments(dataset, env, n_learners, n_episodes, max_envs, allow_imports)
     try:
         dataset.check_spaces(venv.observation_space, venv.action_space)
@@ -225,13 +225,21 @@ def _copy_on(device: th.device | str, dataset: DatasetLike, inner_loop: InnerLoo
     return moved
 
 
-def _sampler_of(
+def sampler_of(
     dataset: SyntheticDataset,
     n_learners: int,
     learner_distribution: LearnerDistributionLike | None,
     policy: str | type[BasePolicy] | None,
     policy_kwargs: Mapping[str, object] | None,
 ) -> LearnerSampler[PolicyFactory]:
+    """
+    :param dataset: what the learners will be taught
+    :param n_learners: largest number of learners of one draw, each of which may be of another shape
+    :param learner_distribution: distribution to draw from; ``None`` for the policy, initialised its way
+    :param policy: alias or class of the policy; ``None`` for the one that the dataset names
+    :param policy_kwargs: arguments of the policy
+    :return: source of initial learners
+    """
     policy_class, policy_kwargs = resolve_policy(dataset, policy, policy_kwargs)
     # Every learner may be of another shape; the bound is for training.
     distribution = replace(LearnerDistribution.parse(learner_distribution), n_shapes=n_learners)
