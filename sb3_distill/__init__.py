@@ -33,13 +33,16 @@ __all__ = [
     "Expert",
     "LearnerComponent",
     "LearnerDistribution",
+    "SupervisedDistillation",
     "SyntheticDataset",
     "clone",
     "evaluate_learners",
+    "evaluate_supervised",
     "generalisation_report",
     "make_vec_env",
     "min_instances",
     "shipped_sets",
+    "teach_module",
 ]
 
 _ROOM_OF = {
@@ -51,13 +54,16 @@ _ROOM_OF = {
     "Expert": "dagger",
     "LearnerComponent": "learners.component",
     "LearnerDistribution": "learners.distribution",
+    "SupervisedDistillation": "supervised",
     "SyntheticDataset": "dataset",
     "clone": "dagger",
     "evaluate_learners": "evaluation",
+    "evaluate_supervised": "supervised",
     "generalisation_report": "generalisation",
     "make_vec_env": "environments.make",
     "min_instances": "spaces",
     "shipped_sets": "dataset",
+    "teach_module": "supervised",
 }
 """Where each public name lives; it is imported when it is first asked for."""
 
