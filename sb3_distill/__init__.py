@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sb3_distill.learners.distribution import LearnerDistribution
     from sb3_distill.ppmo import PPMO
     from sb3_distill.spaces import min_instances
+    from sb3_distill.supervised import SupervisedDistillation, evaluate_supervised, teach_module
     from sb3_distill.teaching.distilled_policy import DistilledPolicy
 
 try:
