@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sb3_distill.offline import Recording, record
     from sb3_distill.ppmo import PPMO
     from sb3_distill.spaces import min_instances
+    from sb3_distill.supervised import SupervisedDistillation, evaluate_supervised, teach_module
     from sb3_distill.teaching.distilled_policy import DistilledPolicy
 
 try:
@@ -35,14 +36,17 @@ __all__ = [
     "LearnerComponent",
     "LearnerDistribution",
     "Recording",
+    "SupervisedDistillation",
     "SyntheticDataset",
     "clone",
     "evaluate_learners",
+    "evaluate_supervised",
     "generalisation_report",
     "make_vec_env",
     "min_instances",
     "record",
     "shipped_sets",
+    "teach_module",
 ]
 
 _ROOM_OF = {
@@ -55,14 +59,17 @@ _ROOM_OF = {
     "LearnerComponent": "learners.component",
     "LearnerDistribution": "learners.distribution",
     "Recording": "offline",
+    "SupervisedDistillation": "supervised",
     "SyntheticDataset": "dataset",
     "clone": "dagger",
     "evaluate_learners": "evaluation",
+    "evaluate_supervised": "supervised",
     "generalisation_report": "generalisation",
     "make_vec_env": "environments.make",
     "min_instances": "spaces",
     "record": "offline",
     "shipped_sets": "dataset",
+    "teach_module": "supervised",
 }
 """Where each public name lives; it is imported when it is first asked for."""
 

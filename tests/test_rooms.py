@@ -19,7 +19,7 @@ LAYERS = [
     ["teaching"],
     ["online", "evaluation"],
     ["ppmo"],
-    ["dagger", "report"],
+    ["dagger", "report", "supervised"],
     ["rollback", "generalisation", "offline"],
     ["zoo_configs"],
     ["cli"],

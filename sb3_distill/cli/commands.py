@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from sb3_distill.cli.learning.data import add_data_arguments, evaluate_on_data
 from sb3_distill.cli.parsing import AddCommand, add_device, add_gym_packages, path_beside, seed
 from sb3_distill.cli.printing import kind_of, print_evaluations, print_table, score_of, shown, visible
 from sb3_distill.dataset.file import find, shipped_sets
@@ -32,7 +33,8 @@ def add_dataset_commands(add: AddCommand) -> None:
     command.add_argument("dataset", help=DATASET)
     command.add_argument("-o", "--output", type=Path, help="the picture (default: <name>.png in this folder)")
 
-    command = add("evaluate", _evaluate, "Teach fresh learners and let each play (the protocol of the paper's Table 1).")
+    about = "Teach fresh learners and let each play (the protocol of the paper's Table 1), or predict --data."
+    command = add("evaluate", _evaluate, about)
     command.add_argument("dataset", help=DATASET)
     command.add_argument("--learners", type=int, default=100, help="number of fresh learners (default: 100)")
     command.add_argument("--episodes", type=int, default=100, help="episodes of each (default: 100)")
@@ -46,6 +48,7 @@ def add_dataset_commands(add: AddCommand) -> None:
     add_device(command)
     command.add_argument("-o", "--output", type=Path, help="heat map of the grid (default: <name>-<grid>.png in this folder)")
     _add_inner_loop(command)
+    add_data_arguments(command)
     add_gym_packages(command)
 
     command = add("teach", _teach, "Teach one policy and save it as a plain Stable-Baselines3 zip.")
@@ -120,6 +123,8 @@ def _show(options: argparse.Namespace) -> Json:
 
 def _evaluate(options: argparse.Namespace) -> Json:
     dataset = _dataset(options)
+    if dataset.info.data or options.data is not None:
+        return evaluate_on_data(dataset, options)
     if options.grid is not None and options.learner_distribution is not None:
         raise ArgumentError("--grid says which learners: leave out --learner-distribution")
     evaluations = _evaluate_kinds(dataset, options) if options.grid is None else _evaluate_cells(dataset, options)

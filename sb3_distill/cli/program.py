@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from sb3_distill.cli import zoo
 from sb3_distill.cli.commands import add_dataset_commands
 from sb3_distill.cli.completion import add_completion
-from sb3_distill.cli.distil import add_learning_commands
+from sb3_distill.cli.learning.data import add_data_commands
+from sb3_distill.cli.learning.distil import add_learning_commands
+from sb3_distill.cli.learning.record import add_recording_command
 from sb3_distill.cli.mistakes import MISTAKES, interruptions
-from sb3_distill.cli.offline.record import add_recording_command
 from sb3_distill.cli.parsing import Parser, Run
 from sb3_distill.cli.pipes import CLOSED_PIPE, ClosedPipe, quiet_pipe
 from sb3_distill.cli.printing import visible
@@ -99,6 +100,7 @@ def _parser() -> Parser:
     for name, (module, summary) in zoo.COMMANDS.items():
         commands.add_parser(name, help=summary, add_help=False, description=f"Arguments are those of {module}.")
     add_dataset_commands(add)
+    add_data_commands(add)
     add_learning_commands(add)
     add_recording_command(add)
     add_study_commands(add)

@@ -37,6 +37,8 @@ KINDS: dict[str, tuple[type, ...]] = {
     "normalization": (dict, type(None)),
     "return_variance": (int, float, type(None)),
     "versions": (dict,),
+    "module": (str, type(None)),
+    "data": (dict,),
     "encoder_kinds": (dict,),
 }
 """Kinds of JSON values by field."""

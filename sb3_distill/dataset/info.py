@@ -39,6 +39,8 @@ class DatasetInfo:
     :param normalization: statistics of the observations; ``None`` if they were not normalised
     :param return_variance: variance by which rewards were scaled, for learning that goes on; ``None`` if they were not
     :param versions: versions of the libraries that made the dataset
+    :param module: name of the function that makes learners which are no policies, ``"package.module:name"``
+    :param data: what is to be known of the examples that the dataset was distilled from, instead of an environment
     """
 
     observation_space: Space
@@ -58,6 +60,8 @@ class DatasetInfo:
     normalization: Normalization | None = None
     return_variance: float | None = None
     versions: dict[str, str] = field(default_factory=lambda: library_versions())
+    module: str | None = None
+    data: Json = field(default_factory=dict)
 
     @property
     def env_arguments(self) -> Kwargs:

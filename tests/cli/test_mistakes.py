@@ -196,7 +196,7 @@ FAULTY = [
     (["teach", "set.safetensors"], "sb3_distill.cli.commands.teach_as_zip"),
     (["watch", "set.safetensors"], "sb3_distill.report.video.watch"),
     ([*ROLLBACK, *SMALL], "sb3_distill.rollback.ladder.score_level"),
-    (["clone", "ppo.zip", *CLONE], "sb3_distill.cli.distil.clone"),
+    (["clone", "ppo.zip", *CLONE], "sb3_distill.cli.learning.distil.clone"),
 ]
 
 

@@ -1,0 +1,146 @@
+"""``sb3-distill distil``: a dataset from labelled data; and ``evaluate --data``."""
+
+import argparse
+from pathlib import Path
+
+import torch as th
+
+from sb3_distill.cli.mistakes import interruption_says
+from sb3_distill.cli.parsing import AddCommand, add_device, add_params, positive, read_params, seed
+from sb3_distill.cli.printing import kind_of, print_table
+from sb3_distill.dataset.file import check_path
+from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.errors import ArgumentError
+from sb3_distill.inner_loop.loop import INNER_LOOPS
+from sb3_distill.supervised.distillation import SupervisedDistillation
+from sb3_distill.supervised.evaluation import DataEvaluation, evaluate_supervised
+from sb3_distill.supervised.files import load_examples
+from sb3_distill.supervised.modules.factory import ModuleFactory, find_module
+from sb3_distill.typing import Json
+
+DATA = "examples: an .npz (inputs and targets, or x_train and y_train), or a folder with the IDX files of MNIST"
+SAYS = {"data", "module", "policy", "inner_loop", "n_instances", "n_learners", "learner_distribution", "combine", "seed"}
+"""Arguments of the class that the command sets itself."""
+
+
+def add_data_commands(add: AddCommand) -> None:
+    """
+    :param add: adds a command
+    """
+    command = add("distil", _distil, "Make a dataset from labelled data: fresh networks are taught to predict them.")
+    command.add_argument("--data", type=Path, required=True, help=DATA)
+    command.add_argument("-o", "--output", type=Path, required=True, help="the dataset, *.safetensors")
+    command.add_argument("--updates", type=positive, default=2_000, help="of the dataset (default: 2000)")
+    command.add_argument("--n-instances", type=positive, help="number of synthetic instances (default: one per class)")
+    command.add_argument("--learners", type=positive, default=8, help="fresh learners of each update (default: 8)")
+    command.add_argument(
+        "--inner-loop", default="sgd", choices=list(INNER_LOOPS), help="how learners are taught (default: sgd)"
+    )
+    command.add_argument("--learner-distribution", help="which learners (default: as they initialise themselves)")
+    command.add_argument("--combine", choices=["probs", "logits"], help="distil for an ensemble (default: for each learner)")
+    command.add_argument("--classes", type=positive, help="number of classes (default: what the data show)")
+    command.add_argument("--checkpoint", type=Path, help="zip that is written every few minutes; an old one goes on")
+    command.add_argument("--seed", type=seed, default=0, help="of everything (default: 0)")
+    command.add_argument("--num-threads", type=positive, default=1, help="of PyTorch (default: 1, fastest for small networks)")
+    _add_learners(command)
+    add_device(command)
+    add_params(command, "SupervisedDistillation")
+
+
+def add_data_arguments(command: argparse.ArgumentParser) -> None:
+    """
+    :param command: ``evaluate``, which gets the arguments for sets of labelled data
+    """
+    command.add_argument("--data", type=Path, help=f"{DATA}; for sets that were distilled from such")
+    command.add_argument("--split", default="test", choices=["train", "test"], help="part of --data (default: test)")
+    _add_learners(command)
+
+
+def _add_learners(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--module", help="what makes a learner, package.module:name (default: the network of an SB3 MlpPolicy)"
+    )
+
+
+def _distil(options: argparse.Namespace) -> Json:
+    params = read_params(options.hyperparams, SAYS, SupervisedDistillation)
+    th.set_num_threads(options.num_threads)
+    check_path(options.output)
+    examples, module = load_examples(options.data, n_classes=options.classes), _module(options.module)
+    if options.checkpoint is not None and options.checkpoint.exists():
+        run = SupervisedDistillation.load(options.checkpoint, examples, module)
+    else:
+        run = SupervisedDistillation(
+            examples,
+            module,
+            inner_loop=options.inner_loop,
+            n_instances=options.n_instances,
+            n_learners=options.learners,
+            learner_distribution=options.learner_distribution,
+            combine=options.combine,
+            seed=options.seed,
+            device=options.device,
+            **params,
+        )
+    kept = "nothing was written" if options.checkpoint is None else f"the same command goes on from {options.checkpoint}"
+    with interruption_says(kept):
+        run.learn(
+            options.updates,
+            reset_num_updates=False,
+            progress_bar=not options.json,
+            checkpoint=options.checkpoint,
+        )
+    run.dataset.save(options.output)
+    result: Json = {"dataset": str(options.output), "k": run.dataset.n_instances, "updates": run.n_updates}
+    if not options.json:
+        made = f"{kind_of(run.dataset)}, k={run.dataset.n_instances}"
+        print(f"{options.output}: {made}; sb3-distill evaluate {options.output} --data ... scores it")
+    return result
+
+
+def evaluate_on_data(dataset: SyntheticDataset, options: argparse.Namespace) -> Json:
+    """
+    :param dataset: a set of labelled data
+    :param options: arguments of ``evaluate``
+    :return: what ``--json`` prints
+    :raises ValueError: for a set that was not distilled from data, or without ``--data``
+    """
+    if not dataset.info.data:
+        raise ArgumentError(f"{options.dataset} was not distilled from data: leave out --data")
+    if options.data is None:
+        raise ArgumentError("the dataset was distilled from data, and has no environment: name examples with --data")
+    if options.grid is not None:
+        raise ArgumentError("--grid is for sets of environments: leave it out with --data")
+    examples = load_examples(options.data, options.split)
+    evaluation = evaluate_supervised(
+        dataset,
+        examples,
+        options.learners,
+        options.learner_distribution,
+        _module(options.module),
+        seed=options.seed,
+        device=options.device,
+        allow_imports=options.gym_packages,
+    )
+    if not options.json:
+        _print(
+            f"{options.dataset}: {kind_of(dataset)}, {options.learners} fresh learners, {len(examples):,} examples", evaluation
+        )
+    return evaluation.summary()
+
+
+def _print(title: str, evaluation: DataEvaluation) -> None:
+    kind = "accuracy" if evaluation.is_classes else "R²"
+    figures = (evaluation.mean, evaluation.std, evaluation.scores.min(), evaluation.ensemble_score)
+    print_table(
+        title, ["", "mean", "sd over learners", "worst", "all together"], [[kind, *(f"{x:.4f}" for x in figures)]], [""]
+    )
+
+
+def _module(name: str | None) -> ModuleFactory | None:
+    """What the user names is trusted."""
+    if name is None:
+        return None
+    if ":" not in name:
+        raise ArgumentError(f"--module must be package.module:name, got {name!r}")
+    return find_module(name, [name.partition(":")[0]])

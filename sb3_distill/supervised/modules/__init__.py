@@ -1,0 +1,1 @@
+"""Learners that are plain PyTorch modules."""
