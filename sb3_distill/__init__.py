@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sb3_distill.generalisation import generalisation_report
     from sb3_distill.learners.component import LearnerComponent
     from sb3_distill.learners.distribution import LearnerDistribution
-    from sb3_distill.offline import Recording, record
+    from sb3_distill.offline import OfflineDistillation, Recording, record
     from sb3_distill.ppmo import PPMO
     from sb3_distill.spaces import min_instances
     from sb3_distill.supervised import SupervisedDistillation, evaluate_supervised, teach_module
@@ -35,6 +35,7 @@ __all__ = [
     "Expert",
     "LearnerComponent",
     "LearnerDistribution",
+    "OfflineDistillation",
     "Recording",
     "SupervisedDistillation",
     "SyntheticDataset",
@@ -58,6 +59,7 @@ _ROOM_OF = {
     "Expert": "dagger",
     "LearnerComponent": "learners.component",
     "LearnerDistribution": "learners.distribution",
+    "OfflineDistillation": "offline",
     "Recording": "offline",
     "SupervisedDistillation": "supervised",
     "SyntheticDataset": "dataset",

@@ -123,7 +123,7 @@ def _show(options: argparse.Namespace) -> Json:
 
 def _evaluate(options: argparse.Namespace) -> Json:
     dataset = _dataset(options)
-    if dataset.info.data or options.data is not None:
+    if "n_examples" in dataset.info.data or options.data is not None:
         return evaluate_on_data(dataset, options)
     if options.grid is not None and options.learner_distribution is not None:
         raise ArgumentError("--grid says which learners: leave out --learner-distribution")

@@ -1,6 +1,5 @@
 """How much better a recorded action was than what was to be expected: a value network, advantages, weights."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +8,6 @@ from gymnasium import spaces
 from scipy.signal import lfilter
 from stable_baselines3.common.preprocessing import is_image_space, preprocess_obs
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
-from stable_baselines3.common.utils import obs_as_tensor
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -33,8 +31,8 @@ class ValueFit(NamedTuple):
     :param gamma: discount
     :param gae_lambda: share of the recorded return in the targets of the network, against its predictions
     :param expectile: expectile of the returns that the network predicts, in (0, 1); 0.5 is their mean
-    :param n_rounds: how often targets are computed anew
-    :param n_steps: minibatches between
+    :param n_steps: number of minibatches
+    :param n_rounds: how often targets are computed anew meanwhile
     :param batch_size: steps of a minibatch
     :param learning_rate: step size of Adam, which falls to zero
     """
@@ -42,8 +40,8 @@ class ValueFit(NamedTuple):
     gamma: float = 0.99
     gae_lambda: float = 0.95
     expectile: float = 0.7
+    n_steps: int = 3_000
     n_rounds: int = 10
-    n_steps: int = 300
     batch_size: int = 256
     learning_rate: float = 1e-3
 
@@ -120,19 +118,19 @@ def advantages_of(
     optimizer = th.optim.Adam(network.parameters(), lr=fit.learning_rate)
     inputs, last_inputs = _on(device, seen), _on(device, last_seen)
     scale = float(np.std(discounted_returns(columns, fit.gamma))) or 1.0
-    n, n_steps = length(seen), fit.n_rounds * fit.n_steps
+    n = length(seen)
     targets = th.zeros(0)
-    for step in tqdm(range(n_steps), unit="step", desc="values", disable=not progress_bar):
-        if step % fit.n_steps == 0:
+    for step in tqdm(range(fit.n_steps), unit="step", desc="values", disable=not progress_bar):
+        if step % max(1, fit.n_steps // fit.n_rounds) == 0:
             values, last_values = _values(network, inputs) * scale, _values(network, last_inputs) * scale
             first = step == 0  # an untrained network predicts nothing
             lambda_ = 1.0 if first else fit.gae_lambda
             advantages = generalised_advantages(columns, values, last_values * (not first), fit.gamma, lambda_)
             targets = th.as_tensor((advantages + values) / scale, dtype=th.float32, device=device)
         for group in optimizer.param_groups:
-            group["lr"] = fit.learning_rate * (1 - step / n_steps)
+            group["lr"] = fit.learning_rate * (1 - step / fit.n_steps)
         chosen = th.randint(n, (fit.batch_size,), generator=generator).to(device)
-        errors = targets[chosen] - network(map_leaves(lambda leaf: leaf[chosen], inputs))  # noqa: B023
+        errors = targets[chosen] - network(_rows(inputs, chosen))
         loss = (th.where(errors > 0, fit.expectile, 1 - fit.expectile) * errors.square()).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -188,15 +186,15 @@ def _backwards(values: Floats, ends: Floats, factor: float) -> Floats:
 
 @th.no_grad()
 def _values(network: ValueNetwork, inputs: Observations) -> Floats:
-    n = length(inputs)
-    parts = [
-        network(map_leaves(lambda leaf: leaf[i : i + AT_ONCE], inputs))
-        for i in range(0, n, AT_ONCE)  # noqa: B023
-    ]
+    parts = [network(_rows(inputs, slice(start, start + AT_ONCE))) for start in range(0, length(inputs), AT_ONCE)]
     return th.cat(parts).double().cpu().numpy()
+
+
+def _rows(inputs: Observations, rows: slice | th.Tensor) -> Observations:
+    return map_leaves(lambda leaf: leaf[rows], inputs)
 
 
 def _on(device: th.device, seen: RawObservations) -> Observations:
     """Observations as tensors, real numbers in single precision."""
-    tensors = obs_as_tensor(dict(seen) if isinstance(seen, Mapping) else seen, device)
+    tensors = map_leaves(lambda leaf: th.tensor(leaf, device=device), seen)
     return map_leaves(lambda leaf: leaf.float() if leaf.is_floating_point() else leaf, tensors)

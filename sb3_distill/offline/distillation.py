@@ -34,7 +34,7 @@ from sb3_distill.trees import index, map_leaves
 from sb3_distill.typing import DatasetInit, InnerLoopName, Observations, Rate, RawObservations
 
 Weighting = Literal["advantage", "none"]
-NOT_SAVED = ("self", "__class__", "recording", "initial_dataset")
+NOT_SAVED = ("self", "__class__", "data", "initial_dataset")
 """What a checkpoint has in another form, or not at all."""
 N_VISITED = 4_096
 """Recorded observations among which a start is chosen, at least."""
@@ -49,7 +49,7 @@ class OfflineDistillation(RunOnData):
 
     Arguments that are not described here are as in ``PPMO``.
 
-    :param recording: recorded play, or the path of some
+    :param data: recorded play, or the path of some
     :param policy: policy of the learners
     :param weighting: ``"advantage"``, or ``"none"`` for plain behaviour cloning
     :param temperature: divides the advantages, in units of their standard deviation; small ones keep the best actions only
@@ -57,6 +57,7 @@ class OfflineDistillation(RunOnData):
     :param gamma: discount of the value network
     :param gae_lambda: share of the recorded return in what the value network learns, against its predictions
     :param expectile: expectile of the returns that the value network predicts, in (0, 1)
+    :param n_value_updates: updates of the value network, before the dataset learns
     :param normalize: whether observations that are vectors are normalised by statistics of the recording, which travel with
         the dataset
     :param batch_size: recorded steps that each learner sees in an update
@@ -71,16 +72,17 @@ class OfflineDistillation(RunOnData):
 
     def __init__(
         self,
-        recording: Recording | str | os.PathLike[str],
+        data: Recording | str | os.PathLike[str],
         policy: str | type[BasePolicy] = "MlpPolicy",
         *,
         policy_kwargs: Mapping[str, Any] | None = None,
         weighting: Weighting = "advantage",
-        temperature: float = 1.0,
+        temperature: float = 0.5,
         largest_weight: float = 20.0,
         gamma: float = 0.99,
         gae_lambda: float = 0.95,
         expectile: float = 0.7,
+        n_value_updates: int = 3_000,
         normalize: bool = True,
         learning_rate: Rate = "lin_0.003",
         weight_decay: float = 0.0,
@@ -114,10 +116,10 @@ class OfflineDistillation(RunOnData):
         for argument, value in (("temperature", temperature), ("largest_weight", largest_weight)):
             if not 0 < value < np.inf:
                 raise ArgumentError(f"`{argument}` must be positive and finite, got {value}")
-        fit = ValueFit(gamma, gae_lambda, expectile)
+        fit = ValueFit(gamma, gae_lambda, expectile, positive("n_value_updates", n_value_updates))
         fit.check()
-        self.recording = Recording.of(recording)
-        self.data_size = len(self.recording)
+        self.data = Recording.of(data)
+        self.data_size = len(self.data)
         self.batch_size = positive("batch_size", batch_size)
         device = get_device(device)
         settings = resolve(
@@ -153,21 +155,21 @@ class OfflineDistillation(RunOnData):
         self.actor = Actor(dataset, distribution, normalize_images, is_normalized=True)
         if initial_dataset is None:
             self._fit_start(dataset, dataset_init, normalize_images)
-        columns = self.recording.columns
+        columns = self.data.columns
         seen = self._as_seen(columns.observations)
         self.observations: Observations = map_leaves(lambda leaf: th.tensor(leaf, device=device), seen)
-        self.actions = th.tensor(columns.actions, device=device).reshape(len(self.recording), -1)
-        self.weights = np.ones(len(self.recording))
+        self.actions = th.tensor(columns.actions, device=device).reshape(len(self.data), -1)
+        self.weights = np.ones(len(self.data))
         """Weight of each recorded action ``(N,)``; their mean is 1."""
         if weighting == "advantage":
-            space, last_seen = self.recording.observation_space, self._as_seen(columns.last_observations)
+            space, last_seen = self.data.observation_space, self._as_seen(columns.last_observations)
             advantages = advantages_of(columns, seen, last_seen, space, fit, self.generator, device, verbose > 0)
             self.weights = weights_of(advantages, temperature, largest_weight)
         self._weights = th.as_tensor(self.weights, dtype=th.float32, device=device)
 
     @property
     def _spaces(self) -> tuple[Any, Any]:
-        return self.recording.observation_space, self.recording.action_space
+        return self.data.observation_space, self.data.action_space
 
     def loss_of(self, learners: Learners, drawn: Learners) -> tuple[th.Tensor, th.Tensor]:
         m, regularization, dataset = learners.n_learners, self.distiller.regularization, self.dataset
@@ -185,23 +187,23 @@ class OfflineDistillation(RunOnData):
         return loss, shown
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], recording: Recording | str | os.PathLike[str], **changes: Any) -> Self:
+    def load(cls, path: str | os.PathLike[str], data: Recording | str | os.PathLike[str], **changes: Any) -> Self:
         """
         :param path: what ``save`` wrote
-        :param recording: the recording, which is not saved
+        :param data: the recording, which is not saved
         :param changes: arguments that shall be others
         :return: the run, which goes on with ``learn(n_updates, reset_num_updates=False)``
         :raises DatasetError: if the file is none, or damaged
         """
         dataset, arguments, state = saving.read(Path(path), changes)
-        run = cls(recording, **{**arguments, **changes, "initial_dataset": dataset})
+        run = cls(data, **{**arguments, **changes, "initial_dataset": dataset})
         return run.restore(state, path)
 
     def _start(
         self, settings: Settings, normalize: bool, policy: str | type[BasePolicy], policy_kwargs: Mapping[str, Any] | None
     ) -> SyntheticDataset:
         """The dataset that the run learns: a new one, or a copy of one to go on from."""
-        origin, loop = self.recording.origin, inner_loop_of(settings)
+        origin, loop = self.data.origin, inner_loop_of(settings)
         as_json = policy_kwargs_to_json(dict(policy_kwargs or {}))
         is_named = isinstance(policy, str) and as_json is not None
         info = DatasetInfo(
@@ -215,8 +217,8 @@ class OfflineDistillation(RunOnData):
             inner_loop=loop.settings(),
             loss="offline",
             seed=self.seed,
-            normalization=self.recording.normalization() if normalize else None,
-            data={"n_steps": len(self.recording), "n_episodes": self.recording.n_episodes, "updates": 0},
+            normalization=self.data.normalization() if normalize else None,
+            data={"n_steps": len(self.data), "n_episodes": self.data.n_episodes, "updates": 0},
         )
         if settings.initial_dataset is None:
             return draw_dataset(settings.n_instances or 1, loop, info, self.generator)
@@ -233,7 +235,7 @@ class OfflineDistillation(RunOnData):
         """A new dataset starts where the recording is: at some of its observations, or with rates that fit them."""
         n = max(N_VISITED, dataset.n_instances)
         chosen = th.randint(self.data_size, (n,), generator=self.generator).numpy()
-        seen = self._as_seen(map_leaves(lambda leaf: leaf[chosen], self.recording.observations))
+        seen = self._as_seen(map_leaves(lambda leaf: leaf[chosen], self.data.observations))
         visited = [index(seen, i) for i in range(n)]
         if init == "observations":
             initialise_from_observations(dataset, visited, self.generator, normalize_images)

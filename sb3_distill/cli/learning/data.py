@@ -1,10 +1,11 @@
-"""``sb3-distill distil``: a dataset from labelled data; and ``evaluate --data``."""
+"""``sb3-distill distil``: a dataset from labelled data, or from recorded play; and ``evaluate --data``."""
 
 import argparse
 from pathlib import Path
 
 import torch as th
 
+from sb3_distill.cli.learning.offline import distil_recording, is_recording
 from sb3_distill.cli.mistakes import interruption_says
 from sb3_distill.cli.parsing import AddCommand, add_device, add_params, positive, read_params, seed
 from sb3_distill.cli.printing import kind_of, print_table
@@ -27,11 +28,14 @@ def add_data_commands(add: AddCommand) -> None:
     """
     :param add: adds a command
     """
-    command = add("distil", _distil, "Make a dataset from labelled data: fresh networks are taught to predict them.")
-    command.add_argument("--data", type=Path, required=True, help=DATA)
+    about = "Make a dataset from labelled data, which fresh networks are taught to predict, or from recorded play."
+    command = add("distil", _distil, about)
+    command.add_argument(
+        "--data", type=Path, required=True, help=f"{DATA}; or recorded play, the .safetensors that sb3-distill record wrote"
+    )
     command.add_argument("-o", "--output", type=Path, required=True, help="the dataset, *.safetensors")
     command.add_argument("--updates", type=positive, default=2_000, help="of the dataset (default: 2000)")
-    command.add_argument("--n-instances", type=positive, help="number of synthetic instances (default: one per class)")
+    command.add_argument("--n-instances", type=positive, help="synthetic instances (default: one per class; for play as PPMO)")
     command.add_argument("--learners", type=positive, default=8, help="fresh learners of each update (default: 8)")
     command.add_argument(
         "--inner-loop", default="sgd", choices=list(INNER_LOOPS), help="how learners are taught (default: sgd)"
@@ -44,7 +48,7 @@ def add_data_commands(add: AddCommand) -> None:
     command.add_argument("--num-threads", type=positive, default=1, help="of PyTorch (default: 1, fastest for small networks)")
     _add_learners(command)
     add_device(command)
-    add_params(command, "SupervisedDistillation")
+    add_params(command, "SupervisedDistillation, or OfflineDistillation")
 
 
 def add_data_arguments(command: argparse.ArgumentParser) -> None:
@@ -63,6 +67,8 @@ def _add_learners(command: argparse.ArgumentParser) -> None:
 
 
 def _distil(options: argparse.Namespace) -> Json:
+    if is_recording(options.data):
+        return distil_recording(options)
     params = read_params(options.hyperparams, SAYS, SupervisedDistillation)
     th.set_num_threads(options.num_threads)
     check_path(options.output)
@@ -105,7 +111,7 @@ def evaluate_on_data(dataset: SyntheticDataset, options: argparse.Namespace) -> 
     :return: what ``--json`` prints
     :raises ValueError: for a set that was not distilled from data, or without ``--data``
     """
-    if not dataset.info.data:
+    if "n_examples" not in dataset.info.data:
         raise ArgumentError(f"{options.dataset} was not distilled from data: leave out --data")
     if options.data is None:
         raise ArgumentError("the dataset was distilled from data, and has no environment: name examples with --data")
