@@ -6,7 +6,7 @@ play, beside behaviour cloning on all of the play and real states with learned l
     python benchmarks/studies/offline.py --show                        # the table of what is there
 
 Play: fresh learners of the shipped set of one gradient step act greedily (expert); the same with Gaussian noise, tuned on
-episodes of its own so that a third of their return is left (medium); and equal steps of both and of random actions (mixed).
+separate episodes so that a third of their return is left (medium); and equal steps of both and of random actions (mixed).
 """
 
 import argparse
@@ -191,7 +191,7 @@ def bootstrapped(of_seeds: list[Array], rng: np.random.Generator) -> float:
 def summaries() -> dict[str, Json]:
     """For each play: its mean, ratios of the methods with 95 % intervals, and differences of the set from cloning."""
     results, rng = read(NAME), np.random.default_rng(0)
-    found: dict[str, Json] = {}
+    summary: dict[str, Json] = {}
     for task in TASKS:
         for data in DATA:
             rows: dict[str, Json] = {}
@@ -206,8 +206,8 @@ def summaries() -> dict[str, Json]:
                     apart = np.array(draws[method]) - np.array(draws["cloned"])
                     rows[method]["less_cloned"] = np.percentile(apart, [2.5, 97.5]).tolist()
             if rows:
-                found[f"{task}/{data}"] = {"behaviour_mean": means[0], "methods": rows}
-    return found
+                summary[f"{task}/{data}"] = {"behaviour_mean": means[0], "methods": rows}
+    return summary
 
 
 def show() -> None:

@@ -19,7 +19,7 @@ class Columns(NamedTuple):
     :param observations: what was shown before each action ``(N, *obs)``, or one such array for each key
     :param actions: actions as the environment took them ``(N, *action)``
     :param rewards: ``(N,)``
-    :param terminated: whether the episode ended by its own rules at this step ``(N,)``
+    :param terminated: whether the rules of the environment ended the episode at this step ``(N,)``
     :param truncated: whether it was cut off, by a time limit for instance ``(N,)``
     :param ends: number of the first step behind each episode ``(E,)``
     :param last_observations: what was shown behind the last step of each episode ``(E, *obs)``, likewise

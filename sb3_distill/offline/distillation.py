@@ -163,7 +163,8 @@ class OfflineDistillation(RunOnData):
         """Weight of each recorded action ``(N,)``; their mean is 1."""
         if weighting == "advantage":
             space, last_seen = self.data.observation_space, self._as_seen(columns.last_observations)
-            advantages = advantages_of(columns, seen, last_seen, space, fit, self.generator, device, verbose > 0)
+            generator = self.generator if seed is None else th.Generator().manual_seed(int(seed))  # the same when loaded
+            advantages = advantages_of(columns, seen, last_seen, space, fit, generator, device, verbose > 0)
             self.weights = weights_of(advantages, temperature, largest_weight)
         self._weights = th.as_tensor(self.weights, dtype=th.float32, device=device)
 

@@ -26,7 +26,7 @@ class Episode(NamedTuple):
     :param actions: ``(T, *action)``
     :param rewards: ``(T,)``
     :param last_observation: what was shown behind the last step ``(*obs)``
-    :param terminated: whether the episode ended by its own rules
+    :param terminated: whether the rules of the environment ended the episode
     :param truncated: whether a time limit cut it off. With neither the recording stops before the episode does
     :param source: who has played
     """

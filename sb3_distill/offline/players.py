@@ -94,7 +94,7 @@ def player(
 
 
 def _agent(expert: Expert, env: VecEnv, deterministic: bool, generator: th.Generator) -> Act:
-    """SB3's policies sample with PyTorch's global generator, which is lent to them and given back."""
+    """SB3's policies sample with PyTorch's global generator, which is lent to them and taken back."""
     lent = th.Generator().manual_seed(int(th.randint(2**62, (), generator=generator)))
 
     def act(observations: RawObservations) -> Array:

@@ -77,7 +77,7 @@ class Recording(HasFacts):
         :param observations: what was shown before each action ``(N, *obs)``, or one such array for each key
         :param actions: ``(N, *action)``
         :param rewards: ``(N,)``
-        :param terminated: whether the episode ended by its own rules at this step ``(N,)``
+        :param terminated: whether the rules of the environment ended the episode at this step ``(N,)``
         :param truncated: whether it was cut off at this step ``(N,)``; ``None`` for never
         :param last_observations: what was shown behind the last step of each episode ``(E, *obs)``; ``None``: as before it
         :param source: who has played
