@@ -26,7 +26,6 @@ from benchmarks.lib.results import RUNS, one_thread, read, write
 from sb3_distill import Recording, evaluate_learners, record
 from sb3_distill.learners.population import Group, Learners
 from sb3_distill.offline import OfflineDistillation
-from sb3_distill.outer_loop.regularizers import weighted_mean
 from sb3_distill.typing import Array, Json
 
 NAME = "offline"
@@ -104,10 +103,10 @@ def play_of(task: str, data: str) -> tuple[Recording, float]:
 def cloned(run: OfflineDistillation, weights: Array) -> Callable[[Learners], Learners]:
     """
     :param run: holds the play as networks see it
-    :param weights: weight of each step
+    :param weights: how often each step is drawn
     :return: function that trains learners on minibatches of all of the play, by Adam on the squared error
     """
-    inputs, weight = run.observations, th.as_tensor(weights, dtype=th.float32)
+    inputs, ends = run.observations, th.as_tensor(np.cumsum(weights))
     assert isinstance(inputs, th.Tensor)
     targets = run.actions.float()
     generator = th.Generator().manual_seed(int(run.seed or 0))
@@ -120,11 +119,12 @@ def cloned(run: OfflineDistillation, weights: Array) -> Callable[[Learners], Lea
             optimizer = th.optim.Adam(params.values(), lr=CLONES["learning_rate"])
             for step in range(n_steps):
                 optimizer.param_groups[0]["lr"] = CLONES["learning_rate"] * (1 - step / n_steps)
-                rows = th.randint(len(inputs), (group.n_learners, batch), generator=generator)
+                drawn = th.rand((group.n_learners, batch), generator=generator, dtype=th.float64) * ends[-1]
+                rows = th.searchsorted(ends, drawn, right=True).clamp(max=len(inputs) - 1)
                 outputs = run.actor.distribution.pull_to_bounds(group.network(params, inputs[rows]), targets[rows])
-                errors = weight[rows] * (outputs - targets[rows]).square().mean(dim=-1)
+                errors = (outputs - targets[rows]).square()
                 optimizer.zero_grad()
-                (weighted_mean(errors.flatten(), None) * group.n_learners).backward()
+                (errors.mean() * group.n_learners).backward()
                 optimizer.step()
             groups.append(Group(group.network, {name: value.detach() for name, value in params.items()}))
         return Learners(groups, learners.encode, learners.n_learners)

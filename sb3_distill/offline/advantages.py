@@ -20,7 +20,9 @@ from sb3_distill.typing import Observations, RawObservations, Space
 AT_ONCE = 4_096
 """Observations that the network sees at once where no gradient is needed."""
 LARGEST_LOGARITHM = 50.0
-"""Bound of the logarithm of a weight before weights are clipped, so that none is infinite."""
+"""Bound of how far logarithms of weights are apart."""
+N_BISECTIONS = 40
+"""Halvings of the interval in which the bound of the weights is searched."""
 
 
 class ValueFit(NamedTuple):
@@ -38,7 +40,7 @@ class ValueFit(NamedTuple):
     """
 
     gamma: float = 0.99
-    gae_lambda: float = 0.95
+    gae_lambda: float = 1.0
     expectile: float = 0.7
     n_steps: int = 3_000
     n_rounds: int = 10
@@ -170,12 +172,21 @@ def weights_of(advantages: Floats, temperature: float, largest: float) -> Floats
 
     :param advantages: advantages ``(N,)``
     :param temperature: divides the advantages, in units of their standard deviation
-    :param largest: bound of a weight, in units of the mean before clipping
+    :param largest: bound of a weight, above 1: so large a share of the steps (``1 / largest``) counts at least
     :return: weights ``(N,)``, whose mean is 1
     """
     scaled = (advantages - advantages.mean()) / max(float(advantages.std()), 1e-12) / temperature
-    weights = np.exp(np.clip(scaled - scaled.max(), -LARGEST_LOGARITHM, 0.0))
-    weights = np.minimum(weights / weights.mean(), largest)
+    low, high = 0.0, float(scaled.max() - scaled.min())  # so far below the largest one the advantages are cut off
+    for _ in range(N_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _weights(scaled, middle).max() <= largest else (middle, high)
+    return _weights(scaled, low if _weights(scaled, low).max() <= largest else high)
+
+
+def _weights(scaled: Floats, cut: float) -> Floats:
+    """Weights whose mean is 1, where the logarithm of none is above that of the largest less ``cut``."""
+    logarithms = np.minimum(scaled - (scaled.max() - cut), 0.0)
+    weights = np.exp(np.maximum(logarithms, -LARGEST_LOGARITHM))
     return np.asarray(weights / weights.mean())
 
 

@@ -45,7 +45,7 @@ class OfflineDistillation(RunOnData):
     Learn a synthetic dataset from recorded play, without an environment. In each update M fresh learners are drawn and taught,
     see a minibatch of recorded observations, and the dataset follows the gradient of the log-likelihood of the recorded
     actions under their policies: behaviour cloning through the inner loop. By default better actions count more: a value
-    network is fitted by expectile regression before, and an action weighs ``exp(advantage / temperature)``.
+    network is fitted by expectile regression before, and an action is drawn as often as ``exp(advantage / temperature)`` says.
 
     Arguments that are not described here are as in ``PPMO``.
 
@@ -53,7 +53,7 @@ class OfflineDistillation(RunOnData):
     :param policy: policy of the learners
     :param weighting: ``"advantage"``, or ``"none"`` for plain behaviour cloning
     :param temperature: divides the advantages, in units of their standard deviation; small ones keep the best actions only
-    :param largest_weight: bound of the weight of an action, in units of the mean
+    :param largest_weight: bound of the weight of an action, in units of the mean; above 1
     :param gamma: discount of the value network
     :param gae_lambda: share of the recorded return in what the value network learns, against its predictions
     :param expectile: expectile of the returns that the value network predicts, in (0, 1)
@@ -78,9 +78,9 @@ class OfflineDistillation(RunOnData):
         policy_kwargs: Mapping[str, Any] | None = None,
         weighting: Weighting = "advantage",
         temperature: float = 0.5,
-        largest_weight: float = 20.0,
+        largest_weight: float = 10.0,
         gamma: float = 0.99,
-        gae_lambda: float = 0.95,
+        gae_lambda: float = 1.0,
         expectile: float = 0.7,
         n_value_updates: int = 3_000,
         normalize: bool = True,
@@ -114,8 +114,9 @@ class OfflineDistillation(RunOnData):
         if weighting not in get_args(Weighting):
             raise ArgumentError(f"`weighting` must be one of {', '.join(get_args(Weighting))}, got {weighting!r}")
         for argument, value in (("temperature", temperature), ("largest_weight", largest_weight)):
-            if not 0 < value < np.inf:
-                raise ArgumentError(f"`{argument}` must be positive and finite, got {value}")
+            low = int(argument == "largest_weight")
+            if not low < value < np.inf:
+                raise ArgumentError(f"`{argument}` must be above {low} and finite, got {value}")
         fit = ValueFit(gamma, gae_lambda, expectile, positive("n_value_updates", n_value_updates))
         fit.check()
         self.data = Recording.of(data)
@@ -166,7 +167,7 @@ class OfflineDistillation(RunOnData):
             generator = self.generator if seed is None else th.Generator().manual_seed(int(seed))  # the same when loaded
             advantages = advantages_of(columns, seen, last_seen, space, fit, generator, device, verbose > 0)
             self.weights = weights_of(advantages, temperature, largest_weight)
-        self._weights = th.as_tensor(self.weights, dtype=th.float32, device=device)
+        self._ends_of_weights = th.as_tensor(np.cumsum(self.weights))
 
     @property
     def _spaces(self) -> tuple[Any, Any]:
@@ -174,18 +175,27 @@ class OfflineDistillation(RunOnData):
 
     def loss_of(self, learners: Learners, drawn: Learners) -> tuple[th.Tensor, th.Tensor]:
         m, regularization, dataset = learners.n_learners, self.distiller.regularization, self.dataset
-        chosen = th.randint(self.data_size, (m * self.batch_size,), generator=self.generator).to(self.actions.device)
+        chosen = self.draw_rows(m * self.batch_size).to(self.actions.device)
         observations = map_leaves(lambda leaf: leaf[chosen], self.observations)
         actions = self.actions[chosen]
         outputs = self.actor.outputs(learners, observations).outputs
         outputs = self.actor.distribution.pull_to_bounds(outputs, actions)
-        log_prob = self._weights[chosen] * self.actor.distribution.log_prob(outputs, actions, dataset.log_std)
+        log_prob = self.actor.distribution.log_prob(outputs, actions, dataset.log_std)
         scores = log_prob.detach().unflatten(0, (m, -1)).mean(dim=1)
         loss = shown = -weighted_mean(log_prob, regularization.weigh(drawn, scores))
         if size := regularization.sizes.agreement:
             same = self.actor.on_same_states(learners, observations)
             loss = loss + size * disagreement(same, dataset.info.action_space, dataset.log_std)
         return loss, shown
+
+    def draw_rows(self, n: int) -> th.Tensor:
+        """
+        :param n: number of steps
+        :return: numbers of recorded steps, each as likely as its weight says ``(n,)``
+        """
+        # Weights in the loss would be the plain way: a minibatch then depends on the few steps that weigh much.
+        drawn = th.rand(n, generator=self.generator, dtype=th.float64) * self._ends_of_weights[-1]
+        return th.searchsorted(self._ends_of_weights, drawn, right=True).clamp(max=self.data_size - 1)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], data: Recording | str | os.PathLike[str], **changes: Any) -> Self:

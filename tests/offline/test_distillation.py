@@ -101,7 +101,9 @@ def test_a_set_goes_on(mixed):
     second = OfflineDistillation(mixed, weighting="none", initial_dataset=first, **SMALL)
     assert second.dataset.n_instances == 5 and second.dataset is not first
     assert second.learn(1).dataset.info.data["updates"] == 3
-    with pytest.raises(MisfitError, match=r"the dataset was made for observation space Box\(8,\), the recording has Box\(4,\)"):
+    with pytest.raises(
+        MisfitError, match=r"for observation space Box\(8,\), the recording has Box\(4,\)"
+    ):
         OfflineDistillation(mixed, initial_dataset=simplex_dataset(2, 10.0), **SMALL)
 
 
@@ -127,16 +129,19 @@ def test_weights():
     assert (np.diff(weights) > 0).all()
     np.testing.assert_allclose(np.diff(np.log(weights)), 2 / np.std([-1, 0, 1, 2]))
     assert weights_of(np.zeros(3), 1.0, 20.0).tolist() == [1, 1, 1]
-    clipped = weights_of(np.append(np.zeros(99), 1e6), 1e-3, 20.0)
-    assert np.isfinite(clipped).all() and clipped[0] > 0
+    advantages = np.random.default_rng(0).standard_normal(1000) ** 3
+    cut = weights_of(advantages, 0.1, 20.0)
+    assert cut.max() == pytest.approx(20, rel=1e-6)
+    assert cut.mean() == pytest.approx(1)
+    assert np.isfinite(weights_of(np.append(np.zeros(99), 1e6), 1e-3, 200.0)).all()
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (dict(weighting="returns"), "`weighting` must be one of advantage, none, got 'returns'"),
-        (dict(temperature=0.0), "`temperature` must be positive and finite, got 0"),
-        (dict(largest_weight=float("nan")), "`largest_weight` must be positive and finite, got nan"),
+        (dict(temperature=0.0), "`temperature` must be above 0 and finite, got 0"),
+        (dict(largest_weight=float("nan")), "`largest_weight` must be above 1 and finite, got nan"),
         (dict(gamma=1.1), r"`gamma` must be in \[0, 1\], got 1.1"),
         (dict(gae_lambda=-0.1), r"`gae_lambda` must be in \[0, 1\], got -0.1"),
         (dict(expectile=1.0), "`expectile` must be between 0 and 1, got 1.0"),
@@ -149,6 +154,12 @@ def test_arguments_that_do_not_fit(arguments, message):
     play = recording(action_space=spaces.Box(-1, 1, (2,)))
     with pytest.raises(ArgumentError, match=message):
         OfflineDistillation(play, **{**SMALL, **arguments})
+
+
+def test_steps_are_drawn_as_often_as_their_weights_say():
+    run = OfflineDistillation(recording(), **SMALL)
+    counts = np.bincount(run.draw_rows(20_000).numpy(), minlength=6) / 20_000
+    np.testing.assert_allclose(counts, run.weights / 6, atol=0.02)
 
 
 def test_files_that_are_no_recordings(tmp_path):
