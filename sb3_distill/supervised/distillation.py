@@ -21,6 +21,7 @@ from sb3_distill.outer_loop.regularization import Regularization, Regularizers, 
 from sb3_distill.outer_loop.regularizers import weighted_mean
 from sb3_distill.outer_loop.settings import InnerRate, Settings, inner_loop_of, resolve
 from sb3_distill.supervised import losses, saving
+from sb3_distill.supervised.augment import Augment
 from sb3_distill.supervised.evaluation import DataEvaluation, evaluate_supervised
 from sb3_distill.supervised.examples import Data, Examples
 from sb3_distill.supervised.modules.factory import ModuleFactory, find_module, name_of
@@ -57,6 +58,8 @@ class SupervisedDistillation(RunOnData):
         regression at targets of the data, where inputs do
     :param combine: ``None``: the loss is the mean over learners. ``"probs"`` or ``"logits"``: the loss is that of the
         combined prediction of all learners on the same examples, so that they make a good ensemble
+    :param augment: changes the real inputs of an update at random, so that the dataset cannot suit these examples too well:
+        from normalised inputs ``(b, *shape)`` and a generator to inputs of the same shape; see ``augment.shifts``
     :param verbose: 1 prints a table now and then
     :raises ValueError: for data, learners or settings that do not fit
     """
@@ -89,6 +92,7 @@ class SupervisedDistillation(RunOnData):
         dataset_init: str = "normal",
         regularizers: RegularizersLike | None = None,
         combine: losses.Combine | None = None,
+        augment: Augment | None = None,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
         tensorboard_log: str | None = None,
@@ -99,7 +103,8 @@ class SupervisedDistillation(RunOnData):
         self.arguments = {name: value for name, value in locals().items() if name not in NOT_SAVED}
         rates = {"labels": labels_learning_rate, "rates": rates_learning_rate}
         super().__init__(learning_rate, rates, weight_decay, max_grad_norm, seed, tensorboard_log, verbose)
-        self.data, self.module, self.combine = Examples.of(data, n_classes), module, combine
+        self.data, self.module = Examples.of(data, n_classes), module
+        self.combine, self.augment = combine, augment
         self.data_size = len(self.data)
         self.batch_size = min(positive("batch_size", batch_size), self.data_size)
         if combine not in (None, "probs", "logits"):
@@ -153,7 +158,10 @@ class SupervisedDistillation(RunOnData):
         m = learners.n_learners
         rows = (self.batch_size,) if self.combine else (m, self.batch_size)
         chosen = th.randint(len(self.data), rows, generator=self.generator).expand(m, -1).to(self.targets.device)
-        outputs, targets = learners(self.inputs[chosen]), self.targets[chosen]
+        inputs, targets = self.inputs[chosen], self.targets[chosen]
+        if self.augment is not None:
+            inputs = self.augment(inputs.flatten(0, 1), self.generator).view_as(inputs)
+        outputs = learners(inputs)
         is_classes, log_std = self.data.n_classes is not None, self.dataset.log_std
         if self.combine:
             outputs, targets = losses.combined(outputs, self.combine, is_classes), targets[:1]

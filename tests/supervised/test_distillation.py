@@ -8,6 +8,7 @@ from torch import nn
 from sb3_distill import DistilledPolicy
 from sb3_distill.errors import ArgumentError, DatasetError, UnsupportedError
 from sb3_distill.supervised import SupervisedDistillation, evaluate_supervised, losses, teach_module
+from sb3_distill.supervised.augment import shifts
 from sb3_distill.supervised.modules.architectures import LeNet
 
 
@@ -227,3 +228,21 @@ def test_gradients_match_finite_differences(blobs):
             values.append(loss().item())
             dataset.labels[1, 2] -= step
     assert abs((values[0] - values[1]) / 2e-6 - expected) < 1e-6 * max(1, abs(expected))
+
+
+def test_images_are_moved_and_nothing_else():
+    images = th.arange(2 * 1 * 6 * 6, dtype=th.float32).view(2, 1, 6, 6)
+    moved = shifts(1)(images.expand(2, 1, 6, 6), th.Generator().manual_seed(0))
+    assert moved.shape == images.shape
+    inside = {tuple(images[0, 0, 1 + i : 5 + i, 1 + j : 5 + j].flatten().tolist()) for i in (-1, 0, 1) for j in (-1, 0, 1)}
+    assert tuple(moved[0, 0, 1:5, 1:5].flatten().tolist()) in inside
+    with pytest.raises(ArgumentError, match="shifts are for images"):
+        shifts(1)(th.zeros(3, 5), th.Generator())
+    with pytest.raises(ArgumentError, match="`pixels` must be at least 1"):
+        shifts(0)
+
+
+def test_a_run_with_augmented_inputs(blobs):
+    data, test = blobs
+    noisy = SupervisedDistillation(data, augment=lambda x, generator: x + 0.1 * th.randn(x.shape, generator=generator), seed=0)
+    assert noisy.learn(150).evaluate(test, 5).mean > 0.85
