@@ -11,11 +11,11 @@ from stable_baselines3.common.utils import get_device
 
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
-from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.carry import Carry, layers_as_drawn
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
+from sb3_distill.outer_loop.combination import Combine, combined
 from sb3_distill.outer_loop.distiller import Distiller
 from sb3_distill.outer_loop.regularization import Regularization, Regularizers, RegularizersLike
 from sb3_distill.outer_loop.regularizers import weighted_mean
@@ -91,7 +91,7 @@ class SupervisedDistillation(RunOnData):
         initial_dataset: DatasetLike | None = None,
         dataset_init: str = "normal",
         regularizers: RegularizersLike | None = None,
-        combine: losses.Combine | None = None,
+        combine: Combine | None = None,
         augment: Augment | None = None,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
@@ -107,10 +107,6 @@ class SupervisedDistillation(RunOnData):
         self.combine, self.augment = combine, augment
         self.data_size = len(self.data)
         self.batch_size = min(positive("batch_size", batch_size), self.data_size)
-        if combine not in (None, "probs", "logits"):
-            raise ArgumentError(f"`combine` must be None, 'probs' or 'logits', got {combine!r}")
-        if combine is not None and Regularizers.parse(regularizers).cvar < 1:
-            raise ArgumentError("`combine` has one loss for all learners, and `cvar` weighs them: leave out one of them")
         device = get_device(device)
         spaces_ = self.data.input_space, self.data.target_space
         if n_instances is None:
@@ -120,7 +116,7 @@ class SupervisedDistillation(RunOnData):
                 n_instances=n_instances, n_learners=positive("n_learners", n_learners),
                 learner_distribution=learner_distribution, inner_loop=inner_loop, inner_learning_rate=inner_learning_rate,
                 inner_rate_per_role=inner_rate_per_role, inner_rate_relative=inner_rate_relative,
-                carry_strength=carry_strength, n_inner_steps=n_inner_steps, regularizers=regularizers,
+                carry_strength=carry_strength, n_inner_steps=n_inner_steps, regularizers=regularizers, combine=combine,
             ),
             *spaces_,
             None,
@@ -164,7 +160,8 @@ class SupervisedDistillation(RunOnData):
         outputs = learners(inputs)
         is_classes, log_std = self.data.n_classes is not None, self.dataset.log_std
         if self.combine:
-            outputs, targets = losses.combined(outputs, self.combine, is_classes), targets[:1]
+            outputs = combined(outputs, self.dataset.info.action_space, self.combine).unsqueeze(0)
+            targets = targets[:1]
         errors = (
             losses.cross_entropy(outputs, targets) if is_classes else losses.squared_error(outputs, targets, self._variance)
         )
