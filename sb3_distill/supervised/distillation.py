@@ -23,7 +23,7 @@ from sb3_distill.outer_loop.settings import InnerRate, Settings, inner_loop_of, 
 from sb3_distill.supervised import losses, saving
 from sb3_distill.supervised.augment import Augment
 from sb3_distill.supervised.evaluation import DataEvaluation, evaluate_supervised
-from sb3_distill.supervised.examples import Data, Examples
+from sb3_distill.supervised.examples import Data, Examples, target_scale
 from sb3_distill.supervised.modules.factory import ModuleFactory, find_module, name_of
 from sb3_distill.supervised.modules.sampler import sampler_for
 from sb3_distill.supervised.run import RunOnData, positive
@@ -49,7 +49,8 @@ class SupervisedDistillation(RunOnData):
     :param policy: SB3 policy whose actor is a learner
     :param policy_kwargs: its arguments
     :param n_classes: number of classes; ``None`` for what the data show
-    :param normalize: whether inputs are normalised by statistics of the data, which travel with the dataset
+    :param normalize: whether inputs, and numbers to predict, are normalised by statistics of the data, which travel with the
+        dataset
     :param learning_rate: step size of the synthetic inputs
     :param batch_size: real examples that each learner sees in an update
     :param n_instances: ``None`` for one per class, and 64 for regression
@@ -123,6 +124,7 @@ class SupervisedDistillation(RunOnData):
         )  # fmt: skip
         loop = inner_loop_of(settings)
         distribution = LearnerDistribution.parse(learner_distribution)
+        examples, scale = self.data.standardised() if normalize else (self.data, {})
         info = DatasetInfo(
             *spaces_,
             learner_distribution=distribution.to_json(),
@@ -130,12 +132,12 @@ class SupervisedDistillation(RunOnData):
             loss="cross_entropy" if self.data.n_classes else "mse",
             seed=self.seed,
             normalization=self.data.statistics() if normalize else None,
-            data={"n_examples": len(self.data), "updates": 0, "batch_size": self.batch_size},
+            data={"n_examples": len(self.data), "updates": 0, "batch_size": self.batch_size, **scale},
             **_named(module, policy, policy_kwargs),
         )
-        dataset = start_from_data(self.data, info, loop, n_instances, dataset_init, initial_dataset, self.generator)
+        dataset = start_from_data(examples, info, loop, n_instances, dataset_init, initial_dataset, self.generator)
         self.inputs = self._as_seen(dataset, self.data.inputs).to(device)
-        self.targets = self.data.targets.to(device)
+        self.targets = self._scaled(dataset, self.data).to(device)
         dataset.to(device)
         sampler = sampler_for(dataset, distribution, module, policy, policy_kwargs)
         self._variance = self.targets.var(dim=0).clamp(min=1e-12) if self.data.n_classes is None else th.ones(())
@@ -190,6 +192,12 @@ class SupervisedDistillation(RunOnData):
             module = find_module(dataset.info.module)
         run = cls(data, module, **{**arguments, **changes, "initial_dataset": dataset})
         return run.restore(state, path)
+
+    def _scaled(self, dataset: SyntheticDataset, examples: Examples) -> th.Tensor:
+        if examples.n_classes is not None:
+            return examples.targets
+        std, mean = target_scale(dataset.info)
+        return (examples.targets - mean) / std
 
     def _as_seen(self, dataset: SyntheticDataset, inputs: th.Tensor) -> th.Tensor:
         normalization = dataset.info.normalization

@@ -5,7 +5,7 @@ import pytest
 import torch as th
 from torch import nn
 
-from sb3_distill import DistilledPolicy
+from sb3_distill import DistilledPolicy, evaluate_learners
 from sb3_distill.errors import ArgumentError, DatasetError, UnsupportedError
 from sb3_distill.supervised import SupervisedDistillation, evaluate_supervised, losses, teach_module
 from sb3_distill.supervised.augment import shifts
@@ -75,6 +75,36 @@ def test_numbers_are_predicted_and_their_spread(blobs):
     assert result.mean > 0.9
     spread = run.dataset.log_std.exp().detach().numpy()
     assert ((spread > 0.05) & (spread < 0.6)).all()
+
+
+def test_numbers_of_any_size_are_predicted(tmp_path):
+    rng = np.random.default_rng(0)
+    inputs = rng.standard_normal((400, 3))
+    targets = np.stack([1000 * inputs[:, 0] + 5000, 1e-3 * inputs[:, 1]], axis=1)
+    run = SupervisedDistillation((inputs[:300], targets[:300]), inner_loop="ridge", seed=0).learn(300)
+    run.dataset.save(tmp_path / "set.safetensors")
+    test = inputs[300:], targets[300:]
+    assert evaluate_supervised(tmp_path / "set.safetensors", test, 5).mean > 0.9
+    module = teach_module(nn.Sequential(nn.Linear(3, 64), nn.Tanh(), nn.Linear(64, 2)), tmp_path / "set.safetensors")
+    with th.no_grad():
+        predicted = module(th.as_tensor(run.dataset.info.normalization(test[0]))).numpy()
+    assert (np.abs(predicted - test[1]).mean(axis=0) < 0.3 * targets.std(axis=0)).all()
+    again = SupervisedDistillation((inputs[:300], targets[:300]), initial_dataset=run.dataset, seed=1).learn(1)
+    assert again.evaluate(test, 5).mean > 0.85
+    run.dataset.info.data["target_std"] = ["x"]
+    with pytest.raises(DatasetError, match="`target_std` in the metadata must be 2 finite numbers"):
+        evaluate_supervised(run.dataset, test, 2)
+
+
+def test_what_a_set_of_data_is_not_for(blobs):
+    run = SupervisedDistillation(blobs[0], seed=0)
+    assert "400 examples" in repr(run)
+    assert "400 examples" in repr(run.dataset)
+    with pytest.raises(ArgumentError, match="has no environment: evaluate_supervised scores it"):
+        evaluate_learners(run.dataset, 2, 2)
+    modules = SupervisedDistillation(blobs[0], Custom, seed=0)
+    with pytest.raises(DatasetError, match="which are no policies: teach one with teach_module"):
+        DistilledPolicy.from_dataset(modules.dataset)
 
 
 def test_a_run_that_was_saved_goes_on_as_if_it_had_not_stopped(blobs, tmp_path):
