@@ -6,8 +6,8 @@ How many instances does a set need for a mixture of so many kinds of learners?
 
 Luo & Xu (arXiv 2512.05817) bound the size of a distilled set linearly in the diversity of the configurations that it shall
 serve. Here the configurations are the components of a mixture, drawn as the cells of the grid random64 are (other ones), and
-each set is scored on random64, and on the components that it was made for. 2-D cart-pole, equal steps, one seed unless more are
-named.
+each set is scored on random64, and on the components that it was made for. 2-D cart-pole, equal steps, one seed unless more
+are named.
 """
 
 import argparse
