@@ -21,6 +21,7 @@ from sb3_distill.environments.vec_normalize import normalized_space, normalizer_
 from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.online.rollout import RolloutOfLearners
+from sb3_distill.outer_loop.combination import Combine
 from sb3_distill.outer_loop.rates import schedule
 from sb3_distill.outer_loop.regularization import RegularizersLike
 from sb3_distill.outer_loop.regularizers import weighted_mean
@@ -84,6 +85,7 @@ class DAgger(RolloutOfLearners):
         encoder_from: DatasetLike | None = None,
         autocast_dtype: AutocastDtype | None = None,
         regularizers: RegularizersLike | None = None,
+        combine: Combine | None = None,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
         log_std_learning_rate: Rate | None = None,
@@ -123,6 +125,7 @@ class DAgger(RolloutOfLearners):
                 encoder_from=encoder_from,
                 autocast_dtype=autocast_dtype,
                 regularizers=regularizers,
+                combine=combine,
             ),
             learning_rate=learning_rate,
             n_steps=n_steps,

@@ -38,9 +38,9 @@ def facts_of(info: DatasetInfo, k: int) -> dict[str, object]:
     """
     facts: dict[str, object] = {
         "k": k,
-        "task": f"{info.env_id}{info.env_kwargs or ''}" if info.env_id else None,
+        "task": _task_in_words(info),
         "inner_loop": inner_loop_in_words(info.inner_loop),
-        "policy": info.policy or "custom",
+        "policy": info.policy or info.module or "custom",
         "observations": _space_in_words(info.observation_space),
         "actions": _space_in_words(info.action_space),
         "normalized": info.normalization is not None,
@@ -49,6 +49,12 @@ def facts_of(info: DatasetInfo, k: int) -> dict[str, object]:
     }
     facts = {name: value for name, value in facts.items() if value or name in ("k", "task")}
     return {**facts, "scores": scores_in_words(info.scores) or "not evaluated"}
+
+
+def _task_in_words(info: DatasetInfo) -> str | None:
+    if (n_examples := info.data.get("n_examples")) is not None:
+        return f"{n_examples} examples"
+    return f"{info.env_id}{info.env_kwargs or ''}" if info.env_id else None
 
 
 def inner_loop_in_words(settings: Json) -> str:

@@ -181,6 +181,8 @@ def _as_dataset(env_id: object) -> SyntheticDataset | None:
 def _with_record(request: _Request, info: DatasetInfo, allow_imports: Collection[str]) -> _Request:
     """A request for the environment that a dataset records; what the caller asks for takes precedence."""
     if info.env_id is None:
+        if "n_examples" in info.data:
+            raise ArgumentError("the dataset was distilled from data, and has no environment: evaluate_supervised scores it")
         raise ArgumentError("the dataset does not say for which environment it was made: pass one")
     check_sayable(info.wrappers, request.env_kwargs)
     request = replace(

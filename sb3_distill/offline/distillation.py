@@ -22,6 +22,7 @@ from sb3_distill.learners.population import Learners
 from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
 from sb3_distill.offline.advantages import ValueFit, advantages_of, weights_of
 from sb3_distill.offline.recording import Recording
+from sb3_distill.outer_loop.combination import Combine, check_combine
 from sb3_distill.outer_loop.distiller import Distiller
 from sb3_distill.outer_loop.regularization import Regularization, Regularizers, RegularizersLike
 from sb3_distill.outer_loop.regularizers import disagreement, weighted_mean
@@ -100,6 +101,7 @@ class OfflineDistillation(RunOnData):
         initial_dataset: DatasetLike | None = None,
         dataset_init: DatasetInit = "normal",
         regularizers: RegularizersLike | None = None,
+        combine: Combine | None = None,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
         log_std_learning_rate: Rate | None = None,
@@ -129,7 +131,7 @@ class OfflineDistillation(RunOnData):
                 learner_distribution=learner_distribution, inner_loop=inner_loop, inner_learning_rate=inner_learning_rate,
                 inner_rate_per_role=inner_rate_per_role, inner_rate_relative=inner_rate_relative,
                 carry_strength=carry_strength, n_inner_steps=n_inner_steps, initial_dataset=initial_dataset,
-                dataset_init=dataset_init, regularizers=regularizers,
+                dataset_init=dataset_init, regularizers=regularizers, combine=combine,
             ),
             *self._spaces,
             None,
@@ -153,7 +155,8 @@ class OfflineDistillation(RunOnData):
             regularization=regularization,
         )  # fmt: skip
         normalize_images = bool(kwargs.get("normalize_images", True))
-        self.actor = Actor(dataset, distribution, normalize_images, is_normalized=True)
+        check_combine(combine, ("an encoder", dataset.encoder is not None))
+        self.actor = Actor(dataset, distribution, normalize_images, is_normalized=True, combine=combine)
         if initial_dataset is None:
             self._fit_start(dataset, dataset_init, normalize_images)
         columns = self.data.columns
@@ -175,14 +178,17 @@ class OfflineDistillation(RunOnData):
 
     def loss_of(self, learners: Learners, drawn: Learners) -> tuple[th.Tensor, th.Tensor]:
         m, regularization, dataset = learners.n_learners, self.distiller.regularization, self.dataset
-        chosen = self.draw_rows(m * self.batch_size).to(self.actions.device)
+        n_views = 1 if self.actor.combine else m  # learners that act as one see the same steps
+        chosen = self.draw_rows(n_views * self.batch_size).to(self.actions.device)
         observations = map_leaves(lambda leaf: leaf[chosen], self.observations)
         actions = self.actions[chosen]
         outputs = self.actor.outputs(learners, observations).outputs
         outputs = self.actor.distribution.pull_to_bounds(outputs, actions)
         log_prob = self.actor.distribution.log_prob(outputs, actions, dataset.log_std)
-        scores = log_prob.detach().unflatten(0, (m, -1)).mean(dim=1)
-        loss = shown = -weighted_mean(log_prob, regularization.weigh(drawn, scores))
+        weights = None
+        if self.actor.combine is None:
+            weights = regularization.weigh(drawn, log_prob.detach().unflatten(0, (m, -1)).mean(dim=1))
+        loss = shown = -weighted_mean(log_prob, weights)
         if size := regularization.sizes.agreement:
             same = self.actor.on_same_states(learners, observations)
             loss = loss + size * disagreement(same, dataset.info.action_space, dataset.log_std)

@@ -20,6 +20,7 @@ from sb3_distill.networks.anatomy import Network, actor_of, needs_of
 from sb3_distill.networks.encoder import Encoder, holds_features, kinds_of
 from sb3_distill.networks.precision import Precision
 from sb3_distill.online.critic import Critic, evaluates_plainly
+from sb3_distill.outer_loop.combination import check_combine
 from sb3_distill.outer_loop.distiller import Companion, Distiller
 from sb3_distill.outer_loop.regularization import Regularization, Regularizers
 from sb3_distill.outer_loop.regularizers import disagreement
@@ -188,6 +189,7 @@ def build_parts(policy: ActorCriticPolicy, actor: Network, recipe: Recipe, gener
     distribution = make_action_distribution(policy.action_space, policy.action_dist)
     if distribution.state_dependent and policy_actor.rest is None:
         raise ArgumentError("gSDE needs the inputs of a learner's last layer: leave it out of the encoder")
+    check_combine(settings.combine, ("gSDE", distribution.state_dependent), ("an encoder", encoder is not None))
     precision = Precision(settings.autocast_dtype, device)
     critic = Critic(policy, policy_actor.parameter_ids, recipe.sizes["critic"], precision)
     sampler = LearnerDistribution.parse(settings.learner_distribution).bind(
@@ -216,8 +218,9 @@ def build_parts(policy: ActorCriticPolicy, actor: Network, recipe: Recipe, gener
         regularization,
     )
     acting = Actor(
-        dataset, distribution, policy.normalize_images, precision, is_normalized=True, shares_features=shares_features
-    )
+        dataset, distribution, policy.normalize_images, precision, is_normalized=True, shares_features=shares_features,
+        combine=settings.combine,
+    )  # fmt: skip
     latent_dim = int(policy.action_net.in_features) if distribution.state_dependent else None  # type: ignore[arg-type]
     return Parts(distiller, acting, policy_actor, critic, latent_dim)
 

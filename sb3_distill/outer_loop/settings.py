@@ -13,6 +13,7 @@ from sb3_distill.errors import ArgumentError, warn
 from sb3_distill.inner_loop.carry import default_strength
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop
 from sb3_distill.learners.distribution import LearnerDistributionLike
+from sb3_distill.outer_loop.combination import Combine, check_combine
 from sb3_distill.outer_loop.regularization import Regularizers, RegularizersLike
 from sb3_distill.spaces.checks import sees_images
 from sb3_distill.spaces.sizes import min_instances, n_classes, n_outputs
@@ -149,6 +150,15 @@ class Settings:
         },
     )
 
+    combine: Combine | None = field(
+        default=None,
+        metadata={
+            "text": "distil for an ensemble: learners act and are judged together, by the mean of their probabilities or of "
+            "their logits (for a `Box` of their means), see [Ensembles](algorithm.md#ensembles). `None`: each by itself",
+            "values": '`"probs"`, `"logits"`',
+        },
+    )
+
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             object.__setattr__(self, name, plain(value))
@@ -193,7 +203,10 @@ def resolve(
             raise ArgumentError(
                 f"`{name}` must be a whole number, got {value!r}; schedules are for learning rates and clip ranges"
             )
-    Regularizers.parse(arguments.regularizers)
+    sizes = Regularizers.parse(arguments.regularizers)
+    weighs = bool(sizes.cvar < 1 or sizes.group_dro)
+    encodes = bool(arguments.encoder_layers or arguments.encoder_from is not None)
+    check_combine(arguments.combine, ("`cvar` or `group_dro`", weighs), ("an encoder", encodes))
     if arguments.dataset_init not in DATASET_INITS:
         raise ArgumentError(f"`dataset_init` must be one of {', '.join(DATASET_INITS)}, got {arguments.dataset_init!r}")
     relative = sees_images(observation_space) if arguments.inner_rate_relative is None else arguments.inner_rate_relative

@@ -11,6 +11,7 @@ from stable_baselines3.common.utils import explained_variance
 from sb3_distill.dataset.synthetic_dataset import DatasetLike
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.online.rollout import Bootstrap, RolloutOfLearners
+from sb3_distill.outer_loop.combination import Combine
 from sb3_distill.outer_loop.rates import schedule
 from sb3_distill.outer_loop.regularization import RegularizersLike
 from sb3_distill.outer_loop.settings import InnerRate, Settings
@@ -78,6 +79,9 @@ class PPMO(RolloutOfLearners):
         default: ``cvar`` and ``group_dro`` (the loss is about learners, or components of their distribution, that do worst),
         ``dropout`` of hidden units, ``init_noise``, ``inner_noise`` and ``step_noise`` (initial parameters, learned numbers
         and number of steps of the inner loop vary), ``agreement`` (learners shall act alike)
+    :param combine: ``"probs"`` or ``"logits"`` to distil for an ensemble: all learners see the same observations, and act
+        and are judged together, by the mean of their probabilities or logits (for a ``Box`` of their means), which takes
+        ``n_learners`` times the forward passes; ``None``: each by itself
     """
 
     outer_loss = "ppo"
@@ -126,6 +130,7 @@ class PPMO(RolloutOfLearners):
         encoder_from: DatasetLike | None = None,
         autocast_dtype: AutocastDtype | None = None,
         regularizers: RegularizersLike | None = None,
+        combine: Combine | None = None,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
         log_std_learning_rate: Rate | None = None,
@@ -160,6 +165,7 @@ class PPMO(RolloutOfLearners):
                 encoder_from=encoder_from,
                 autocast_dtype=autocast_dtype,
                 regularizers=regularizers,
+                combine=combine,
             ),
             learning_rate=learning_rate,
             n_steps=n_steps,

@@ -11,18 +11,19 @@ from stable_baselines3.common.utils import get_device
 
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
-from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.carry import Carry, layers_as_drawn
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
+from sb3_distill.outer_loop.combination import Combine, combined
 from sb3_distill.outer_loop.distiller import Distiller
 from sb3_distill.outer_loop.regularization import Regularization, Regularizers, RegularizersLike
 from sb3_distill.outer_loop.regularizers import weighted_mean
 from sb3_distill.outer_loop.settings import InnerRate, Settings, inner_loop_of, resolve
 from sb3_distill.supervised import losses, saving
+from sb3_distill.supervised.augment import Augment
 from sb3_distill.supervised.evaluation import DataEvaluation, evaluate_supervised
-from sb3_distill.supervised.examples import Data, Examples
+from sb3_distill.supervised.examples import Data, Examples, target_scale
 from sb3_distill.supervised.modules.factory import ModuleFactory, find_module, name_of
 from sb3_distill.supervised.modules.sampler import sampler_for
 from sb3_distill.supervised.run import RunOnData, positive
@@ -48,7 +49,8 @@ class SupervisedDistillation(RunOnData):
     :param policy: SB3 policy whose actor is a learner
     :param policy_kwargs: its arguments
     :param n_classes: number of classes; ``None`` for what the data show
-    :param normalize: whether inputs are normalised by statistics of the data, which travel with the dataset
+    :param normalize: whether inputs, and numbers to predict, are normalised by statistics of the data, which travel with the
+        dataset
     :param learning_rate: step size of the synthetic inputs
     :param batch_size: real examples that each learner sees in an update
     :param n_instances: ``None`` for one per class, and 64 for regression
@@ -57,6 +59,8 @@ class SupervisedDistillation(RunOnData):
         regression at targets of the data, where inputs do
     :param combine: ``None``: the loss is the mean over learners. ``"probs"`` or ``"logits"``: the loss is that of the
         combined prediction of all learners on the same examples, so that they make a good ensemble
+    :param augment: changes the real inputs of an update at random, so that the dataset cannot suit these examples too well:
+        from normalised inputs ``(b, *shape)`` and a generator to inputs of the same shape; see ``augment.shifts``
     :param verbose: 1 prints a table now and then
     :raises ValueError: for data, learners or settings that do not fit
     """
@@ -88,7 +92,8 @@ class SupervisedDistillation(RunOnData):
         initial_dataset: DatasetLike | None = None,
         dataset_init: str = "normal",
         regularizers: RegularizersLike | None = None,
-        combine: losses.Combine | None = None,
+        combine: Combine | None = None,
+        augment: Augment | None = None,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
         tensorboard_log: str | None = None,
@@ -99,13 +104,10 @@ class SupervisedDistillation(RunOnData):
         self.arguments = {name: value for name, value in locals().items() if name not in NOT_SAVED}
         rates = {"labels": labels_learning_rate, "rates": rates_learning_rate}
         super().__init__(learning_rate, rates, weight_decay, max_grad_norm, seed, tensorboard_log, verbose)
-        self.data, self.module, self.combine = Examples.of(data, n_classes), module, combine
+        self.data, self.module = Examples.of(data, n_classes), module
+        self.combine, self.augment = combine, augment
         self.data_size = len(self.data)
         self.batch_size = min(positive("batch_size", batch_size), self.data_size)
-        if combine not in (None, "probs", "logits"):
-            raise ArgumentError(f"`combine` must be None, 'probs' or 'logits', got {combine!r}")
-        if combine is not None and Regularizers.parse(regularizers).cvar < 1:
-            raise ArgumentError("`combine` has one loss for all learners, and `cvar` weighs them: leave out one of them")
         device = get_device(device)
         spaces_ = self.data.input_space, self.data.target_space
         if n_instances is None:
@@ -115,13 +117,14 @@ class SupervisedDistillation(RunOnData):
                 n_instances=n_instances, n_learners=positive("n_learners", n_learners),
                 learner_distribution=learner_distribution, inner_loop=inner_loop, inner_learning_rate=inner_learning_rate,
                 inner_rate_per_role=inner_rate_per_role, inner_rate_relative=inner_rate_relative,
-                carry_strength=carry_strength, n_inner_steps=n_inner_steps, regularizers=regularizers,
+                carry_strength=carry_strength, n_inner_steps=n_inner_steps, regularizers=regularizers, combine=combine,
             ),
             *spaces_,
             None,
         )  # fmt: skip
         loop = inner_loop_of(settings)
         distribution = LearnerDistribution.parse(learner_distribution)
+        examples, scale = self.data.standardised() if normalize else (self.data, {})
         info = DatasetInfo(
             *spaces_,
             learner_distribution=distribution.to_json(),
@@ -129,12 +132,12 @@ class SupervisedDistillation(RunOnData):
             loss="cross_entropy" if self.data.n_classes else "mse",
             seed=self.seed,
             normalization=self.data.statistics() if normalize else None,
-            data={"n_examples": len(self.data), "updates": 0, "batch_size": self.batch_size},
+            data={"n_examples": len(self.data), "updates": 0, "batch_size": self.batch_size, **scale},
             **_named(module, policy, policy_kwargs),
         )
-        dataset = start_from_data(self.data, info, loop, n_instances, dataset_init, initial_dataset, self.generator)
+        dataset = start_from_data(examples, info, loop, n_instances, dataset_init, initial_dataset, self.generator)
         self.inputs = self._as_seen(dataset, self.data.inputs).to(device)
-        self.targets = self.data.targets.to(device)
+        self.targets = self._scaled(dataset, self.data).to(device)
         dataset.to(device)
         sampler = sampler_for(dataset, distribution, module, policy, policy_kwargs)
         self._variance = self.targets.var(dim=0).clamp(min=1e-12) if self.data.n_classes is None else th.ones(())
@@ -153,10 +156,14 @@ class SupervisedDistillation(RunOnData):
         m = learners.n_learners
         rows = (self.batch_size,) if self.combine else (m, self.batch_size)
         chosen = th.randint(len(self.data), rows, generator=self.generator).expand(m, -1).to(self.targets.device)
-        outputs, targets = learners(self.inputs[chosen]), self.targets[chosen]
+        inputs, targets = self.inputs[chosen], self.targets[chosen]
+        if self.augment is not None:
+            inputs = self.augment(inputs.flatten(0, 1), self.generator).view_as(inputs)
+        outputs = learners(inputs)
         is_classes, log_std = self.data.n_classes is not None, self.dataset.log_std
         if self.combine:
-            outputs, targets = losses.combined(outputs, self.combine, is_classes), targets[:1]
+            outputs = combined(outputs, self.dataset.info.action_space, self.combine).unsqueeze(0)
+            targets = targets[:1]
         errors = (
             losses.cross_entropy(outputs, targets) if is_classes else losses.squared_error(outputs, targets, self._variance)
         )
@@ -185,6 +192,12 @@ class SupervisedDistillation(RunOnData):
             module = find_module(dataset.info.module)
         run = cls(data, module, **{**arguments, **changes, "initial_dataset": dataset})
         return run.restore(state, path)
+
+    def _scaled(self, dataset: SyntheticDataset, examples: Examples) -> th.Tensor:
+        if examples.n_classes is not None:
+            return examples.targets
+        std, mean = target_scale(dataset.info)
+        return (examples.targets - mean) / std
 
     def _as_seen(self, dataset: SyntheticDataset, inputs: th.Tensor) -> th.Tensor:
         normalization = dataset.info.normalization

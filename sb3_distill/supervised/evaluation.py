@@ -18,7 +18,7 @@ from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.loop import InnerLoopLike
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
 from sb3_distill.learners.population import Learners
-from sb3_distill.supervised.examples import Data, Examples
+from sb3_distill.supervised.examples import Data, Examples, target_scale
 from sb3_distill.supervised.modules.factory import ModuleFactory
 from sb3_distill.supervised.modules.sampler import sampler_for
 from sb3_distill.typing import Json
@@ -159,14 +159,15 @@ def predictions(dataset: SyntheticDataset, learners: Learners, examples: Example
     :param dataset: holds the statistics of inputs
     :param learners: M taught learners
     :param examples: n examples, as they come
-    :return: logits or predictions ``(M, n, n_outputs)``
+    :return: logits, or predictions in the units of the targets ``(M, n, n_outputs)``
     """
     normalization = dataset.info.normalization
     parts = []
     for part in examples.inputs.split(max(1, AT_ONCE * 20 // max(learners.n_learners, 20))):
         seen = part if normalization is None else th.as_tensor(np.asarray(normalization(part.numpy())))
         parts.append(learners(seen.to(dataset.labels.device).expand(learners.n_learners, *seen.shape)).cpu())
-    return th.cat(parts, dim=1)
+    std, mean = target_scale(dataset.info)
+    return th.cat(parts, dim=1) * std + mean
 
 
 def _n_classes(dataset: SyntheticDataset) -> int | None:

@@ -1,7 +1,7 @@
 """Labelled examples: what a supervised task is made of."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,9 +9,11 @@ import torch as th
 from gymnasium import spaces
 from torch.utils.data import Dataset
 
+from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.normalization import Normalization
-from sb3_distill.errors import ArgumentError, NotFiniteError
-from sb3_distill.typing import Array, Shape, Space
+from sb3_distill.errors import ArgumentError, DatasetError, NotFiniteError
+from sb3_distill.spaces.sizes import n_outputs
+from sb3_distill.typing import Array, Json, Shape, Space
 
 MOST_CLASSES = 100_000
 """Largest class: one output for each has to be affordable."""
@@ -94,6 +96,18 @@ class Examples:
         )
         return Normalization(mean, np.where(var > 0, var, 1.0))
 
+    def standardised(self) -> tuple["Examples", Json]:
+        """
+        :return: the same with targets of mean 0 and deviation 1, and ``target_mean`` and ``target_std`` as lists, for the
+            file; classes stay as they are, and need no such lists
+        """
+        if self.n_classes is not None:
+            return self, {}
+        mean, std = self.targets.mean(dim=0), self.targets.std(dim=0, correction=0)
+        std = th.where(std > 0, std, 1.0)
+        scale = {"target_mean": mean.tolist(), "target_std": std.tolist()}
+        return replace(self, targets=(self.targets - mean) / std), scale
+
     def check_like(self, input_space: Space, target_space: Space) -> None:
         """
         :param input_space: inputs that a dataset was made for
@@ -117,6 +131,25 @@ class Examples:
             raise ArgumentError(
                 f"the dataset predicts {target_space.shape[0]} numbers, the targets have {self.targets.shape[1]}"
             )
+
+
+def target_scale(info: DatasetInfo) -> tuple[th.Tensor, th.Tensor]:
+    """
+    :param info: description of a dataset
+    :return: what outputs are multiplied by, and what is added then, to predict targets as they came ``(n_outputs,)``
+    :raises DatasetError: for a malformed description
+    """
+    width = n_outputs(info.action_space)
+    parts = []
+    for name, default in (("target_std", 1.0), ("target_mean", 0.0)):
+        values = info.data.get(name, [default] * width)
+        is_plain = (
+            isinstance(values, list) and len(values) == width and all(isinstance(value, (int, float)) for value in values)
+        )
+        if not is_plain or not np.isfinite(values).all():
+            raise DatasetError(f"`{name}` in the metadata must be {width} finite numbers")
+        parts.append(th.tensor(values, dtype=th.float32))
+    return parts[0], parts[1]
 
 
 def _pair(data: object) -> tuple[Array, Array]:

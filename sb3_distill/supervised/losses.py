@@ -1,13 +1,7 @@
 """Outer losses of supervised tasks: how wrong taught learners are on real examples."""
 
-import math
-from typing import Literal, TypeAlias
-
 import torch as th
 from torch.nn import functional
-
-Combine: TypeAlias = Literal["probs", "logits"]
-"""How the predictions of learners become one: their probabilities are averaged, or their logits."""
 
 
 def cross_entropy(outputs: th.Tensor, targets: th.Tensor) -> th.Tensor:
@@ -41,15 +35,3 @@ def log_std_loss(outputs: th.Tensor, targets: th.Tensor, log_std: th.Tensor) -> 
     """
     error = (outputs - targets).detach()
     return (0.5 * error.square() * (-2 * log_std).exp() + log_std).mean()
-
-
-def combined(outputs: th.Tensor, combine: Combine, is_classes: bool) -> th.Tensor:
-    """
-    :param outputs: outputs of M learners on the same inputs ``(M, b, n)``
-    :param combine: how they are combined; numbers to predict are averaged
-    :param is_classes: whether outputs are logits
-    :return: the outputs of the ensemble, as one learner's ``(1, b, n)``; with ``"probs"`` these are log-probabilities
-    """
-    if combine == "logits" or not is_classes:
-        return outputs.mean(dim=0, keepdim=True)
-    return outputs.log_softmax(dim=-1).logsumexp(dim=0, keepdim=True) - math.log(len(outputs))

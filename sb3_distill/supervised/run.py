@@ -11,6 +11,7 @@ import torch as th
 from stable_baselines3.common.utils import configure_logger
 from tqdm.auto import tqdm
 
+from sb3_distill.dataset.facts import HasFacts, facts_of
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError, NotFiniteError
 from sb3_distill.learners.population import Learners
@@ -21,7 +22,7 @@ from sb3_distill.typing import Json, Rate
 from sb3_distill.whole_files import check_writable
 
 
-class RunOnData:
+class RunOnData(HasFacts):
     """
     Learns a synthetic dataset from data, without an environment. A subclass makes the ``distiller``, and says by
     ``loss_of`` what taught learners do wrong.
@@ -61,6 +62,10 @@ class RunOnData:
         self.seed, self.n_updates = None if seed is None else int(seed), 0
         self.generator = th.Generator().manual_seed(int(th.randint(2**62, ())) if seed is None else int(seed))
         self.logger = configure_logger(verbose, tensorboard_log, self.name)
+
+    def facts(self) -> dict[str, object]:
+        """What is to be known of the run, by name."""
+        return {**facts_of(self.dataset.info, self.dataset.n_instances), "updates": self.n_updates}
 
     @property
     def dataset(self) -> SyntheticDataset:

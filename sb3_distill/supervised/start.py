@@ -12,6 +12,8 @@ from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.supervised.examples import Examples
 
+KEPT = ("updates", "target_mean", "target_std")
+"""What a dataset that goes on brings along."""
 DATA_INITS = ("normal", "data")
 
 
@@ -41,7 +43,8 @@ def start_from_data(
         dataset = copy.deepcopy(SyntheticDataset.of(initial))
         examples.check_like(dataset.info.observation_space, dataset.info.action_space)
         info.inner_loop, info.normalization = dataset.info.inner_loop, dataset.info.normalization
-        info.data = {**info.data, "updates": dataset.info.data.get("updates", 0)}
+        ours = {name: value for name, value in info.data.items() if name not in KEPT}
+        info.data = {**ours, "updates": 0, **{name: dataset.info.data[name] for name in KEPT if name in dataset.info.data}}
         info.observation_space, info.action_space = dataset.info.observation_space, dataset.info.action_space
         dataset.info = info
         dataset.set_normalization(info.normalization)

@@ -6,10 +6,11 @@ import torch as th
 from torch import nn
 
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
-from sb3_distill.errors import MisfitError
+from sb3_distill.errors import MisfitError, UnsupportedError
 from sb3_distill.inner_loop.loop import InnerLoopLike
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.stacked import StackedNetwork, stack_parameters, write_parameters
+from sb3_distill.supervised.examples import target_scale
 from sb3_distill.supervised.modules.factory import network_of
 
 
@@ -18,7 +19,8 @@ def teach_module(module: nn.Module, dataset: DatasetLike, inner_loop: InnerLoopL
     """
     Teach a module in place: one inner loop (line 3 of Algorithm 1 of Wilhelm & Ventura 2025).
 
-    The module then takes inputs as the dataset's learners do: where ``dataset.info.normalization`` is there,
+    Its outputs are logits, or predictions in the units of the targets. The module then takes inputs as the dataset's learners
+    do: where ``dataset.info.normalization`` is there,
     ``dataset.info.normalization(inputs)`` comes before it.
 
     :param module: from inputs ``(b, *shape)`` to logits or predictions, ends with a linear layer
@@ -38,4 +40,14 @@ def teach_module(module: nn.Module, dataset: DatasetLike, inner_loop: InnerLoopL
     dataset.to(next(iter(params.values())).device)
     taught = dataset.teach(Learners([(StackedNetwork(network), params)]))
     write_parameters(network, taught.groups[0].params)
+    if "target_std" in dataset.info.data:
+        _scale_outputs(network.head, *target_scale(dataset.info))
     return module.eval()
+
+
+def _scale_outputs(head: nn.Module, std: th.Tensor, mean: th.Tensor) -> None:
+    """Outputs of a linear layer become ``std * outputs + mean``."""
+    if not isinstance(head, nn.Linear) or head.bias is None:
+        raise UnsupportedError("numbers are predicted by modules whose last layer is linear and has a bias")
+    head.weight.mul_(std.to(head.weight).unsqueeze(1))
+    head.bias.mul_(std.to(head.bias)).add_(mean.to(head.bias))

@@ -13,6 +13,7 @@ from sb3_distill.learners.population import Learners
 from sb3_distill.networks.action_distribution import ActionDistribution, to_env
 from sb3_distill.networks.encoder import BoundEncoder
 from sb3_distill.networks.precision import Precision
+from sb3_distill.outer_loop.combination import Combine, combined
 from sb3_distill.trees import length, map_leaves
 from sb3_distill.typing import Array, Observations, RawObservations, Shape, Space
 
@@ -77,6 +78,11 @@ def channels_first(observations: RawObservations, space: Space) -> RawObservatio
     return turn(observations, space.shape or ())
 
 
+def _repeated(observations: Observations, m: int) -> Observations:
+    """The same observations ``(b, *obs)`` for m learners ``(m * b, *obs)``."""
+    return map_leaves(lambda value: value.repeat(m, *[1] * (value.dim() - 1)), observations)
+
+
 class Actor:
     """
     :param dataset: the dataset that the learners were taught
@@ -85,6 +91,7 @@ class Actor:
     :param precision: precision of forward passes on observations; ``None`` for single precision
     :param is_normalized: whether observations come from a ``VecNormalize``, so that only learned weights are to be applied
     :param shares_features: whether a critic shares the features extractor, which is then part of the encoder
+    :param combine: how all learners act as one, see ``outer_loop.combination``; ``None``: each by itself
     """
 
     def __init__(
@@ -95,11 +102,12 @@ class Actor:
         precision: Precision | None = None,
         is_normalized: bool = False,
         shares_features: bool = False,
+        combine: Combine | None = None,
     ) -> None:
         self.dataset, self.distribution = dataset, distribution
         self.normalize_images = normalize_images
         self.precision = Precision(None, dataset.labels.device) if precision is None else precision
-        self.is_normalized, self.shares_features = is_normalized, shares_features
+        self.is_normalized, self.shares_features, self.combine = is_normalized, shares_features, combine
 
     def preprocess(self, observations: Observations) -> Observations:
         """Observations ``(b, *obs)`` as the first layer of a network takes them, but for learned weights."""
@@ -108,8 +116,17 @@ class Actor:
     def outputs(self, learners: Learners, observations: Observations) -> LearnerOutputs:
         """
         :param learners: taught learners
-        :param observations: ``(M * b, *obs)``, those of learner 0 first, not yet preprocessed
+        :param observations: ``(M * b, *obs)``, those of learner 0 first, not yet preprocessed. Learners that act as one see
+            all of them
         """
+        if self.combine is None:
+            return self._each(learners, observations)
+        outputs = self._each(learners, _repeated(observations, learners.n_learners)).outputs
+        shares = outputs.view(learners.n_learners, -1, outputs.shape[1])
+        return LearnerOutputs(combined(shares, self.dataset.info.action_space, self.combine), None, None)
+
+    def _each(self, learners: Learners, observations: Observations) -> LearnerOutputs:
+        """``outputs`` of learners that act each by itself."""
         inputs = self.preprocess(observations)
         if self.is_normalized and self.dataset.log_input_scale is not None:
             assert isinstance(inputs, th.Tensor)
@@ -132,8 +149,8 @@ class Actor:
         """
         n = length(observations)
         chosen = th.arange(min(n, SAME_STATES)) * n // min(n, SAME_STATES)
-        same = map_leaves(lambda value: value[chosen].repeat(learners.n_learners, *[1] * (value.dim() - 1)), observations)
-        outputs = self.outputs(learners, same).outputs
+        same = _repeated(map_leaves(lambda value: value[chosen], observations), learners.n_learners)
+        outputs = self._each(learners, same).outputs
         return outputs.view(learners.n_learners, -1, outputs.shape[1])
 
     def see(self, learners: Learners, observations: RawObservations) -> LearnerOutputs:

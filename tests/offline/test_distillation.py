@@ -26,6 +26,14 @@ def mixed():
     )
 
 
+@pytest.mark.parametrize("combine", ["probs", "logits"])
+def test_learners_may_be_judged_together(mixed, combine):
+    run = OfflineDistillation(mixed, weighting="none", combine=combine, **SMALL).learn(2)
+    assert run.dataset.is_finite()
+    with pytest.raises(ArgumentError, match="`combine` makes one loss for all learners"):
+        OfflineDistillation(mixed, combine=combine, regularizers={"cvar": 0.5}, **SMALL)
+
+
 @pytest.mark.slow
 def test_learners_are_better_than_what_they_were_made_of(mixed):
     returns = {}
@@ -101,9 +109,7 @@ def test_a_set_goes_on(mixed):
     second = OfflineDistillation(mixed, weighting="none", initial_dataset=first, **SMALL)
     assert second.dataset.n_instances == 5 and second.dataset is not first
     assert second.learn(1).dataset.info.data["updates"] == 3
-    with pytest.raises(
-        MisfitError, match=r"for observation space Box\(8,\), the recording has Box\(4,\)"
-    ):
+    with pytest.raises(MisfitError, match=r"for observation space Box\(8,\), the recording has Box\(4,\)"):
         OfflineDistillation(mixed, initial_dataset=simplex_dataset(2, 10.0), **SMALL)
 
 
@@ -201,7 +207,7 @@ def test_the_command(tmp_path, monkeypatch, capsys, mixed):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--combine", "probs"], "--combine is for labelled data"),
+        (["--classes", "3"], "--classes is for labelled data"),
         (["-params", "seed:1"], "-params cannot say seed"),
         (["-params", "weights:none"], "did you mean 'weighting'"),
         (["-o", "set.npz"], "a dataset file must be called *.safetensors"),

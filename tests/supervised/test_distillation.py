@@ -5,9 +5,10 @@ import pytest
 import torch as th
 from torch import nn
 
-from sb3_distill import DistilledPolicy
+from sb3_distill import DistilledPolicy, evaluate_learners
 from sb3_distill.errors import ArgumentError, DatasetError, UnsupportedError
 from sb3_distill.supervised import SupervisedDistillation, evaluate_supervised, losses, teach_module
+from sb3_distill.supervised.augment import shifts
 from sb3_distill.supervised.modules.architectures import LeNet
 
 
@@ -74,6 +75,36 @@ def test_numbers_are_predicted_and_their_spread(blobs):
     assert result.mean > 0.9
     spread = run.dataset.log_std.exp().detach().numpy()
     assert ((spread > 0.05) & (spread < 0.6)).all()
+
+
+def test_numbers_of_any_size_are_predicted(tmp_path):
+    rng = np.random.default_rng(0)
+    inputs = rng.standard_normal((400, 3))
+    targets = np.stack([1000 * inputs[:, 0] + 5000, 1e-3 * inputs[:, 1]], axis=1)
+    run = SupervisedDistillation((inputs[:300], targets[:300]), inner_loop="ridge", seed=0).learn(300)
+    run.dataset.save(tmp_path / "set.safetensors")
+    test = inputs[300:], targets[300:]
+    assert evaluate_supervised(tmp_path / "set.safetensors", test, 5).mean > 0.9
+    module = teach_module(nn.Sequential(nn.Linear(3, 64), nn.Tanh(), nn.Linear(64, 2)), tmp_path / "set.safetensors")
+    with th.no_grad():
+        predicted = module(th.as_tensor(run.dataset.info.normalization(test[0]))).numpy()
+    assert (np.abs(predicted - test[1]).mean(axis=0) < 0.3 * targets.std(axis=0)).all()
+    again = SupervisedDistillation((inputs[:300], targets[:300]), initial_dataset=run.dataset, seed=1).learn(1)
+    assert again.evaluate(test, 5).mean > 0.85
+    run.dataset.info.data["target_std"] = ["x"]
+    with pytest.raises(DatasetError, match="`target_std` in the metadata must be 2 finite numbers"):
+        evaluate_supervised(run.dataset, test, 2)
+
+
+def test_what_a_set_of_data_is_not_for(blobs):
+    run = SupervisedDistillation(blobs[0], seed=0)
+    assert "400 examples" in repr(run)
+    assert "400 examples" in repr(run.dataset)
+    with pytest.raises(ArgumentError, match="has no environment: evaluate_supervised scores it"):
+        evaluate_learners(run.dataset, 2, 2)
+    modules = SupervisedDistillation(blobs[0], Custom, seed=0)
+    with pytest.raises(DatasetError, match="which are no policies: teach one with teach_module"):
+        DistilledPolicy.from_dataset(modules.dataset)
 
 
 def test_a_run_that_was_saved_goes_on_as_if_it_had_not_stopped(blobs, tmp_path):
@@ -155,18 +186,11 @@ def test_distilling_for_the_ensemble_lowers_its_loss(blobs, combine):
     assert together.ensemble_score > 0.9
 
 
-def test_the_combined_prediction_is_the_mean():
-    outputs = th.randn(3, 5, 4)
-    probs = losses.combined(outputs, "probs", True)
-    assert th.allclose(probs.exp()[0], outputs.softmax(-1).mean(0))
-    assert th.allclose(losses.combined(outputs, "logits", True)[0], outputs.mean(0))
-
-
 @pytest.mark.parametrize(
     "arguments, error, message",
     [
         ({"combine": "vote"}, ArgumentError, "`combine` must be"),
-        ({"combine": "probs", "regularizers": {"cvar": 0.5}}, ArgumentError, "leave out one of them"),
+        ({"combine": "probs", "regularizers": {"cvar": 0.5}}, ArgumentError, "leave out one"),
         ({"batch_size": 0}, ArgumentError, "`batch_size` must be a whole number from 1"),
         ({"n_learners": 1.5}, ArgumentError, "`n_learners` must be a whole number"),
         ({"dataset_init": "zero"}, ArgumentError, "`dataset_init` must be one of normal, data"),
@@ -227,3 +251,21 @@ def test_gradients_match_finite_differences(blobs):
             values.append(loss().item())
             dataset.labels[1, 2] -= step
     assert abs((values[0] - values[1]) / 2e-6 - expected) < 1e-6 * max(1, abs(expected))
+
+
+def test_images_are_moved_and_nothing_else():
+    images = th.arange(2 * 1 * 6 * 6, dtype=th.float32).view(2, 1, 6, 6)
+    moved = shifts(1)(images.expand(2, 1, 6, 6), th.Generator().manual_seed(0))
+    assert moved.shape == images.shape
+    inside = {tuple(images[0, 0, 1 + i : 5 + i, 1 + j : 5 + j].flatten().tolist()) for i in (-1, 0, 1) for j in (-1, 0, 1)}
+    assert tuple(moved[0, 0, 1:5, 1:5].flatten().tolist()) in inside
+    with pytest.raises(ArgumentError, match="shifts are for images"):
+        shifts(1)(th.zeros(3, 5), th.Generator())
+    with pytest.raises(ArgumentError, match="`pixels` must be at least 1"):
+        shifts(0)
+
+
+def test_a_run_with_augmented_inputs(blobs):
+    data, test = blobs
+    noisy = SupervisedDistillation(data, augment=lambda x, generator: x + 0.1 * th.randn(x.shape, generator=generator), seed=0)
+    assert noisy.learn(150).evaluate(test, 5).mean > 0.85

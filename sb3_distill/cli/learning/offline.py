@@ -14,9 +14,9 @@ from sb3_distill.offline.distillation import OfflineDistillation
 from sb3_distill.offline.recording import Recording
 from sb3_distill.typing import Json
 
-SAYS = {"data", "inner_loop", "n_instances", "n_learners", "learner_distribution", "seed", "device"}
+SAYS = {"data", "inner_loop", "n_instances", "n_learners", "learner_distribution", "combine", "seed", "device"}
 """Arguments of the class that the command sets itself."""
-OF_EXAMPLES = ("combine", "classes", "module")
+OF_EXAMPLES = ("classes", "module")
 """Arguments of the command that belong to labelled data."""
 
 
@@ -46,6 +46,7 @@ def distil_recording(options: argparse.Namespace) -> Json:
             n_instances=options.n_instances,
             n_learners=options.learners,
             learner_distribution=options.learner_distribution,
+            combine=options.combine,
             seed=options.seed,
             device=options.device,
             **params,
