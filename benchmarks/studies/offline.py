@@ -35,8 +35,8 @@ METHODS = ("distilled", "distilled plain", "cloned", "cloned weighted", "real ra
 N_STEPS = 100_000
 """Steps of each part of the play."""
 K = 64
-DISTIL: Json = dict(n_instances=K, n_learners=8, batch_size=128, learning_rate="lin_0.003")
-N_UPDATES = 4_000
+DISTIL: Json = dict(n_instances=K, n_learners=8, batch_size=128, inner_loop="carry")
+N_UPDATES = 3_000
 CLONES: Json = dict(n_learners=5, n_steps=4_000, batch_size=256, learning_rate=1e-3)
 RESAMPLES = 2_000
 LEARNERS, EPISODES = 20, 5
