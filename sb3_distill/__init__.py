@@ -10,6 +10,7 @@ import sb3_distill.environments.atari  # noqa: F401  (likewise)
 if TYPE_CHECKING:
     from sb3_distill.dagger import DAgger, Expert, clone
     from sb3_distill.dataset import DatasetError, SyntheticDataset, shipped_sets
+    from sb3_distill.ensemble import DistilledEnsemble, evaluate_ensemble
     from sb3_distill.environments.make import make_vec_env
     from sb3_distill.evaluation import Evaluation, evaluate_learners
     from sb3_distill.generalisation import generalisation_report
@@ -28,6 +29,7 @@ __all__ = [
     "PPMO",
     "DAgger",
     "DatasetError",
+    "DistilledEnsemble",
     "DistilledPolicy",
     "Evaluation",
     "Expert",
@@ -35,6 +37,7 @@ __all__ = [
     "LearnerDistribution",
     "SyntheticDataset",
     "clone",
+    "evaluate_ensemble",
     "evaluate_learners",
     "generalisation_report",
     "make_vec_env",
@@ -46,6 +49,7 @@ _ROOM_OF = {
     "PPMO": "ppmo",
     "DAgger": "dagger",
     "DatasetError": "dataset",
+    "DistilledEnsemble": "ensemble",
     "DistilledPolicy": "teaching.distilled_policy",
     "Evaluation": "evaluation",
     "Expert": "dagger",
@@ -53,6 +57,7 @@ _ROOM_OF = {
     "LearnerDistribution": "learners.distribution",
     "SyntheticDataset": "dataset",
     "clone": "dagger",
+    "evaluate_ensemble": "ensemble",
     "evaluate_learners": "evaluation",
     "generalisation_report": "generalisation",
     "make_vec_env": "environments.make",
