@@ -15,24 +15,28 @@ well.
 Each draw of members is a piece, whose returns lie in runs/ensembles/; a run that was cut off goes on behind the last one.
 `--confirm` scores other draws, for what was chosen after the first ones were seen.
 
-    python benchmarks/studies/ensembles.py [--tasks NAME ...] [--reference FOLDER] [--draws 10] [--confirm]
+    python benchmarks/studies/ensembles.py [--tasks NAME ...] [--reference FOLDER] [--draws 10] [--confirm] [--speed]
 """
 
 import argparse
+import itertools
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
+from stable_baselines3.common.policies import BasePolicy
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.checks.reference_sets import read_reference
 from benchmarks.lib.results import RUNS, one_thread, read, write
-from sb3_distill import SyntheticDataset
-from sb3_distill.ensemble.evaluation import evaluate_ensemble
-from sb3_distill.ensemble.result import Contest, EnsembleEvaluation, in_words
+from sb3_distill import DistilledEnsemble, DistilledPolicy, SyntheticDataset, evaluate_ensemble, make_vec_env
+from sb3_distill.ensemble import Contest, EnsembleEvaluation
+from sb3_distill.ensemble.result import in_words
+from sb3_distill.ensemble.rules import OF_CHOICES
 from sb3_distill.typing import Json
 
 XAVIER: Json = {"init": "xavier_normal"}
@@ -96,6 +100,8 @@ ALL = {
     ),
 }  # fmt: skip
 FILE = "ensembles"
+TURNS, CALLS = 20, 100
+"""Turns of the measurement of speed, and calls in each."""
 
 
 def dataset_of(task: Task, reference: Path | None) -> SyntheticDataset | None:
@@ -167,15 +173,46 @@ def line_of(name: str, evaluation: EnsembleEvaluation) -> str:
     return "; ".join(parts)
 
 
+def speed() -> Json:
+    """Time of ``predict`` for one observation, 100 members against one policy, in turns: medians in microseconds."""
+    name = "NDCartPole2D-v0"
+    ensemble = DistilledEnsemble.from_dataset(name, 100, device="cpu")
+    policy = DistilledPolicy.from_dataset(name, seed=0, device="cpu")
+    observation = make_vec_env(name, 1, seed=0).reset()[0]
+    figures: Json = {}
+    for rule, deterministic in itertools.product(OF_CHOICES, (True, False)):
+        ensemble.combine = rule
+        times = np.array(
+            [[_microseconds(one, observation, deterministic) for one in (ensemble, policy)] for _ in range(TURNS)]
+        )
+        both = np.median(times, axis=0)
+        figures[f"{rule} {'greedy' if deterministic else 'sampled'}"] = {
+            "ensemble": round(both[0]), "policy": round(both[1]), "ratio": round(both[0] / both[1], 2)
+        }  # fmt: skip
+        print(rule, deterministic, both.round(), flush=True)
+    return figures
+
+
+def _microseconds(policy: BasePolicy, observation: npt.NDArray[np.float32], deterministic: bool) -> float:
+    start = time.perf_counter()
+    for _ in range(CALLS):
+        policy.predict(observation, deterministic=deterministic)
+    return (time.perf_counter() - start) / CALLS * 1e6
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="*", default=list(ALL), choices=list(ALL))
     parser.add_argument("--reference", type=Path, help="folder of the authors' sets")
     parser.add_argument("--draws", type=int, default=N_DRAWS)
     parser.add_argument("--confirm", action="store_true", help="other draws")
+    parser.add_argument("--speed", action="store_true", help="measure only the time of predict")
     options = parser.parse_args()
     one_thread()
     gym.logger.min_level = gym.logger.ERROR  # v4 is out of date on purpose
+    if options.speed:
+        write(FILE, {**read(FILE), "predict_microseconds": speed()})
+        return
     for name in options.tasks:
         dataset = dataset_of(ALL[name], options.reference)
         if dataset is not None:

@@ -59,6 +59,7 @@ class DistilledEnsemble(HasFacts, BasePolicy):
         self.dataset = dataset.requires_grad_(False)
         self.stack = MemberStack(taught, self.distribution.state_dependent)
         self.drawing, self.indices = drawing, list(indices)
+        self._actor = Actor(dataset, self.distribution, self.normalize_images)
         self.set_training_mode(False)
 
     @classmethod
@@ -260,6 +261,5 @@ class DistilledEnsemble(HasFacts, BasePolicy):
         return act(self.combine, self.distribution, self._see(observation), self.dataset.log_std, generator)
 
     def _see(self, observation: Observations) -> tuple[th.Tensor, th.Tensor | None]:
-        actor = Actor(self.dataset, self.distribution, self.normalize_images)
-        seen: tuple[th.Tensor, th.Tensor | None] = self.stack(actor.preprocess(observation))
+        seen: tuple[th.Tensor, th.Tensor | None] = self.stack(self._actor.preprocess(observation))
         return seen

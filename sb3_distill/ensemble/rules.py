@@ -70,7 +70,7 @@ def choices_of(outputs: th.Tensor, action_space: Space) -> list[th.Tensor]:
     outputs = outputs.clamp(-LARGEST, LARGEST)
     if isinstance(action_space, spaces.MultiBinary):
         return [th.stack([th.zeros_like(outputs), outputs], dim=-1)]
-    return list(outputs.split(class_sizes(action_space), dim=-1))
+    return [outputs] if isinstance(action_space, spaces.Discrete) else list(outputs.split(class_sizes(action_space), dim=-1))
 
 
 def joined(chosen: Sequence[th.Tensor], action_space: Space) -> th.Tensor:
@@ -94,15 +94,14 @@ def choose(rule: str, logits: th.Tensor, generator: th.Generator | None) -> th.T
     if rule == "logits":
         mean = logits.mean(dim=0)
         return _perturbed(mean, generator).argmax(dim=-1)
-    probs = logits.softmax(dim=-1).mean(dim=0)
+    probs = logits.softmax(dim=-1)
     if rule == "probs" or (rule == "vote-sampled" and generator is None):
-        return (probs if generator is None else _perturbed(probs.log(), generator)).argmax(dim=-1)
-    if rule == "vote-sampled":
-        return (_shares(_perturbed(logits, generator)) + _tie_break(probs, len(logits))).argmax(dim=-1)
-    shares = _shares(logits)
-    if generator is not None:
-        return _perturbed(shares.log(), generator).argmax(dim=-1)
-    return (shares + _tie_break(probs, len(logits))).argmax(dim=-1)
+        mean = probs.mean(dim=0)
+        return (mean if generator is None else _perturbed(mean.log(), generator)).argmax(dim=-1)
+    if rule == "vote" and generator is not None:
+        return _perturbed(votes_of(logits).mean(dim=0).log(), generator).argmax(dim=-1)
+    # Of values with equally many votes the one with the higher mean probability wins: one vote weighs more than all of them.
+    return (probs + votes_of(_perturbed(logits, generator)) * (2.0 * len(logits))).sum(dim=0).argmax(dim=-1)
 
 
 def centre(rule: str, outputs: th.Tensor) -> th.Tensor:
@@ -124,15 +123,6 @@ def votes_of(logits: th.Tensor) -> th.Tensor:
     """
     values = th.arange(logits.shape[-1], device=logits.device)
     return (logits.argmax(dim=-1, keepdim=True) == values).to(logits.dtype)
-
-
-def _shares(logits: th.Tensor) -> th.Tensor:
-    return votes_of(logits).mean(dim=0)
-
-
-def _tie_break(probs: th.Tensor, n_members: int) -> th.Tensor:
-    """Less than a vote: of values with equally many votes the one with the higher mean probability wins."""
-    return probs / (2 * n_members)
 
 
 def _perturbed(logits: th.Tensor, generator: th.Generator | None) -> th.Tensor:
