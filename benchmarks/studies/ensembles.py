@@ -15,7 +15,7 @@ well.
 Each draw of members is a piece, whose returns lie in runs/ensembles/; a run that was cut off goes on behind the last one.
 `--confirm` scores other draws, for what was chosen after the first ones were seen.
 
-    python benchmarks/studies/ensembles.py [--tasks NAME ...] [--reference FOLDER] [--draws 10] [--confirm] [--speed]
+    python benchmarks/studies/ensembles.py [--tasks NAME ...] [--reference FOLDER] [--draws 10] [--confirm] [--show] [--speed]
 """
 
 import argparse
@@ -173,6 +173,44 @@ def line_of(name: str, evaluation: EnsembleEvaluation) -> str:
     return "; ".join(parts)
 
 
+def show(key: str) -> None:
+    """Print the table of the ten tasks, and what counts."""
+    results = read(FILE).get(key, {})
+    print("| task | actions | a member | best member | 25 members: gain | elite of 5: gain |\n|---|---|---|---|---|---|")
+    gained: dict[bool, list[str]] = {False: [], True: []}
+    below = []
+    for name, task in TASKS.items():
+        entry = results.get(name)
+        if entry is None:
+            continue
+        kinds = [kind for kind in ("greedy", "sampled") if kind in entry]
+        better = max(kinds, key=lambda kind: entry[kind]["best_member"]["value"])
+        for kind in dict.fromkeys((task.kind, better)):
+            rows = _counted_rows(entry, task, kind)
+            for strict, counts in ((False, task.kind), (True, better)):
+                if kind == counts and any(row["gain"]["low"] > 0 for row in rows):
+                    gained[strict].append(name)
+            if rows[0]["gain"]["high"] < 0 and kind == task.kind:
+                below.append(name)
+            mark = "" if kind == task.kind else " (the better kind)"
+            member = f"{entry[kind]['members']['value']:.1f} ± {entry[kind]['members']['std']:.1f}"
+            figures = [_in_words(entry[kind]["best_member"])]
+            figures += [f"{row['mean']['value']:.1f}: {_in_words(row['gain'], '+')}" for row in rows]
+            print(f"| {name} | {kind}{mark} | {member} | {' | '.join(figures)} |")
+    print(f"gained: {len(gained[False])} {gained[False]}; strictly: {len(gained[True])} {gained[True]}; below: {below}")
+
+
+def _counted_rows(entry: Json, task: Task, kind: str) -> list[Json]:
+    auto = entry["ensembles"][0]["rule"]
+    wanted = [(kind, "arbitrary", auto, task.n_members), (kind, "elite", auto, ELITE)]
+    found = {(row["kind"], row["choice"], row["rule"], row["size"]): row for row in entry["ensembles"]}
+    return [found[key] for key in wanted]
+
+
+def _in_words(figure: Json, sign: str = "") -> str:
+    return f"{figure['value']:{sign}.1f} [{figure['low']:.1f}, {figure['high']:.1f}]"
+
+
 def speed() -> Json:
     """Time of ``predict`` for one observation, 100 members against one policy, in turns: medians in microseconds."""
     name = "NDCartPole2D-v0"
@@ -206,6 +244,7 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, help="folder of the authors' sets")
     parser.add_argument("--draws", type=int, default=N_DRAWS)
     parser.add_argument("--confirm", action="store_true", help="other draws")
+    parser.add_argument("--show", action="store_true", help="only show the table")
     parser.add_argument("--speed", action="store_true", help="measure only the time of predict")
     options = parser.parse_args()
     one_thread()
@@ -213,11 +252,12 @@ def main() -> None:
     if options.speed:
         write(FILE, {**read(FILE), "predict_microseconds": speed()})
         return
-    for name in options.tasks:
+    first, key = (CONFIRMING, "confirmed") if options.confirm else (0, "tasks")
+    for name in [] if options.show else options.tasks:
         dataset = dataset_of(ALL[name], options.reference)
         if dataset is not None:
-            first, key = (CONFIRMING, "confirmed") if options.confirm else (0, "tasks")
             run(name, dataset, options.draws, first, key)
+    show(key)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ KINDS: dict[str, tuple[type, ...]] = {
 """Kinds of JSON values by field; all are needed."""
 MAX_DRAWN = 10_000
 """Largest number of learners of a draw."""
-MAX_DRAWN_WEIGHTS = 2**30
-"""Bound of the weights between drawn hidden layers, over all learners of a draw (4 GiB)."""
+MAX_DRAWN_WEIGHTS = 2**31
+"""Bound of the weights of all learners of a draw (8 GiB)."""
 
 
 def check_info(info: Json) -> None:
@@ -41,7 +41,7 @@ def check_info(info: Json) -> None:
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise DatasetError(f"malformed metadata: `{name}` is {shortened(value)}")
         check_plain(name, value)
-    name, sha256 = info["dataset"].get("name"), info["dataset"].get("sha256")
+    name, sha256 = info["dataset"].get("name", 0), info["dataset"].get("sha256")
     is_plain_name = name is None or (isinstance(name, str) and not {"\\", ":", "\0"} & set(name) and ".." not in name)
     if not is_plain_name or not isinstance(sha256, str) or str(name).startswith("/"):
         raise DatasetError(f"malformed metadata: `dataset` is {shortened(info['dataset'])}")
@@ -60,6 +60,16 @@ def check_info(info: Json) -> None:
                 raise DatasetError(f"malformed metadata: `learner_distribution` has {shortened(component)}")
             check_network(component["policy_kwargs"])
         _check_size(component, info["n_drawn"])
+
+
+def check_drawn_size(n_weights: int, n_drawn: int) -> None:
+    """
+    :param n_weights: number of weights of one learner
+    :param n_drawn: number of learners of a draw
+    :raises DatasetError: if these are more than are drawn from a file
+    """
+    if n_weights * n_drawn > MAX_DRAWN_WEIGHTS:
+        raise DatasetError(f"{n_drawn:,} learners of {n_weights:,} weights are more than are drawn from a file")
 
 
 def distribution_from_json(components: Sequence[Json] | None) -> LearnerDistribution | None:
@@ -87,8 +97,9 @@ def _check_size(component: Json, n_drawn: int) -> None:
     """Layers that are drawn are not part of the file, so that their size is bounded as such."""
     sizes = [_largest(component.get(name, usual)) for name, usual in (("width", 64), ("depth", 2))]
     n_weights = sizes[0] ** 2 * sizes[1]
-    if sizes[0] > MAX_WIDTH or n_weights > MAX_WEIGHTS or n_weights * n_drawn > MAX_DRAWN_WEIGHTS:
+    if sizes[0] > MAX_WIDTH or n_weights > MAX_WEIGHTS:
         raise DatasetError(f"`learner_distribution` asks for too large networks: {shortened(component)}")
+    check_drawn_size(n_weights, n_drawn)
 
 
 def _largest(value: object) -> int:

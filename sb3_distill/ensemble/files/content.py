@@ -20,7 +20,7 @@ from sb3_distill.dataset.info import library_versions
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.ensemble.acting import MemberStack
 from sb3_distill.ensemble.drawing import Drawing, digests_of
-from sb3_distill.ensemble.files.checks import check_info, distribution_from_json
+from sb3_distill.ensemble.files.checks import check_drawn_size, check_info, distribution_from_json
 from sb3_distill.ensemble.rules import checked_rule
 from sb3_distill.errors import ArgumentError, DatasetError, SB3DistillError
 from sb3_distill.inner_loop.loop import make_inner_loop
@@ -149,6 +149,8 @@ def _drawn(info: Json, tensors: Mapping[str, th.Tensor], whole: SyntheticDataset
     distribution = distribution_from_json(info["learner_distribution"])
     drawing = Drawing(whole, info["n_drawn"], info["seed"], info["policy"], kwargs, distribution, loop, source)
     combine = checked_rule(info["combine"], whole.info.action_space)
+    for network in drawing.sampler.fixed_networks:
+        check_drawn_size(sum(value.numel() for value in network.template.parameters()), drawing.n_drawn)
     taught = drawing.taught(info["members"])
     return Content(drawing, info["members"], _with_weights(taught, tensors) if info["weights"] else taught, combine)
 
