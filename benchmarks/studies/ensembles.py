@@ -64,7 +64,7 @@ class Task:
     sampled: bool
     both: bool = True
     learner_distribution: Json | None = None
-    n_select: int = 8
+    n_select: int = 5
     n_episodes: int = 20
     rules: tuple[str, ...] = ()
     n_members: int = N_MEMBERS

@@ -196,3 +196,14 @@ def test_members_that_are_not_there_and_other_observations_are_refused():
         ensemble.predict(np.zeros(5))
     with pytest.raises(ArgumentError, match=r"the observation has shape \(5,\), the dataset was made for"):
         ensemble.uncertainty(np.zeros(5))
+
+
+def test_members_share_the_encoder_of_a_set():
+    ensemble = DistilledEnsemble.from_dataset("MsPacmanNoFrameskip-v4/l3", 2, device="cpu")
+    images = np.random.default_rng(0).integers(0, 255, (2, 84, 84, 4), dtype=np.uint8)
+    observations, _ = ensemble.obs_to_tensor(images)
+    with th.no_grad():
+        outputs, _ = ensemble._see(observations)
+        logits = ensemble.member(1).get_distribution(observations).distribution.logits
+    np.testing.assert_allclose(outputs[1].log_softmax(-1), logits, atol=1e-5)
+    assert ensemble.predict(images)[0].shape == (2,)
