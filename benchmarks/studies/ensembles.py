@@ -22,7 +22,7 @@ import argparse
 import itertools
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -32,9 +32,10 @@ from stable_baselines3.common.policies import BasePolicy
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.checks.reference_sets import read_reference
-from benchmarks.lib.results import RUNS, one_thread, read, write
+from benchmarks.lib.results import PICTURES, RUNS, one_thread, read, write
 from sb3_distill import DistilledEnsemble, DistilledPolicy, SyntheticDataset, evaluate_ensemble, make_vec_env
 from sb3_distill.ensemble import Contest, EnsembleEvaluation
+from sb3_distill.ensemble.pictures import return_against_size
 from sb3_distill.ensemble.result import in_words
 from sb3_distill.ensemble.rules import OF_CHOICES
 from sb3_distill.typing import Json
@@ -100,6 +101,8 @@ ALL = {
     ),
 }  # fmt: skip
 FILE = "ensembles"
+PICTURED = ("vote-sampled", "logits")
+"""Rules in the picture."""
 TURNS, CALLS = 20, 100
 """Turns of the measurement of speed, and calls in each."""
 
@@ -111,10 +114,15 @@ def dataset_of(task: Task, reference: Path | None) -> SyntheticDataset | None:
     return None if reference is None else read_reference(reference / f"{task.dataset}.safetensors")
 
 
+def path_of(name: str, seed: int) -> Path:
+    """Where the returns of a draw lie."""
+    return RUNS / FILE / f"{name.replace(' ', '_')}-{seed}.npz"
+
+
 def piece(name: str, dataset: SyntheticDataset, seed: int) -> EnsembleEvaluation:
     """One draw of members, played or read."""
     task = ALL[name]
-    path = RUNS / FILE / f"{name.replace(' ', '_')}-{seed}.npz"
+    path = path_of(name, seed)
     if path.exists():
         with np.load(path, allow_pickle=False) as stored:
             return from_arrays(name, dataset, dict(stored), seed)
@@ -211,6 +219,17 @@ def _in_words(figure: Json, sign: str = "") -> str:
     return f"{figure['value']:{sign}.1f} [{figure['low']:.1f}, {figure['high']:.1f}]"
 
 
+def picture(n_draws: int) -> None:
+    """Draw the members that fail alone, from the pieces in runs/."""
+    if not all(path_of(MEMBERS, seed).exists() for seed in range(n_draws)):
+        print("no picture: the pieces are not there")
+        return
+    dataset = SyntheticDataset.load(ALL[MEMBERS].dataset)
+    joined = EnsembleEvaluation.joined([piece(MEMBERS, dataset, seed) for seed in range(n_draws)])
+    shown = {contest: returns for contest, returns in joined.ensembles.items() if contest.rule in PICTURED}
+    return_against_size(replace(joined, ensembles=shown), "sampled", PICTURES / "ensembles.png")
+
+
 def speed() -> Json:
     """Time of ``predict`` for one observation, 100 members against one policy, in turns: medians in microseconds."""
     name = "NDCartPole2D-v0"
@@ -258,6 +277,7 @@ def main() -> None:
         if dataset is not None:
             run(name, dataset, options.draws, first, key)
     show(key)
+    picture(N_DRAWS)
 
 
 if __name__ == "__main__":

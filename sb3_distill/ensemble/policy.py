@@ -28,6 +28,7 @@ from sb3_distill.inner_loop.loop import InnerLoopLike
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.learners.population import Learners
 from sb3_distill.teaching.acting import Actor, as_taught
+from sb3_distill.teaching.distilled_policy import DistilledPolicy
 from sb3_distill.typing import Array, Observations, RawObservations
 
 
@@ -201,10 +202,10 @@ class DistilledEnsemble(HasFacts, BasePolicy):
         indices = [self.indices[index] for index in chosen]
         return type(self)(self.drawing, indices, self.members.take(chosen), self.combine)
 
-    def member(self, i: int) -> Any:
+    def member(self, i: int) -> DistilledPolicy:
         """
         :param i: index of a member
-        :return: a ``DistilledPolicy`` that acts as this member does; its critic is a fresh one
+        :return: an SB3 policy that acts as this member does; its critic is a fresh one
         :raises ValueError: if there is no such member
         """
         if not 0 <= i < self.n_members:
