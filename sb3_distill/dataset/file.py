@@ -21,7 +21,9 @@ from sb3_distill.trees import named_leaves
 from sb3_distill.typing import Json, Observations, Space
 from sb3_distill.whole_files import check_writable, write_whole
 
-FORMAT = "sb3-distill/dataset"
+PROJECT = "sb3-distill"
+FORMAT = f"{PROJECT}/dataset"
+FORMATS = (FORMAT, f"{PROJECT}/ensemble")
 FORMAT_VERSION = 1
 LENGTH = 8
 """Bytes of a safetensors file that say how long its header is."""
@@ -47,18 +49,23 @@ def check_path(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def check_name(path: str | os.PathLike[str]) -> Path:
+def check_name(path: str | os.PathLike[str], what: str = "dataset") -> Path:
     """
     :param path: of a file
+    :param what: word for what is in it
     :return: the path
     :raises ValueError: if it does not end in ``.safetensors``, or is a folder
     """
     path = Path(path)
     if path.suffix != ".safetensors":
-        raise ArgumentError(f"a dataset file must be called *.safetensors, got {path}")
+        raise ArgumentError(f"{_a(what)} file must be called *.safetensors, got {path}")
     if path.is_dir():
-        raise ArgumentError(f"{path} is a folder, not a dataset file")
+        raise ArgumentError(f"{path} is a folder, not {_a(what)} file")
     return path
+
+
+def _a(word: str) -> str:
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
 def shipped_sets() -> list[str]:
@@ -89,19 +96,20 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def write(path: Path, tensors: Mapping[str, th.Tensor], info: Json) -> None:
+def write(path: Path, tensors: Mapping[str, th.Tensor], info: Json, what: str = "dataset") -> None:
     """
     :param path: see ``check_path``
     :param tensors: on the CPU, contiguous
     :param info: what the file says about them
+    :param what: kind of the file
     :raises DatasetError: if that is more than a header may hold
     :raises OSError: if the file cannot be written
     """
     text = json.dumps(info, sort_keys=True)
     metadata = {
-        "format": FORMAT,
+        "format": f"{PROJECT}/{what}",
         "format_version": str(FORMAT_VERSION),
-        "sha256": _digest(tensors, text),
+        "sha256": digest_of(tensors, text),
         "info": text,
     }
     content = pack(tensors, metadata)
@@ -125,9 +133,10 @@ def pack(tensors: Mapping[str, th.Tensor], metadata: Mapping[str, str] | None = 
     return len(text).to_bytes(LENGTH, "little") + text + content[start:]
 
 
-def read(path: Path) -> tuple[Json, dict[str, th.Tensor]]:
+def read(path: Path, what: str = "dataset") -> tuple[Json, dict[str, th.Tensor]]:
     """
     :param path: of a file that is there; it is opened once, so that all is of one file, also while another replaces it
+    :param what: kind of the file
     :return: what it says about its tensors, and these
     :raises DatasetError: if it is damaged, of a newer format, or holds what is not a finite number in single precision
     """
@@ -142,11 +151,13 @@ def read(path: Path) -> tuple[Json, dict[str, th.Tensor]]:
         if isinstance(error, DatasetError):
             raise
         raise DatasetError(f"it is not a readable safetensors file (truncated, damaged or renamed): {error}") from error
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise DatasetError("it is a safetensors file, but not one of sb3-distill")
+    if not isinstance(metadata, dict) or metadata.get("format") != f"{PROJECT}/{what}":
+        kind = str(metadata.get("format") if isinstance(metadata, dict) else None)
+        its = f", but {_a(kind.removeprefix(f'{PROJECT}/'))} of it" if kind in FORMATS else ", but not one of sb3-distill"
+        raise DatasetError(f"it is a safetensors file{its}")
     _check_version(metadata.get("format_version"))
     text = metadata.get("info", "")
-    if metadata.get("sha256") != _digest(tensors, text):
+    if metadata.get("sha256") != digest_of(tensors, text):
         raise DatasetError("it is damaged: its contents do not match their checksum")
     for name, value in tensors.items():
         if not value.isfinite().all():
@@ -203,7 +214,8 @@ def _check_version(text: object) -> None:
         )
 
 
-def _digest(tensors: Mapping[str, th.Tensor], info: str) -> str:
+def digest_of(tensors: Mapping[str, th.Tensor], info: str) -> str:
+    """SHA-256 of tensors and a text."""
     sha = hashlib.sha256(info.encode())
     for name in sorted(tensors):
         value = tensors[name]
