@@ -10,6 +10,7 @@ import sb3_distill.environments.atari  # noqa: F401  (likewise)
 if TYPE_CHECKING:
     from sb3_distill.dagger import DAgger, Expert, clone
     from sb3_distill.dataset import DatasetError, SyntheticDataset, shipped_sets
+    from sb3_distill.ensemble import DistilledEnsemble, evaluate_ensemble
     from sb3_distill.environments.make import make_vec_env
     from sb3_distill.evaluation import Evaluation, evaluate_learners
     from sb3_distill.generalisation import generalisation_report
@@ -30,6 +31,7 @@ __all__ = [
     "PPMO",
     "DAgger",
     "DatasetError",
+    "DistilledEnsemble",
     "DistilledPolicy",
     "Evaluation",
     "Expert",
@@ -40,6 +42,7 @@ __all__ = [
     "SupervisedDistillation",
     "SyntheticDataset",
     "clone",
+    "evaluate_ensemble",
     "evaluate_learners",
     "evaluate_supervised",
     "generalisation_report",
@@ -54,6 +57,7 @@ _ROOM_OF = {
     "PPMO": "ppmo",
     "DAgger": "dagger",
     "DatasetError": "dataset",
+    "DistilledEnsemble": "ensemble",
     "DistilledPolicy": "teaching.distilled_policy",
     "Evaluation": "evaluation",
     "Expert": "dagger",
@@ -64,6 +68,7 @@ _ROOM_OF = {
     "SupervisedDistillation": "supervised",
     "SyntheticDataset": "dataset",
     "clone": "dagger",
+    "evaluate_ensemble": "ensemble",
     "evaluate_learners": "evaluation",
     "evaluate_supervised": "supervised",
     "generalisation_report": "generalisation",

@@ -13,6 +13,7 @@ from nd_cartpole.env import observation_space
 from sb3_distill import SyntheticDataset, make_vec_env
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.inner_loop.gradient_steps import GradientSteps
+from sb3_distill.spaces.sizes import n_outputs, preprocessed_shape
 
 SMALL = dict(n_steps=32, batch_size=128, n_epochs=2, policy_kwargs=dict(net_arch=[16]), seed=0)
 """Settings of a run that takes a tenth of a second."""
@@ -128,3 +129,17 @@ def improved(before, after):
         vectorized=True, n_resamples=2000, rng=np.random.default_rng(0),
     )  # fmt: skip
     return result.pvalue < 0.01
+
+
+def random_dataset(observation_space, action_space, k=6, seed=0, env_id=None, **info):
+    """A dataset of numbers that nobody has learned, for any spaces."""
+    generator = th.Generator().manual_seed(seed)
+    shape = preprocessed_shape(observation_space)
+    draw = lambda size: th.randn((k, *size), generator=generator)  # noqa: E731
+    observations = {key: draw(part) for key, part in shape.items()} if isinstance(shape, dict) else draw(shape)
+    name = "MultiInputPolicy" if isinstance(shape, dict) else "CnnPolicy" if len(shape) == 3 else "MlpPolicy"
+    loop = GradientSteps(learning_rate=1.0)
+    about = DatasetInfo(observation_space, action_space, env_id, policy=name, inner_loop=loop.settings(), **info)
+    width = n_outputs(action_space)
+    log_std = th.zeros(width) if isinstance(action_space, spaces.Box) else None
+    return SyntheticDataset(observations, 3 * draw((width,)), loop, about, log_std=log_std)

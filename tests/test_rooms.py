@@ -21,6 +21,7 @@ LAYERS = [
     ["ppmo"],
     ["dagger", "report", "supervised"],
     ["rollback", "generalisation", "offline"],
+    ["ensemble"],
     ["zoo_configs"],
     ["cli"],
     ["__main__"],

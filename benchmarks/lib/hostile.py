@@ -7,7 +7,7 @@ import random
 import torch as th
 from safetensors.torch import load
 
-from sb3_distill.dataset.file import FORMAT, _digest, pack
+from sb3_distill.dataset.file import FORMAT, digest_of, pack
 from sb3_distill.typing import Json
 
 Tensors = dict[str, th.Tensor]
@@ -53,7 +53,7 @@ def packed(tensors: Tensors, text: str, **header: str) -> bytes:
     text = text.encode("utf-8", "replace").decode()
     tensors = {name: value.clone() for name, value in tensors.items()}
     has_digest = all(value.dtype != th.bfloat16 for value in tensors.values())  # which NumPy does not know
-    about = {"format": FORMAT, "format_version": "1", "sha256": _digest(tensors, text) if has_digest else "", "info": text}
+    about = {"format": FORMAT, "format_version": "1", "sha256": digest_of(tensors, text) if has_digest else "", "info": text}
     return pack(tensors, about | header)
 
 

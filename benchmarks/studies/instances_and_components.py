@@ -21,6 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.cartpole import distil
 from benchmarks.lib.results import one_thread, read, write
+from benchmarks.make.wide_sets import CARRY
 from sb3_distill import evaluate_learners
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.evaluation.grids import RANDOM, Grid, random_cells
@@ -28,7 +29,7 @@ from sb3_distill.typing import Json
 
 NAME = "instances_and_components"
 SEED_OF_MIXTURES = 11
-STEPS = 1_000_000
+STEPS = 2_000_000
 SOLVED, SHARE = 495.0, 0.98
 LOOPS = ("carry", "ridge")
 
@@ -50,9 +51,8 @@ def run(options: argparse.Namespace) -> None:
         if key in read(NAME):
             continue
         start = time.process_time()
-        model, _ = distil(
-            2, seed, STEPS, inner_loop=loop, n_instances=k, learner_distribution=mixture(components), n_learners=32
-        )  # fmt: skip
+        settings = {**CARRY, "inner_loop": loop, "n_instances": k, "learner_distribution": mixture(components)}
+        model, _ = distil(2, seed, STEPS, **settings)  # fmt: skip
         seconds = time.process_time() - start
         own = {str(i): cell for i, cell in enumerate(mixture(components))}
         row = {
@@ -89,8 +89,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["run", "show"])
     parser.add_argument("--loops", nargs="+", default=list(LOOPS), choices=LOOPS)
-    parser.add_argument("--components", type=int, nargs="+", default=[1, 4, 16, 64])
-    parser.add_argument("--instances", type=int, nargs="+", default=[3, 6, 16, 64])
+    parser.add_argument("--components", type=int, nargs="+", default=[2, 8, 64])
+    parser.add_argument("--instances", type=int, nargs="+", default=[3, 6, 12, 48])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--learners", type=int, default=6, help="of each cell")
     parser.add_argument("--episodes", type=int, default=6, help="of each learner")

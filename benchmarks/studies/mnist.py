@@ -48,18 +48,21 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {"perceptron": perceptron, "lenet
 SGD: Json = dict(
     learning_rate="lin_0.03", labels_learning_rate="lin_0.2", rates_learning_rate="lin_0.05", n_learners=16, batch_size=32
 )
-CLOSED: Json = dict(learning_rate="lin_0.02", labels_learning_rate="lin_0.05", rates_learning_rate="lin_0.02")
+CLOSED: Json = dict(
+    learning_rate="lin_0.02", labels_learning_rate="lin_0.05", rates_learning_rate="lin_0.02", weight_decay=0.3, augment=1,
+    batch_size=128,
+)  # fmt: skip
 PIECES: dict[str, tuple[Json, int]] = {
     # settings, updates
     "perceptron/sgd/k=10": (dict(SGD, n_instances=10), 5_000),
     "perceptron/ridge/k=10": (dict(CLOSED, inner_loop="ridge", n_instances=10), 3_000),
     "perceptron/carry/k=10": (dict(CLOSED, inner_loop="carry", n_instances=10), 3_000),
-    "perceptron/carry/k=100": (dict(CLOSED, inner_loop="carry", n_instances=100, augment=2), 4_000),
-    "perceptron/ridge/k=100": (dict(CLOSED, inner_loop="ridge", n_instances=100, augment=2), 4_000),
+    "perceptron/carry/k=100": (dict(CLOSED, inner_loop="carry", n_instances=100), 4_000),
+    "perceptron/ridge/k=100": (dict(CLOSED, inner_loop="ridge", n_instances=100), 4_000),
     "lenet/sgd/k=10": (dict(SGD, n_instances=10, n_learners=8), 10_000),
-    "lenet/ridge/k=10": (dict(CLOSED, inner_loop="ridge", n_instances=10, batch_size=128), 10_000),
-    "lenet/ridge/k=100": (dict(CLOSED, inner_loop="ridge", n_instances=100, batch_size=128), 10_000),
-    "lenet/carry/k=100": (dict(CLOSED, inner_loop="carry", n_instances=100, batch_size=128), 10_000),
+    "lenet/ridge/k=10": (dict(CLOSED, inner_loop="ridge", n_instances=10), 10_000),
+    "lenet/ridge/k=100": (dict(CLOSED, inner_loop="ridge", n_instances=100), 10_000),
+    "lenet/carry/k=100": (dict(CLOSED, inner_loop="carry", n_instances=100), 10_000),
 }
 
 
@@ -108,7 +111,7 @@ def distil(piece: str, seed: int, options: argparse.Namespace) -> None:
 
 
 def train_on_everything(network: str, seed: int, options: argparse.Namespace, n_epochs: int = 20) -> None:
-    """The same network by Adam on all images, with the shifts that the batches of k = 100 were distilled with."""
+    """The same network by Adam on all images, with the shifts that closed forms are distilled with."""
     key = f"{network}/everything/seed {seed}"
     if key in read(NAME):
         return
@@ -116,7 +119,7 @@ def train_on_everything(network: str, seed: int, options: argparse.Namespace, n_
     normalization = train.statistics()
     inputs, held_out = (th.as_tensor(normalization(part.inputs.numpy())) for part in (train, test))
     th.manual_seed(seed)
-    module, generator, move = NETWORKS[network](), th.Generator().manual_seed(seed), shifts(2)
+    module, generator, move = NETWORKS[network](), th.Generator().manual_seed(seed), shifts(1)
     optimizer = th.optim.Adam(module.parameters(), 1e-3)
     schedule = th.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_epochs)
     start = time.process_time()

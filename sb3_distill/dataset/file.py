@@ -26,7 +26,8 @@ from sb3_distill.trees import named_leaves
 from sb3_distill.typing import Json, Observations, Space
 from sb3_distill.whole_files import check_writable, write_whole
 
-FORMAT = "sb3-distill/dataset"
+PROJECT = "sb3-distill"
+FORMAT = f"{PROJECT}/dataset"
 FORMAT_VERSION = 1
 LENGTH = 8
 """Bytes of a safetensors file that say how long its header is."""
@@ -68,9 +69,9 @@ def check_name(path: str | os.PathLike[str], kind: FileKind = DATASET) -> Path:
     """
     path = Path(path)
     if path.suffix != ".safetensors":
-        raise ArgumentError(f"a {kind.word} file must be called *.safetensors, got {path}")
+        raise ArgumentError(f"{kind.with_article} file must be called *.safetensors, got {path}")
     if path.is_dir():
-        raise ArgumentError(f"{path} is a folder, not a {kind.word} file")
+        raise ArgumentError(f"{path} is a folder, not {kind.with_article} file")
     return path
 
 
@@ -115,7 +116,7 @@ def write(path: Path, tensors: Mapping[str, th.Tensor], info: Json, kind: FileKi
     metadata = {
         "format": kind.format,
         "format_version": str(kind.version),
-        "sha256": _digest(tensors, text),
+        "sha256": digest_of(tensors, text),
         "info": text,
     }
     content = pack(tensors, metadata)
@@ -164,7 +165,7 @@ def read(path: Path, kind: FileKind = DATASET) -> tuple[Json, dict[str, th.Tenso
         raise DatasetError("it is a safetensors file, but not one of sb3-distill")
     check_version(metadata.get("format_version"), kind)
     text = metadata.get("info", "")
-    if metadata.get("sha256") != _digest(tensors, text):
+    if metadata.get("sha256") != digest_of(tensors, text):
         raise DatasetError("it is damaged: its contents do not match their checksum")
     for name, value in tensors.items():
         if not value.isfinite().all():
@@ -211,7 +212,8 @@ def _check_types(tensors: Mapping[str, Json], kind: FileKind) -> None:
             raise DatasetError(f"`{name}` has dtype {dtype}, expected {DTYPES[allowed[0]]}")
 
 
-def _digest(tensors: Mapping[str, th.Tensor], info: str) -> str:
+def digest_of(tensors: Mapping[str, th.Tensor], info: str) -> str:
+    """SHA-256 of tensors and a text."""
     sha = hashlib.sha256(info.encode())
     for name in sorted(tensors):
         value = tensors[name]

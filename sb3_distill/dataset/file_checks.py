@@ -70,6 +70,15 @@ class FileKind(NamedTuple):
     version: int
     types: Mapping[str, tuple[str, ...]]
 
+    @property
+    def with_article(self) -> str:
+        """The noun with its article."""
+        return _with_article(self.word)
+
+
+def _with_article(word: str) -> str:
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
 
 def check_kind(name: object, kind: FileKind) -> None:
     """
@@ -78,8 +87,8 @@ def check_kind(name: object, kind: FileKind) -> None:
     :raises DatasetError: for a file of another kind of this package
     """
     family, _, word = str(name).partition("/")
-    if name != kind.format and family == kind.format.partition("/")[0] and word and len(word) < 20:
-        raise DatasetError(f"it is a {word} of {family}, not a {kind.word}")
+    if name != kind.format and family == kind.format.partition("/")[0] and word.isalpha() and len(word) < 20:
+        raise DatasetError(f"it is a safetensors file, but {_with_article(word)} of it, not {kind.with_article}")
 
 
 def check_version(text: object, kind: FileKind) -> None:
@@ -114,7 +123,7 @@ def check_info(
         kinds = KINDS.get(name)
         if kinds is not None and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
             raise DatasetError(f"malformed metadata: `{name}` is {shortened(value)}")
-        _check_plain(name, value)
+        check_plain(name, value)
     for record in info.get("wrappers", []):
         _check_record(record)
     for arguments in (info.get("env_kwargs", {}), *(record["kwargs"] or {} for record in info.get("wrappers", []))):
@@ -127,7 +136,7 @@ def check_info(
             raise DatasetError(f"`{name}` has {shortened(size)} numbers, the tensors of the file have {n_numbers:,}")
     if "inner_loop" in info:
         _check_inner_loop(info["inner_loop"], n_numbers)
-    _check_network(info.get("policy_kwargs", {}))
+    check_network(info.get("policy_kwargs", {}))
     for name in ("encoder_layers", "timesteps"):
         if info.get(name, 0) < 0:
             raise DatasetError(f"malformed metadata: `{name}` is {info[name]}")
@@ -144,8 +153,15 @@ def shortened(value: object) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
-def _check_plain(name: str, value: object, depth: int = 0) -> None:
-    """Refuse what only looks like data: nesting without end, and numbers that no library takes."""
+def check_plain(name: str, value: object, depth: int = 0) -> None:
+    """
+    Refuse what only looks like data: nesting without end, and numbers that no library takes.
+
+    :param name: name of a field of a file
+    :param value: its value
+    :param depth: how many lists it is inside of
+    :raises DatasetError: for such a value
+    """
     if depth > MAX_DEPTH:
         raise DatasetError(f"malformed metadata: `{name}` has more than {MAX_DEPTH} lists inside each other")
     if isinstance(value, int) and not -MAX_NUMBER <= value < 2 * MAX_NUMBER:
@@ -153,7 +169,7 @@ def _check_plain(name: str, value: object, depth: int = 0) -> None:
     if isinstance(value, (dict, list)):
         for entry in value.values() if isinstance(value, dict) else value:
             if entry.__class__ is not str:
-                _check_plain(name, entry, depth + 1)
+                check_plain(name, entry, depth + 1)
 
 
 def _check_record(record: object) -> None:
@@ -234,8 +250,13 @@ def _check_inner_loop(settings: Json, n_numbers: int) -> None:
             raise DatasetError(f"`{name}` of the inner loop is {shortened(value)}, the file has {n_numbers:,} numbers")
 
 
-def _check_network(policy_kwargs: Json) -> None:
-    """A network is not part of the file, so that its size is bounded as such."""
+def check_network(policy_kwargs: Json) -> None:
+    """
+    A network is not part of the file, so that its size is bounded as such.
+
+    :param policy_kwargs: arguments of a policy, as a file has them
+    :raises DatasetError: if they ask for too large a network, or name what is no part of one
+    """
     for key, value in policy_kwargs.items():
         arch = value if isinstance(value, dict) and key == "net_arch" else {key: value}
         for part in arch.values():

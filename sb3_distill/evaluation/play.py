@@ -63,14 +63,14 @@ def play_episodes(
     :param n_learners: number of learners
     :param n_episodes: number of episodes of each learner
     :param progress_bar: whether a bar is shown
-    :return: undiscounted return of each episode ``(n_learners, n_episodes)``
+    :return: undiscounted return of each episode ``(n_learners, n_episodes)``, those of a learner's first environment first
     """
     per_learner = venv.num_envs // n_learners
     quota = np.full(per_learner, n_episodes // per_learner)
     quota[: n_episodes % per_learner] += 1
+    place = np.tile(np.cumsum(quota) - quota, n_learners)  # so that episodes of equal seeds have equal places
     quota = np.tile(quota, n_learners)
     returns = np.zeros((n_learners, n_episodes))
-    n_finished = np.zeros(n_learners, dtype=int)
     running = np.zeros(venv.num_envs)
     # A monitor knows the true return, and where an episode ends (a lost life may only look like it).
     monitored = is_vecenv_wrapped(venv, VecMonitor) or venv.env_is_wrapped(Monitor)[0]
@@ -85,8 +85,8 @@ def play_episodes(
                     continue
                 if quota[i]:
                     learner = i // per_learner
-                    returns[learner, n_finished[learner]] = infos[i]["episode"]["r"] if monitored else running[i]
-                    n_finished[learner] += 1
+                    returns[learner, place[i]] = infos[i]["episode"]["r"] if monitored else running[i]
+                    place[i] += 1
                     quota[i] -= 1
                     bar.update()
                 running[i] = 0.0

@@ -138,11 +138,11 @@ def evaluate_learners(
         )  # fmt: skip
     _check_counts(n_learners, n_episodes)
     n_learners, n_episodes, seed = int(n_learners), int(n_episodes), None if seed is None else int(seed)  # NumPy's too
-    dataset = _copy_on(device, dataset, inner_loop)
+    dataset = copy_on(device, dataset, inner_loop)
     generator = th.Generator()
     generator.manual_seed(int(th.randint(2**62, ())) if seed is None else seed)
     sampler = sampler_of(dataset, n_learners, learner_distribution, policy, policy_kwargs)
-    venv, is_ours = _make_environments(dataset, env, n_learners, n_episodes, max_envs, allow_imports)
+    venv, is_ours = make_environments(dataset, env, n_learners, n_episodes, max_envs, allow_imports)
     try:
         dataset.check_spaces(venv.observation_space, venv.action_space)
         venv.seed(seed)
@@ -196,7 +196,7 @@ def evaluate_grid(
         ``evaluate_learners``
     """
     _check_counts(n_learners, n_episodes)
-    dataset = _copy_on(device, dataset, inner_loop)
+    dataset = copy_on(device, dataset, inner_loop)
     return {
         name: evaluate_learners(
             dataset, n_learners, n_episodes, deterministic, cell, env, teach, max_envs, seed,
@@ -212,8 +212,14 @@ def _check_counts(n_learners: int, n_episodes: int) -> None:
         raise ArgumentError(f"`n_learners` and `n_episodes` must be at least 1 and whole, got {n_learners} and {n_episodes}")
 
 
-def _copy_on(device: th.device | str, dataset: DatasetLike, inner_loop: InnerLoopLike | None) -> SyntheticDataset:
-    """A copy of a dataset on a device, since one that is still being learned changes."""
+def copy_on(device: th.device | str, dataset: DatasetLike, inner_loop: InnerLoopLike | None) -> SyntheticDataset:
+    """
+    :param device: device of the copy
+    :param dataset: a dataset, a path, or the name of a shipped set
+    :param inner_loop: another way of teaching; ``None`` for the dataset's
+    :return: a copy, since a dataset that is still being learned changes
+    :raises ValueError: if there is no such device
+    """
     dataset = copy.deepcopy(dataset) if isinstance(dataset, SyntheticDataset) else SyntheticDataset.load(dataset)
     dataset = dataset if inner_loop is None else dataset.with_inner_loop(inner_loop)
     try:
@@ -233,12 +239,12 @@ def sampler_of(
     policy_kwargs: Mapping[str, object] | None,
 ) -> LearnerSampler[PolicyFactory]:
     """
-    :param dataset: what the learners will be taught
-    :param n_learners: largest number of learners of one draw, each of which may be of another shape
-    :param learner_distribution: distribution to draw from; ``None`` for the policy, initialised its way
+    :param dataset: names the spaces, and holds the statistics and the encoder that learners share
+    :param n_learners: number of learners of a draw, each of which may have a shape of its own
+    :param learner_distribution: distribution to draw from; ``None`` for the policy, initialised its own way
     :param policy: alias or class of the policy; ``None`` for the one that the dataset names
     :param policy_kwargs: arguments of the policy
-    :return: source of initial learners
+    :return: a sampler of learners for the dataset
     """
     policy_class, policy_kwargs = resolve_policy(dataset, policy, policy_kwargs)
     # Every learner may be of another shape; the bound is for training.
@@ -254,7 +260,7 @@ def sampler_of(
     )
 
 
-def _make_environments(
+def make_environments(
     dataset: SyntheticDataset,
     env: EnvSource | None,
     n_learners: int,
@@ -262,7 +268,13 @@ def _make_environments(
     max_envs: int | None,
     allow_imports: Collection[str],
 ) -> HandedOver:
-    """As many environments for each learner as it plays episodes, unless that would be too many."""
+    """
+    As many environments for each learner as it plays episodes, unless that would be too many.
+
+    :param dataset: names the environment
+    :param env: another one, see ``evaluate_learners``, as for the parameters that follow
+    :return: the environments, and whether the caller shall close them
+    """
     if max_envs is None:
         recorded = None if env is not None or dataset.info.env_id is None else recorded_env_id(dataset.info, allow_imports)
         is_many = may_be_many(env) if env is not None else recorded is not None and is_cheap(recorded)

@@ -11,7 +11,7 @@ from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.component import ComponentKind, LearnerComponent
 from sb3_distill.learners.initialization import PYTORCH
 from sb3_distill.networks.action_distribution import ActionDistribution, make_action_distribution
-from sb3_distill.networks.anatomy import Network, actor_of
+from sb3_distill.networks.anatomy import Network, actor_of, squashes
 from sb3_distill.networks.policy_kwargs import kwargs_of_the_set
 from sb3_distill.spaces.checks import describe
 from sb3_distill.spaces.sizes import n_outputs
@@ -74,6 +74,13 @@ class PolicyFactory:
         :return: distribution of its learners' actions
         """
         return make_action_distribution(self._action_space, getattr(self._policy(component), "action_dist", None))
+
+    def squashes(self, component: LearnerComponent) -> bool:
+        """
+        :param component: part of a learner distribution
+        :return: whether its policy puts outputs through a tanh, and scales them to the action space
+        """
+        return squashes(self._policy(component))
 
     def _example(self, component: LearnerComponent) -> BasePolicy | None:
         return next((policy for kind, policy in self._examples if kind == component.kind), None)

@@ -76,6 +76,22 @@ class Learners:
             for i in range(group.n_learners)
         ]
 
+    def take(self, indices: Sequence[int]) -> "Learners":
+        """
+        :param indices: indices of learners, in ascending order
+        :return: these learners alone, copied
+        """
+        if not self.groups:
+            return Learners([], self.encode, len(indices), self.encoder_layers)
+        groups, start = [], 0
+        for group in self.groups:
+            chosen = [index - start for index in indices if start <= index < start + group.n_learners]
+            start += group.n_learners
+            if chosen:
+                groups.append(Group(group.network, {name: value[chosen] for name, value in group.params.items()}))
+        components = [self.components[index] for index in indices] if self.components else []
+        return Learners(groups, self.encode, encoder_layers=self.encoder_layers, components=components)
+
     @property
     def n_discarded(self) -> th.Tensor:
         """How many learners' gradients backward passes left out because they were not finite, a scalar of type long."""

@@ -9,11 +9,14 @@ from gymnasium import spaces
 from stable_baselines3.common.utils import obs_as_tensor
 
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.dataset.wrapper_records import hint
+from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.action_distribution import ActionDistribution, to_env
 from sb3_distill.networks.encoder import BoundEncoder
 from sb3_distill.networks.precision import Precision
 from sb3_distill.outer_loop.combination import Combine, combined
+from sb3_distill.spaces.checks import describe
 from sb3_distill.trees import length, map_leaves
 from sb3_distill.typing import Array, Observations, RawObservations, Shape, Space
 
@@ -81,6 +84,41 @@ def channels_first(observations: RawObservations, space: Space) -> RawObservatio
 def _repeated(observations: Observations, m: int) -> Observations:
     """The same observations ``(b, *obs)`` for m learners ``(m * b, *obs)``."""
     return map_leaves(lambda value: value.repeat(m, *[1] * (value.dim() - 1)), observations)
+
+
+def as_taught(dataset: SyntheticDataset, observation: RawObservations, space: Space) -> RawObservations:
+    """
+    :param dataset: the dataset that a policy was taught
+    :param observation: one raw observation of the environment, or a batch of them, images in either order
+    :param space: observation space of the policy
+    :return: the same as the policy's class takes them: normalised, where the dataset was made with normalised observations
+    :raises ValueError: if the observation has another shape than the dataset was made for
+    """
+    check_shape(dataset, observation, space)
+    if dataset.info.normalization is None:
+        return observation
+    return normalize(dataset, channels_first(observation, space))
+
+
+def check_shape(dataset: SyntheticDataset, observation: RawObservations, space: Space) -> None:
+    """
+    :param dataset: the dataset that a policy was taught
+    :param observation: one raw observation, or a batch of them
+    :param space: observation space of the policy
+    :raises ValueError: if the observation has another shape than the dataset was made for
+    """
+    advice = hint(dataset.info.wrappers)
+    if isinstance(space, spaces.Dict) != isinstance(observation, Mapping):
+        kind = "a dict" if isinstance(observation, Mapping) else f"of shape {np.shape(observation)}"
+        raise ArgumentError(f"the observation is {kind}, the dataset was made for {describe(space)}; {advice}")
+    for key, part in space.spaces.items() if isinstance(space, spaces.Dict) else [(None, space)]:
+        if isinstance(observation, Mapping) and key not in observation:
+            raise ArgumentError(f"the observation has no {key!r}, the dataset was made for {describe(space)}; {advice}")
+        shape = part.shape or ()
+        got = np.shape(observation[str(key)] if isinstance(observation, Mapping) else observation)
+        if shape and got[-len(shape) :] != shape and got[-3:] != (*shape[1:], shape[0]):
+            name = "" if key is None else f" {key!r}"
+            raise ArgumentError(f"the observation{name} has shape {got}, the dataset was made for {describe(part)}; {advice}")
 
 
 class Actor:

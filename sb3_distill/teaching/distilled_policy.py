@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Self, SupportsIndex, TypeVar, cast
 
 import gymnasium as gym
-import numpy as np
 import torch as th
-from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv
@@ -20,13 +18,11 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from sb3_distill.dataset.facts import HasFacts, facts_of
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
-from sb3_distill.dataset.wrapper_records import hint
 from sb3_distill.environments.vec_normalize import normalization_of, normalizer_of
 from sb3_distill.errors import ArgumentError, UnsupportedError
 from sb3_distill.inner_loop.loop import InnerLoopLike
 from sb3_distill.networks.anatomy import takes_argument
-from sb3_distill.spaces.checks import describe
-from sb3_distill.teaching.acting import channels_first, normalize
+from sb3_distill.teaching.acting import as_taught
 from sb3_distill.teaching.folding import fold_into_first_layer
 from sb3_distill.teaching.normalizers import let_normalize
 from sb3_distill.teaching.resolve_policy import resolve_policy
@@ -131,9 +127,7 @@ class DistilledPolicy(HasFacts, BasePolicy):
         :raises ValueError: if the observation has another shape than the dataset was made for, or the policy takes no masks
         """
         observations = cast(RawObservations, observation)  # the type of SB3 has tuples, which no policy takes
-        self._check_shape(observations)
-        if self.dataset.info.normalization is not None:
-            observations = normalize(self.dataset, channels_first(observations, self.observation_space))
+        observations = as_taught(self.dataset, observations, self.observation_space)
         masks = {} if action_masks is None else {"action_masks": action_masks}
         if masks and not self.takes_masks:
             raise ArgumentError(
@@ -209,22 +203,6 @@ class DistilledPolicy(HasFacts, BasePolicy):
             fold_into_first_layer(model.policy, normalization)
             write_targets(model.policy)
         return model
-
-    def _check_shape(self, observation: RawObservations) -> None:
-        space, advice = self.observation_space, hint(self.dataset.info.wrappers)
-        if isinstance(space, spaces.Dict) != isinstance(observation, Mapping):
-            kind = "a dict" if isinstance(observation, Mapping) else f"of shape {np.shape(observation)}"
-            raise ArgumentError(f"the observation is {kind}, the dataset was made for {describe(space)}; {advice}")
-        for key, part in space.spaces.items() if isinstance(space, spaces.Dict) else [(None, space)]:
-            if isinstance(observation, Mapping) and key not in observation:
-                raise ArgumentError(f"the observation has no {key!r}, the dataset was made for {describe(space)}; {advice}")
-            shape = part.shape or ()
-            got = np.shape(observation[str(key)] if isinstance(observation, Mapping) else observation)
-            if shape and got[-len(shape) :] != shape and got[-3:] != (*shape[1:], shape[0]):
-                name = "" if key is None else f" {key!r}"
-                raise ArgumentError(
-                    f"the observation{name} has shape {got}, the dataset was made for {describe(part)}; {advice}"
-                )
 
 
 def _become(cls: type[Policy], policy: BasePolicy) -> Policy:

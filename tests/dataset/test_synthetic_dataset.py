@@ -14,7 +14,7 @@ from stable_baselines3.common.torch_layers import NatureCNN
 from torch import nn
 
 from sb3_distill import DatasetError, DistilledPolicy, SyntheticDataset, min_instances, shipped_sets
-from sb3_distill.dataset.file import _digest
+from sb3_distill.dataset.file import digest_of
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.inner_loop.gradient_steps import GradientSteps
@@ -50,7 +50,7 @@ def rewrite(path, change_tensors=None, change_metadata=None):
         change_tensors(tensors)
     if change_metadata:
         change_metadata(metadata)
-    metadata["sha256"] = _digest(tensors, metadata["info"])
+    metadata["sha256"] = digest_of(tensors, metadata["info"])
     save_file(tensors, path, metadata)
 
 

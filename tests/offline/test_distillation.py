@@ -170,7 +170,7 @@ def test_steps_are_drawn_as_often_as_their_weights_say():
 
 def test_files_that_are_no_recordings(tmp_path):
     simplex_dataset(2, 10.0).save(tmp_path / "set.safetensors")
-    with pytest.raises(RecordingError, match="it is a dataset of sb3-distill, not a recording"):
+    with pytest.raises(RecordingError, match="a safetensors file, but a dataset of it, not a recording"):
         OfflineDistillation(tmp_path / "set.safetensors")
     (tmp_path / "run.zip").write_bytes(b"nothing")
     with pytest.raises(DatasetError, match="no checkpoint"):

@@ -150,10 +150,10 @@ def test_names_of_files(tmp_path):
 
 def test_recordings_and_datasets_are_told_apart(tmp_path):
     recording().save(tmp_path / "play.safetensors")
-    with pytest.raises(DatasetError, match="it is a recording of sb3-distill, not a dataset"):
+    with pytest.raises(DatasetError, match="a safetensors file, but a recording of it, not a dataset"):
         SyntheticDataset.load(tmp_path / "play.safetensors")
     SyntheticDataset.load("CartPole-v1").save(tmp_path / "set.safetensors")
-    with pytest.raises(RecordingError, match="it is a dataset of sb3-distill, not a recording"):
+    with pytest.raises(RecordingError, match="a safetensors file, but a dataset of it, not a recording"):
         Recording.load(tmp_path / "set.safetensors")
 
 
