@@ -16,7 +16,6 @@ from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.dataset.start import draw_dataset, initialise_from_observations, shrink_initial_rates
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.errors import ArgumentError
-from sb3_distill.inner_loop.carry import Carry, layers_as_drawn
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
@@ -27,6 +26,7 @@ from sb3_distill.outer_loop.distiller import Distiller
 from sb3_distill.outer_loop.regularization import Regularization, Regularizers, RegularizersLike
 from sb3_distill.outer_loop.regularizers import disagreement, weighted_mean
 from sb3_distill.outer_loop.settings import InnerRate, Settings, inner_loop_of, resolve
+from sb3_distill.outer_loop.start import record_as_drawn
 from sb3_distill.supervised import saving
 from sb3_distill.supervised.run import RunOnData, positive
 from sb3_distill.teaching.acting import Actor
@@ -142,9 +142,8 @@ class OfflineDistillation(RunOnData):
         sampler = LearnerDistribution.parse(learner_distribution).bind(
             policy_class, kwargs, *self._spaces, device, dataset.statistics, dataset.encoder
         )
-        if isinstance(dataset.inner_loop, Carry) and initial_dataset is None:
-            dataset.inner_loop.as_drawn = layers_as_drawn(sampler.fixed_networks[0].template) if sampler.fixed_networks else []
-            dataset.info.inner_loop = dataset.inner_loop.settings()
+        if initial_dataset is None and sampler.fixed_networks:
+            record_as_drawn(dataset, sampler.fixed_networks[0].template)
         distribution = sampler.factory.action_distribution(sampler.components[0])
         if distribution.state_dependent:
             raise ArgumentError("`use_sde` is for exploration, and recorded play is not explored: leave it out")

@@ -11,7 +11,6 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError
-from sb3_distill.inner_loop.carry import Carry, layers_as_drawn
 from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.learners.distribution import LearnerDistribution
 from sb3_distill.learners.population import Learners
@@ -25,7 +24,7 @@ from sb3_distill.outer_loop.distiller import Companion, Distiller
 from sb3_distill.outer_loop.regularization import Regularization, Regularizers
 from sb3_distill.outer_loop.regularizers import disagreement
 from sb3_distill.outer_loop.settings import Settings
-from sb3_distill.outer_loop.start import Start, starting_dataset
+from sb3_distill.outer_loop.start import Start, record_as_drawn, starting_dataset
 from sb3_distill.teaching.acting import Actor
 from sb3_distill.teaching.policy_actor import PolicyActor
 from sb3_distill.teaching.teach import check_squashing
@@ -202,9 +201,8 @@ def build_parts(policy: ActorCriticPolicy, actor: Network, recipe: Recipe, gener
         encoder,
     )
     dataset = _dataset(policy, policy_actor, recipe, encoder, generator)
-    if isinstance(dataset.inner_loop, Carry) and policy_actor.rest is not None:
-        dataset.inner_loop.as_drawn = layers_as_drawn(policy_actor.rest.template)
-        dataset.info.inner_loop = dataset.inner_loop.settings()
+    if policy_actor.rest is not None:
+        record_as_drawn(dataset, policy_actor.rest.template)
     regularization = Regularization(Regularizers.parse(settings.regularizers), len(sampler.components))
     regularization.check(dataset.inner_loop, sampler, distribution.state_dependent)
     distiller = Distiller(

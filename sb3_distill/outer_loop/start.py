@@ -9,6 +9,7 @@ from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.start import draw_dataset
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError, warn
+from sb3_distill.inner_loop.carry import Carry, layers_as_drawn
 from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.networks.anatomy import Network
 from sb3_distill.networks.encoder import Encoder, encoder_levels
@@ -104,3 +105,13 @@ def starting_dataset(
         if dataset.log_std is not None and source.log_std is not None:
             dataset.log_std.data.copy_(source.log_std)
     return dataset
+
+
+def record_as_drawn(dataset: SyntheticDataset, network: Network) -> None:
+    """
+    :param dataset: a new dataset, whose file shall say which layers of its learners carry no labels
+    :param network: a learner
+    """
+    if isinstance(dataset.inner_loop, Carry):
+        dataset.inner_loop.as_drawn = layers_as_drawn(network)
+        dataset.info.inner_loop = dataset.inner_loop.settings()

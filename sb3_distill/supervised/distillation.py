@@ -11,7 +11,6 @@ from stable_baselines3.common.utils import get_device
 
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
-from sb3_distill.inner_loop.carry import Carry, layers_as_drawn
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
@@ -20,6 +19,7 @@ from sb3_distill.outer_loop.distiller import Distiller
 from sb3_distill.outer_loop.regularization import Regularization, Regularizers, RegularizersLike
 from sb3_distill.outer_loop.regularizers import weighted_mean
 from sb3_distill.outer_loop.settings import InnerRate, Settings, inner_loop_of, resolve
+from sb3_distill.outer_loop.start import record_as_drawn
 from sb3_distill.supervised import losses, saving
 from sb3_distill.supervised.augment import Augment
 from sb3_distill.supervised.evaluation import DataEvaluation, evaluate_supervised
@@ -141,9 +141,8 @@ class SupervisedDistillation(RunOnData):
         dataset.to(device)
         sampler = sampler_for(dataset, distribution, module, policy, policy_kwargs)
         self._variance = self.targets.var(dim=0).clamp(min=1e-12) if self.data.n_classes is None else th.ones(())
-        if isinstance(loop, Carry) and dataset.inner_loop is loop:
-            loop.as_drawn = layers_as_drawn(sampler.fixed_networks[0].template) if sampler.fixed_networks else []
-            info.inner_loop = loop.settings()
+        if initial_dataset is None and sampler.fixed_networks:
+            record_as_drawn(dataset, sampler.fixed_networks[0].template)
         regularization = Regularization(Regularizers.parse(regularizers), len(sampler.components))
         regularization.check(dataset.inner_loop, sampler, False)
         self.distiller = Distiller(
