@@ -4,7 +4,7 @@ Does distilling for the ensemble make better ensembles than distilling for each 
     python benchmarks/studies/for_ensembles.py run      # what is missing
     python benchmarks/studies/for_ensembles.py show
 
-Cart-pole with Xavier learners, one gradient step, observations as they are: the case in which single learners are taught badly.
+Cart-pole with Xavier learners, one gradient step, observations as they are: here single learners are taught badly.
 ``combine=None`` is the control, at equal environment steps and with equally many learners in an iteration. Ensembles of the
 sizes below by the rule ``logits`` for sets made with logits, ``probs`` for all others; sampled actions; 10 draws of members.
 """
@@ -79,9 +79,8 @@ def show(options: argparse.Namespace) -> None:
         rows = [results[key] for seed in options.seeds if (key := f"{n_dims}-D/{combine}/seed {seed}") in results]
         for name in ["members", *(f"ensemble of {size}" for size in SIZES)] if rows else []:
             means = [float(np.mean(row[name])) for row in rows]
-            print(
-                f"{n_dims}-D, {combine}, {name}: {np.mean(means):.1f} over {len(means)} seeds, {min(means):.1f} to {max(means):.1f}"
-            )
+            spread = f"{min(means):.1f} to {max(means):.1f}"
+            print(f"{n_dims}-D, {combine}, {name}: {np.mean(means):.1f} over {len(means)} seeds, {spread}")
 
 
 def main() -> None:
