@@ -99,10 +99,8 @@ def train_on_everything(
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = learning_rate * (1 - step / steps)
         chosen = th.randint(len(inputs), (m, batch_size), generator=generator)
+        optimizer.zero_grad()
         with th.enable_grad():
-            loss = m * cross_entropy(trained(inputs[chosen]).flatten(0, 1), targets[chosen].flatten())
-            gradients = th.autograd.grad(loss, parameters)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
+            (m * cross_entropy(trained(inputs[chosen]).flatten(0, 1), targets[chosen].flatten())).backward()
         optimizer.step()
     return trained

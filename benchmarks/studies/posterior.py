@@ -3,8 +3,8 @@ Are distilled ensembles near a Bayesian posterior? Digits, a network of 16 tanh 
 reference. Needs ``pip install scikit-learn``.
 
     python benchmarks/studies/posterior.py prior                 # the prior variance: held-out likelihood of MAP networks
-    python benchmarks/studies/posterior.py chains validation     # chains on 800 images, on which methods are developed
-    python benchmarks/studies/posterior.py chains test           # chains on all 1000 images
+    python benchmarks/studies/posterior.py chains --parts validation   # chains on 800 images, on which methods are developed
+    python benchmarks/studies/posterior.py chains --parts test   # chains on all 1000 images
 
 What is fixed before any ensemble is scored: four chains from four MAP networks, 200 samples of burn-in and 800 samples each,
 100 leapfrog steps a sample, and R-hat below 1.05 for every predictive probability.
@@ -54,11 +54,10 @@ def run_chains(part: str) -> None:
     """Sample the posterior, keep the predictive probabilities in ``runs/``, and what tells whether chains agree."""
     data, other = PARTS[part]()
     posterior = posterior_on(data, read(NAME)["prior"]["variance"])
-    start = time.process_time()
-    sampled = sample(
-        posterior, posterior.modes(CHAINS, MAP_STEPS, 1), seen(data, other[0]), SAMPLES, BURN_IN, LEAPFROG, seed=0
-    )
-    chains, r_hat = sampled.means.mean(dim=1), sampled.r_hat()
+    start, n = time.process_time(), len(other[0])
+    inputs = th.cat([seen(data, other[0]), posterior.inputs])  # predictions of training inputs are for one method alone
+    sampled = sample(posterior, posterior.modes(CHAINS, MAP_STEPS, 1), inputs, SAMPLES, BURN_IN, LEAPFROG, seed=0)
+    chains, r_hat = sampled.means.mean(dim=1)[:, :n], sampled.r_hat()[:n]
     one, rest = chains[0], chains[1:].mean(dim=0)
     row = {
         "acceptance": sampled.acceptance.tolist(),
@@ -72,7 +71,8 @@ def run_chains(part: str) -> None:
         "seconds": time.process_time() - start,
     }
     RUNS.mkdir(exist_ok=True)
-    np.savez(RUNS / f"posterior-{part}.npz", predictive=sampled.predictive.numpy(), chains=chains.numpy())
+    predictive = sampled.predictive.numpy()
+    np.savez(RUNS / f"posterior-{part}.npz", predictive=predictive[:n], of_training=predictive[n:], chains=chains.numpy())
     write(NAME, {**read(NAME), f"chains/{part}": row})
     print(part, row, flush=True)
 
@@ -80,12 +80,12 @@ def run_chains(part: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("prior", "chains"))
-    parser.add_argument("parts", nargs="*", choices=list(PARTS), default=[])
+    parser.add_argument("--parts", nargs="*", choices=list(PARTS), default=list(PARTS))
     options = parser.parse_args()
     one_thread()
     if options.what == "prior":
         choose_prior()
-    for part in options.parts:
+    for part in options.parts if options.what == "chains" else []:
         run_chains(part)
 
 
