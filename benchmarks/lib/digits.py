@@ -24,7 +24,7 @@ def split() -> tuple[Pair, Pair]:
     """
     :return: 1000 images to distil, 797 for the test, by ``default_rng(0).permutation(1797)``; pixels are from 0 to 16
     """
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - the script's requirement, not the package's
+    from sklearn.datasets import load_digits
 
     inputs, targets = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(inputs))

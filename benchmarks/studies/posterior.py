@@ -5,6 +5,8 @@ reference. Needs ``pip install scikit-learn``.
     python benchmarks/studies/posterior.py prior                 # the prior variance: held-out likelihood of MAP networks
     python benchmarks/studies/posterior.py chains --parts validation   # chains on 800 images, on which methods are developed
     python benchmarks/studies/posterior.py chains --parts test   # chains on all 1000 images
+    python benchmarks/studies/posterior.py score [--methods ...] # what is near the chains' predictions of the test images
+    python benchmarks/studies/posterior.py show
 
 What is fixed before any ensemble is scored: four chains from four MAP networks, 200 samples of burn-in and 800 samples each,
 100 leapfrog steps a sample, and R-hat below 1.05 for every predictive probability.
@@ -13,21 +15,33 @@ What is fixed before any ensemble is scored: four chains from four MAP networks,
 import argparse
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch as th
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
-from benchmarks.lib.digits import Pair, seen, split, validation_split
+from benchmarks.lib.digits import Pair, draw, policy_kwargs, seen, split, train_on_everything, validation_split
 from benchmarks.lib.hmc import Posterior, sample
 from benchmarks.lib.results import RUNS, one_thread, read, write
+from benchmarks.lib.variational import VariationalDistillation
+from sb3_distill import SupervisedDistillation
+from sb3_distill.learners.population import Learners
+from sb3_distill.supervised.probabilities import scores
 from sb3_distill.typing import Json
 
 NAME = "posterior"
 WIDTH, N_CLASSES = 16, 10
 VARIANCES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 CHAINS, SAMPLES, BURN_IN, LEAPFROG, MAP_STEPS = 4, 800, 200, 100, 1000
+COMMON: dict[str, Any] = {"policy_kwargs": policy_kwargs("16"), "n_learners": 16, "seed": 0, "device": "cpu"}
+N_MEMBERS, N_DRAWS, UPDATES, UPDATES_VARIATIONAL = 100, 10, 800, 1500
+FIGURES = ("total_variation", "agreement", "accuracy", "nll", "ece", "brier")
+Draws = Callable[[int], th.Tensor]
+"""From the seed of a draw to probabilities of 100 networks ``(100, n, c)``."""
 PARTS = {"validation": validation_split, "test": split}
 
 
@@ -77,12 +91,148 @@ def run_chains(part: str) -> None:
     print(part, row, flush=True)
 
 
+class TowardsChains(SupervisedDistillation):
+    """Another method: the outer loss is the cross-entropy from the chains' predictions of training images."""
+
+    wanted: th.Tensor
+    """Predictions of the training images ``(n, c)``."""
+
+    def loss_of(self, learners: Learners, drawn: Learners) -> tuple[th.Tensor, th.Tensor]:
+        m = learners.n_learners
+        chosen = th.randint(self.data_size, (self.batch_size,), generator=self.generator)
+        outputs = learners(self.inputs[chosen].expand(m, -1, -1)).softmax(dim=2).mean(dim=0)
+        loss = -(self.wanted[chosen] * outputs.clamp(min=1e-12).log()).sum(dim=1).mean()
+        return loss, loss
+
+
+def plain(combine: str | None = None, **settings: object) -> Callable[[Pair, th.Tensor], Draws]:
+    """Ensembles of an ordinary run."""
+
+    def members(data: Pair, images: th.Tensor) -> Draws:
+        run = SupervisedDistillation(data, combine=combine, **COMMON, **settings).learn(UPDATES)
+        return partial(taught, run, images)
+
+    return members
+
+
+@th.no_grad()
+def taught(run: SupervisedDistillation, images: th.Tensor, seed: int) -> th.Tensor:
+    """Probabilities of fresh learners ``(N_MEMBERS, n, c)``."""
+    return run.dataset.teach(draw(run, N_MEMBERS, seed))(images.expand(N_MEMBERS, -1, -1)).softmax(dim=2)
+
+
+def variational(k: int, temperature: float = 1.0, n_heads: int = 10) -> Callable[[Pair, th.Tensor], Draws]:
+    """Members of a distilled variational posterior, each with the mean over heads, or with its mean head."""
+
+    def members(data: Pair, images: th.Tensor) -> Draws:
+        run = VariationalDistillation(
+            data, WIDTH, 0.5, read(NAME)["prior"]["variance"], temperature, n_instances=k, learning_rate="lin_0.02",
+            labels_learning_rate="lin_0.05", rates_learning_rate="lin_0.05", carry_strength=1.0, seed=0, device="cpu",
+        ).learn(UPDATES_VARIATIONAL)  # fmt: skip
+        print(run.figures(), flush=True)
+        return lambda seed: run.predict(images, N_MEMBERS, seed, n_heads)
+
+    return members
+
+
+def towards_chains(data: Pair, images: th.Tensor) -> Draws:
+    """See ``TowardsChains``."""
+    run = TowardsChains(data, n_instances=100, inner_loop="carry", carry_strength=0.3, weight_decay=1.0, **COMMON)
+    run.wanted = th.as_tensor(np.load(RUNS / "posterior-test.npz")["of_training"], dtype=th.float32)
+    return partial(taught, run.learn(UPDATES), images)
+
+
+def pooled(pool: th.Tensor) -> Draws:
+    """Draws of an ensemble out of twice as many networks: draws overlap, so that their spread is an underestimate."""
+    return lambda seed: pool[th.randperm(len(pool), generator=th.Generator().manual_seed(seed))[:N_MEMBERS]]
+
+
+def map_networks(data: Pair, images: th.Tensor) -> Draws:
+    """Maxima of the posterior density."""
+    posterior = posterior_on(data, read(NAME)["prior"]["variance"])
+    return pooled(posterior.probabilities(posterior.modes(2 * N_MEMBERS, MAP_STEPS, 2), images))
+
+
+def adam_networks(data: Pair, images: th.Tensor) -> Draws:
+    """Ordinary training on everything, without a prior, for 1000 minibatches."""
+    run = SupervisedDistillation(data, **COMMON)
+    trained = train_on_everything(draw(run, 2 * N_MEMBERS, 0), run.inputs, run.targets)
+    with th.no_grad():
+        return pooled(trained(images.expand(2 * N_MEMBERS, -1, -1)).softmax(dim=2))
+
+
+METHODS: dict[str, Callable[[Pair, th.Tensor], Draws]] = {
+    "MAP networks": map_networks,
+    "networks trained by Adam": adam_networks,
+    "distilled, one step, k = 32": plain(n_instances=32, weight_decay=3.0),
+    "distilled for the ensemble, one step, k = 32": plain("probs", n_instances=32, weight_decay=3.0),
+    "distilled, ridge, k = 32": plain(n_instances=32, weight_decay=3.0, inner_loop="ridge"),
+    "distilled, carry, k = 32": plain(n_instances=32, weight_decay=1.0, inner_loop="carry", carry_strength=0.3),
+    "variational, k = 32": variational(32),
+    "variational, k = 100": variational(100),
+    "variational, k = 100, mean heads": variational(100, n_heads=0),
+    "variational, k = 100, temperature 0.5": variational(100, 0.5),
+    "distilled towards the chains' predictions of training images, carry, k = 100": towards_chains,
+}
+
+
+def score(method: str) -> None:
+    """Ten draws of 100 members, and of one, against the chains' mean prediction of the test images."""
+    if method in read(NAME).get("test", {}):
+        return
+    train, (inputs, targets) = split()
+    images, classes = seen(train, inputs), th.as_tensor(targets)
+    reference = th.as_tensor(np.load(RUNS / "posterior-test.npz")["predictive"])
+    start, rows = time.process_time(), {"one": list[Json](), "ensemble": list[Json]()}
+    draws = METHODS[method](train, images)
+    seconds = time.process_time() - start
+    for seed in range(N_DRAWS):
+        probs = draws(seed)
+        rows["one"].append(scores(probs[0], classes, reference))
+        rows["ensemble"].append(scores(probs.mean(dim=0), classes, reference))
+    result = read(NAME)
+    write(NAME, {**result, "test": {**result.get("test", {}), method: {"seconds": seconds, **rows}}})
+    print(method, f"{seconds:.0f} s", {name: round(np.mean([r[name] for r in rows["ensemble"]]), 3) for name in FIGURES})
+
+
+def score_chains() -> None:
+    """The chains themselves, and one chain against the others: as near as a finite sample comes."""
+    _, (_, targets) = split()
+    classes, kept = th.as_tensor(targets), np.load(RUNS / "posterior-test.npz")
+    chains = th.as_tensor(kept["chains"])
+    rows = [scores(chain, classes, (chains.sum(dim=0) - chain) / (len(chains) - 1)) for chain in chains]
+    result = read(NAME)
+    test = {**result.get("test", {}), "one chain, against the others": {"ensemble": rows}}
+    write(NAME, {**result, "test": test, "reference": scores(th.as_tensor(kept["predictive"]), classes)})
+
+
+def show() -> None:
+    """The table: mean over draws, with the smallest and the largest."""
+    result = read(NAME)
+    print("| method | of | " + " | ".join(FIGURES) + " |\n|---|---|" + "---|" * len(FIGURES))
+    print(
+        "| HMC | all chains | " + " | ".join(f"{result['reference'].get(name, float('nan')):.3f}" for name in FIGURES) + " |"
+    )
+    for method, row in result["test"].items():
+        for of in [of for of in ("one", "ensemble") if of in row]:
+            columns = [[figures[name] for figures in row[of]] for name in FIGURES]
+            texts = [f"{np.mean(column):.3f} [{min(column):.3f}, {max(column):.3f}]" for column in columns]
+            print(f"| {method} | {of} | " + " | ".join(texts) + " |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("prior", "chains"))
+    parser.add_argument("what", choices=("prior", "chains", "score", "show"))
     parser.add_argument("--parts", nargs="*", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--methods", nargs="*", choices=list(METHODS), default=list(METHODS))
     options = parser.parse_args()
     one_thread()
+    if options.what == "score":
+        score_chains()
+        for method in options.methods:
+            score(method)
+    if options.what in ("score", "show"):
+        show()
     if options.what == "prior":
         choose_prior()
     for part in options.parts if options.what == "chains" else []:

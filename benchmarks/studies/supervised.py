@@ -51,7 +51,7 @@ def arguments(network: str, loop: str, k: int, seed: int) -> dict[str, Any]:
 
 def start(data: Pair, method: str, settings: dict[str, Any]) -> SyntheticDataset:
     """Real images, or centres of k-means, with their labels."""
-    from sklearn.cluster import KMeans  # noqa: PLC0415 - the script's requirement, not the package's
+    from sklearn.cluster import KMeans
 
     k, seed = settings["n_instances"], settings["seed"]
     dataset = SupervisedDistillation(data, dataset_init="data", **settings).dataset
@@ -143,7 +143,9 @@ def show() -> None:
         for k, loop in itertools.product(SIZES, LOOPS):
             every = [cells(network, k, loop, method) for method in METHODS]
             if all(every):
-                means = [f"{np.mean([r['mean'] for r in row]):.3f} / {np.mean([r['ensemble'] for r in row]):.3f}" for row in every]
+                means = [
+                    f"{np.mean([r['mean'] for r in row]):.3f} / {np.mean([r['ensemble'] for r in row]):.3f}" for row in every
+                ]
                 print(f"| {k} | {loop} | " + " | ".join(means) + " |")
 
 
