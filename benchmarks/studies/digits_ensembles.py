@@ -19,12 +19,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.digits import NETWORKS, draw, policy_kwargs, seen, split
 from benchmarks.lib.results import one_thread, read, write
 from sb3_distill import SupervisedDistillation
-from sb3_distill.supervised.probabilities import scores
+from sb3_distill.evaluation.probabilities import scores
 from sb3_distill.typing import Json
 
 NAME = "digits_ensembles"
 LOSSES = {"members": None, "ensemble": "probs"}
-N_MEMBERS, N_DRAWS, UPDATES = 100, 10, 800
+N_MEMBERS, N_DRAWS = 100, 10
+UPDATES = {"64-64": 800, "16": 2500}
 
 
 @th.no_grad()
@@ -56,7 +57,7 @@ def run_cell(network: str, loss: str, seed: int) -> None:
     run = SupervisedDistillation(
         split()[0], policy_kwargs=policy_kwargs(network), n_instances=32, n_learners=16, weight_decay=3.0,
         combine=LOSSES[loss], seed=seed, device="cpu",
-    ).learn(UPDATES)  # fmt: skip
+    ).learn(UPDATES[network])  # fmt: skip
     seconds = time.process_time() - began
     write(NAME, {**read(NAME), name: {"seconds": seconds, **score(run, N_DRAWS)}})
 

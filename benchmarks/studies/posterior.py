@@ -25,12 +25,13 @@ import torch as th
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.digits import Pair, draw, policy_kwargs, seen, split, train_on_everything, validation_split
-from benchmarks.lib.hmc import Posterior, sample
+from benchmarks.lib.hmc import sample
 from benchmarks.lib.results import RUNS, one_thread, read, write
+from benchmarks.lib.tanh_posterior import Posterior
 from benchmarks.lib.variational import VariationalDistillation
 from sb3_distill import SupervisedDistillation
+from sb3_distill.evaluation.probabilities import scores
 from sb3_distill.learners.population import Learners
-from sb3_distill.supervised.probabilities import scores
 from sb3_distill.typing import Json
 
 NAME = "posterior"

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch as th
 
-from sb3_distill.supervised import probabilities as figures
+from sb3_distill.evaluation import probabilities as figures
 
 PROBS = th.tensor([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.3, 0.3, 0.4], [0.5, 0.25, 0.25]], dtype=th.float64)
 TARGETS = th.tensor([0, 1, 0, 0])
