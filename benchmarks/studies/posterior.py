@@ -16,7 +16,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,10 @@ from benchmarks.lib.digits import Pair, draw, policy_kwargs, seen, split, train_
 from benchmarks.lib.hmc import sample
 from benchmarks.lib.results import RUNS, one_thread, read, write
 from benchmarks.lib.tanh_posterior import Posterior
+from benchmarks.lib.towards import TowardsChains, TowardsNetworks
 from benchmarks.lib.variational import VariationalDistillation
 from sb3_distill import SupervisedDistillation
 from sb3_distill.evaluation.probabilities import scores
-from sb3_distill.learners.population import Learners
 from sb3_distill.typing import Json
 
 NAME = "posterior"
@@ -39,7 +39,7 @@ WIDTH, N_CLASSES = 16, 10
 VARIANCES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 CHAINS, SAMPLES, BURN_IN, LEAPFROG, MAP_STEPS = 4, 800, 200, 100, 1000
 COMMON: dict[str, Any] = {"policy_kwargs": policy_kwargs("16"), "n_learners": 16, "seed": 0, "device": "cpu"}
-N_MEMBERS, N_DRAWS, UPDATES, UPDATES_VARIATIONAL = 100, 10, 800, 1500
+N_MEMBERS, N_POOL, N_DRAWS, UPDATES, UPDATES_VARIATIONAL = 100, 150, 10, 800, 1500
 FIGURES = ("total_variation", "agreement", "accuracy", "nll", "ece", "brier")
 Draws = Callable[[int], th.Tensor]
 """From the seed of a draw to probabilities of 100 networks ``(100, n, c)``."""
@@ -92,20 +92,6 @@ def run_chains(part: str) -> None:
     print(part, row, flush=True)
 
 
-class TowardsChains(SupervisedDistillation):
-    """Another method: the outer loss is the cross-entropy from the chains' predictions of training images."""
-
-    wanted: th.Tensor
-    """Predictions of the training images ``(n, c)``."""
-
-    def loss_of(self, learners: Learners, drawn: Learners) -> tuple[th.Tensor, th.Tensor]:
-        m = learners.n_learners
-        chosen = th.randint(self.data_size, (self.batch_size,), generator=self.generator)
-        outputs = learners(self.inputs[chosen].expand(m, -1, -1)).softmax(dim=2).mean(dim=0)
-        loss = -(self.wanted[chosen] * outputs.clamp(min=1e-12).log()).sum(dim=1).mean()
-        return loss, loss
-
-
 def plain(combine: str | None = None, **settings: object) -> Callable[[Pair, th.Tensor], Draws]:
     """Ensembles of an ordinary run."""
 
@@ -122,44 +108,64 @@ def taught(run: SupervisedDistillation, images: th.Tensor, seed: int) -> th.Tens
     return run.dataset.teach(draw(run, N_MEMBERS, seed))(images.expand(N_MEMBERS, -1, -1)).softmax(dim=2)
 
 
+@cache
+def variational_run(k: int, temperature: float) -> VariationalDistillation:
+    """A distilled variational posterior."""
+    return VariationalDistillation(
+        split()[0], WIDTH, 0.5, read(NAME)["prior"]["variance"], temperature, n_instances=k, learning_rate="lin_0.02",
+        labels_learning_rate="lin_0.05", rates_learning_rate="lin_0.05", carry_strength=1.0, seed=0, device="cpu",
+    ).learn(UPDATES_VARIATIONAL)  # fmt: skip
+
+
 def variational(k: int, temperature: float = 1.0, n_heads: int = 10) -> Callable[[Pair, th.Tensor], Draws]:
     """Members of a distilled variational posterior, each with the mean over heads, or with its mean head."""
 
-    def members(data: Pair, images: th.Tensor) -> Draws:
-        run = VariationalDistillation(
-            data, WIDTH, 0.5, read(NAME)["prior"]["variance"], temperature, n_instances=k, learning_rate="lin_0.02",
-            labels_learning_rate="lin_0.05", rates_learning_rate="lin_0.05", carry_strength=1.0, seed=0, device="cpu",
-        ).learn(UPDATES_VARIATIONAL)  # fmt: skip
-        print(run.figures(), flush=True)
+    def members(_: Pair, images: th.Tensor) -> Draws:
+        run = variational_run(k, temperature)
         return lambda seed: run.predict(images, N_MEMBERS, seed, n_heads)
 
     return members
 
 
 def towards_chains(data: Pair, images: th.Tensor) -> Draws:
-    """See ``TowardsChains``."""
+    """Another method, which needs the chains: their predictions of training images are the targets."""
     run = TowardsChains(data, n_instances=100, inner_loop="carry", carry_strength=0.3, weight_decay=1.0, **COMMON)
     run.wanted = th.as_tensor(np.load(RUNS / "posterior-test.npz")["of_training"], dtype=th.float32)
     return partial(taught, run.learn(UPDATES), images)
 
 
+def towards_networks(k: int) -> Callable[[Pair, th.Tensor], Draws]:
+    """Twenty networks that Adam has trained are the targets; they are not among the networks that are compared with."""
+
+    def members(data: Pair, images: th.Tensor) -> Draws:
+        run = TowardsNetworks(
+            data, n_instances=k, n_inner_steps=5, learning_rate="lin_0.02", labels_learning_rate="lin_0.05",
+            rates_learning_rate="lin_0.05", dataset_init="data", **{**COMMON, "n_learners": 8},
+        )  # fmt: skip
+        run.teachers = train_on_everything(draw(run, 20, 1), run.inputs, run.targets, seed=1)
+        return partial(taught, run.learn(UPDATES), images)
+
+    return members
+
+
 def pooled(pool: th.Tensor) -> Draws:
-    """Draws of an ensemble out of twice as many networks: draws overlap, so that their spread is an underestimate."""
+    """Draws of an ensemble out of ``N_POOL`` networks: draws overlap, so that their spread is an underestimate."""
     return lambda seed: pool[th.randperm(len(pool), generator=th.Generator().manual_seed(seed))[:N_MEMBERS]]
 
 
 def map_networks(data: Pair, images: th.Tensor) -> Draws:
     """Maxima of the posterior density."""
     posterior = posterior_on(data, read(NAME)["prior"]["variance"])
-    return pooled(posterior.probabilities(posterior.modes(2 * N_MEMBERS, MAP_STEPS, 2), images))
+    parts = [posterior.modes(10, MAP_STEPS, 100 + i) for i in range(N_POOL // 10)]  # more at once leave the cache
+    return pooled(posterior.probabilities(th.cat(parts), images))
 
 
 def adam_networks(data: Pair, images: th.Tensor) -> Draws:
     """Ordinary training on everything, without a prior, for 1000 minibatches."""
     run = SupervisedDistillation(data, **COMMON)
-    trained = train_on_everything(draw(run, 2 * N_MEMBERS, 0), run.inputs, run.targets)
+    trained = train_on_everything(draw(run, N_POOL, 0), run.inputs, run.targets)
     with th.no_grad():
-        return pooled(trained(images.expand(2 * N_MEMBERS, -1, -1)).softmax(dim=2))
+        return pooled(trained(images.expand(N_POOL, -1, -1)).softmax(dim=2))
 
 
 METHODS: dict[str, Callable[[Pair, th.Tensor], Draws]] = {
@@ -173,6 +179,8 @@ METHODS: dict[str, Callable[[Pair, th.Tensor], Draws]] = {
     "variational, k = 100": variational(100),
     "variational, k = 100, mean heads": variational(100, n_heads=0),
     "variational, k = 100, temperature 0.5": variational(100, 0.5),
+    "distilled towards 20 trained networks, five steps, k = 32": towards_networks(32),
+    "distilled towards 20 trained networks, five steps, k = 100": towards_networks(100),
     "distilled towards the chains' predictions of training images, carry, k = 100": towards_chains,
 }
 
@@ -193,7 +201,12 @@ def score(method: str) -> None:
         rows["ensemble"].append(scores(probs.mean(dim=0), classes, reference))
     result = read(NAME)
     write(NAME, {**result, "test": {**result.get("test", {}), method: {"seconds": seconds, **rows}}})
-    print(method, f"{seconds:.0f} s", {name: round(np.mean([r[name] for r in rows["ensemble"]]), 3) for name in FIGURES})
+    print(
+        method,
+        f"{seconds:.0f} s",
+        {name: round(np.mean([r[name] for r in rows["ensemble"]]), 3) for name in FIGURES},
+        flush=True,
+    )
 
 
 def score_chains() -> None:
