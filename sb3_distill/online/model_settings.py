@@ -12,6 +12,7 @@ from sb3_distill.dataset.synthetic_dataset import DatasetLike
 from sb3_distill.errors import ArgumentError, FixedSettingError
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.networks.anatomy import Network
+from sb3_distill.outer_loop.defaults import resolve_n_instances
 from sb3_distill.outer_loop.regularization import RegularizersLike
 from sb3_distill.outer_loop.settings import (
     NAMES,
@@ -20,7 +21,6 @@ from sb3_distill.outer_loop.settings import (
     Settings,
     inner_loop_of,
     resolve,
-    resolve_n_instances,
 )
 from sb3_distill.outer_loop.start import Start, find_start, warn_of_unused
 from sb3_distill.typing import AutocastDtype, DatasetInit, InnerLoopName, Space
