@@ -13,28 +13,25 @@ from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.dataset.info import DatasetInfo
-from sb3_distill.dataset.start import initialise_from_observations, shrink_initial_rates
 from sb3_distill.environments.finite import check_finite
 from sb3_distill.environments.foreign.copies import copied, own_steps
 from sb3_distill.environments.make import as_vec_env, observation_space_of
 from sb3_distill.environments.plugins import full_id
-from sb3_distill.environments.random_rollout import random_rollout
 from sb3_distill.environments.vec_normalize import normalized_space, normalizer_of
 from sb3_distill.errors import ArgumentError, NotFiniteError
 from sb3_distill.inner_loop.loop import make_inner_loop
 from sb3_distill.networks.policy_aliases import POLICIES
 from sb3_distill.online import description
 from sb3_distill.online.arguments import check_buffer, check_live_arguments, check_policy, resolve_batch_size, takes_argument
+from sb3_distill.online.beginning import HasBeginning
 from sb3_distill.online.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.online.interruption import TellsInterruptions
 from sb3_distill.online.live_rates import HasRates
-from sb3_distill.online.model_settings import HasSettings
 from sb3_distill.online.setup import Recipe, actor_to_teach, build_parts, remember_sharing
-from sb3_distill.online.statistics import HasStatistics
 from sb3_distill.outer_loop.figures import figures
 from sb3_distill.outer_loop.settings import Settings, inner_loop_of
 from sb3_distill.outer_loop.start import Start
-from sb3_distill.spaces.checks import SUPPORTED_ACTION_SPACES, check_action_space, check_observation_space, sees_images
+from sb3_distill.spaces.checks import SUPPORTED_ACTION_SPACES, check_action_space, check_observation_space
 from sb3_distill.teaching.acting import LearnerOutputs
 from sb3_distill.typing import Array, Observations, RawObservations
 
@@ -42,7 +39,7 @@ Bootstrap = tuple[int, int, RawObservations]
 """Step, environment and last observation of an episode that a time limit cut off."""
 
 
-class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics, OnPolicyAlgorithm):
+class RolloutOfLearners(TellsInterruptions, HasRates, HasBeginning, OnPolicyAlgorithm):
     """
     Rollouts of taught learners. A subclass says what is learned from them (``train``), and what it needs of a rollout
     (``_finish_rollout``).
@@ -151,36 +148,6 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
             self.parts.batch_size_for, self.parts.batch_size = arguments, resolve_batch_size(*arguments)
         return self.parts.batch_size
 
-    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
-        if self.env is None:
-            raise ArgumentError(
-                "there is no environment to learn from: call `set_env(env)`, or load with `PPMO.load(path, env)`"
-            )
-        is_fresh = self.num_timesteps == 0 and self._n_updates == 0
-        draws = self.dataset_init == "observations" and not self._is_continued
-        # Layers returned by the encoder are fresh, so output scale is unknown; measure it on real observations.
-        if is_fresh and (draws or (self._shrinks_initial_rates and self.encoder_from is not None)):
-            n_steps = max(self.n_steps, -(-self.dataset.n_instances // self.n_envs))
-            visited = random_rollout(self.env, n_steps)
-            if draws:
-                initialise_from_observations(self.dataset, visited, self._generator, self.policy.normalize_images)
-            description.update(self.dataset, self.env, n_steps * self.n_envs)
-            self.shrink_initial_rates(visited)
-        return super()._setup_learn(*args, **kwargs)
-
-    @property
-    def _shrinks_initial_rates(self) -> bool:
-        """Shrink initial rates for images, unless the user chose ``inner_learning_rate``."""
-        return self.arguments.inner_learning_rate is None and sees_images(self.observation_space)
-
-    def shrink_initial_rates(self, visited: list[RawObservations] | None = None) -> None:
-        """
-        :param visited: observations of the environments; ``None`` for random ones
-        """
-        if self._shrinks_initial_rates:
-            some = self.distiller.sampler.sample(self.n_learners, th.Generator().manual_seed(0))
-            shrink_initial_rates(self.dataset, some, visited, self.policy.normalize_images)
-
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
     ) -> bool:
@@ -275,7 +242,7 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
 
         :param observations: some of those that were seen
         """
-        description.update(self.dataset, self.env, self.n_steps * self.n_envs)
+        self._describe(self.n_steps * self.n_envs)
         self.policy.set_training_mode(False)
         if self.parts.policy_actor.statistics:
             self.parts.policy_actor.update_statistics(self.parts.actor.preprocess(observations))

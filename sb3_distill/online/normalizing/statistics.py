@@ -14,7 +14,12 @@ from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.normalization import normalization_in
-from sb3_distill.environments.vec_normalize import check_shown, continue_return_variance, normalization_of
+from sb3_distill.environments.vec_normalize import (
+    check_shown,
+    continue_return_variance,
+    normalization_of,
+    return_variance_of,
+)
 from sb3_distill.online import description
 from sb3_distill.online.setup import HasParts
 from sb3_distill.teaching.normalizers import DRIFT, TOLERANCE, Moved, check_replacement, difference, let_normalize
@@ -79,6 +84,17 @@ class HasStatistics(HasParts, BaseAlgorithm):
         assert self.env is not None and self._last_obs is not None
         check_shown(self.env, self._last_obs)
         return prepared
+
+    def _describe(self, timesteps: int) -> None:
+        """
+        Bring the description of the dataset up to date.
+
+        :param timesteps: steps of all environments since then
+        """
+        self.dataset.info.timesteps += timesteps
+        if self.env is not None:
+            self.dataset.set_normalization(normalization_of(self.env))
+            self.dataset.info.return_variance = return_variance_of(unwrap_vec_normalize(self.env))
 
     def _let_normalize(self, env: VecEnv | None, is_loaded: bool) -> None:
         """
