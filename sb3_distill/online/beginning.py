@@ -8,17 +8,17 @@ from stable_baselines3.common.callbacks import BaseCallback
 from sb3_distill.dataset.start import initialise_from_observations, shrink_initial_rates
 from sb3_distill.environments.random_rollout import random_rollout
 from sb3_distill.errors import ArgumentError
-from sb3_distill.online.model_settings import HasSettings
 from sb3_distill.online.normalizing.statistics import HasStatistics
 from sb3_distill.spaces.checks import sees_images
 from sb3_distill.typing import RawObservations
 
 
-class HasBeginning(HasSettings, HasStatistics):
+class HasBeginning(HasStatistics):
     """A model that may look at its environment before it learns."""
 
     _generator: th.Generator
     n_steps: int
+    gamma: float
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         if self.env is None:
@@ -30,7 +30,8 @@ class HasBeginning(HasSettings, HasStatistics):
         # Layers returned by the encoder are fresh, so output scale is unknown; measure it on real observations.
         if is_fresh and (draws or (self._shrinks_initial_rates and self.encoder_from is not None)):
             n_steps = max(self.n_steps, -(-self.dataset.n_instances // self.n_envs))
-            visited = random_rollout(self.env, n_steps)
+            self.normalizer.gamma = self.gamma
+            visited = random_rollout(self.env, n_steps, self.normalizer)
             if draws:
                 initialise_from_observations(self.dataset, visited, self._generator, self.policy.normalize_images)
             self._describe(n_steps * self.n_envs)

@@ -78,7 +78,8 @@ def check_normalized(env: VecEnv | None) -> None:
     """
     if env is not None and normalization_of(env) is None:
         raise ArgumentError(
-            "`input_scale_learning_rate` needs normalised observations: put the environment into a VecNormalize"
+            "`input_scale_learning_rate` needs normalised observations: put the environment into a VecNormalize, or give "
+            "normalize=True"
         )
 
 

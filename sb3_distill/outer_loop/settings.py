@@ -16,7 +16,7 @@ from sb3_distill.outer_loop.defaults import default_inner_rate, resolve_n_instan
 from sb3_distill.outer_loop.regularization import Regularizers, RegularizersLike
 from sb3_distill.spaces.checks import sees_images
 from sb3_distill.spaces.values import plain
-from sb3_distill.typing import AutocastDtype, DatasetInit, InnerLoopName, Json, Space
+from sb3_distill.typing import AutocastDtype, DatasetInit, InnerLoopName, Json, Normalize, Space
 
 InnerRate: TypeAlias = float | Sequence[float] | Sequence[Sequence[float]]
 
@@ -148,6 +148,17 @@ class Settings:
             "text": "distil for an ensemble: learners act and are judged together, by the mean of their probabilities or of "
             "their logits (for a `Box` of their means), see [Ensembles](algorithm.md#ensembles). `None`: each by itself",
             "values": '`"probs"`, `"logits"`',
+        },
+    )
+
+    normalize: Normalize | None = field(
+        default=False,
+        metadata={
+            "text": "normalise observations and rewards inside the algorithm, with running statistics like those of a "
+            "`VecNormalize`, see [Normalised observations](algorithm.md#normalised-observations). `None`: observations where "
+            "they are numbers in a row (no images, nothing discrete), and rewards; nothing where the environment is in a "
+            "`VecNormalize` or in a normalising wrapper of Gymnasium",
+            "values": '`True`, `False`, `"observations"`, `"rewards"`',
         },
     )
 

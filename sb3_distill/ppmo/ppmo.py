@@ -18,7 +18,7 @@ from sb3_distill.outer_loop.settings import InnerRate, Settings
 from sb3_distill.ppmo.losses import normalize, policy_loss, value_loss
 from sb3_distill.teaching.acting import LearnerOutputs
 from sb3_distill.trees import map_leaves, stack
-from sb3_distill.typing import Array, AutocastDtype, DatasetInit, InnerLoopName, Rate, RawObservations
+from sb3_distill.typing import Array, AutocastDtype, DatasetInit, InnerLoopName, Normalize, Rate, RawObservations
 
 
 class PPMO(RolloutOfLearners):
@@ -82,6 +82,9 @@ class PPMO(RolloutOfLearners):
     :param combine: ``"probs"`` or ``"logits"`` to distil for an ensemble: all learners see the same observations, and act
         and are judged together, by the mean of their probabilities or logits (for a ``Box`` of their means), which takes
         ``n_learners`` times the forward passes; ``None``: each by itself
+    :param normalize: Normalise observations and rewards inside PPMO, with running statistics as of SB3's ``VecNormalize``; the
+        environment, ``policy`` and ``predict`` keep raw observations. ``"observations"`` or ``"rewards"``: one of them;
+        ``None``: rewards, and observations that are numbers in a row, but nothing where the environment normalises
     """
 
     outer_loss = "ppo"
@@ -131,6 +134,7 @@ class PPMO(RolloutOfLearners):
         autocast_dtype: AutocastDtype | None = None,
         regularizers: RegularizersLike | None = None,
         combine: Combine | None = None,
+        normalize: Normalize | None = False,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
         log_std_learning_rate: Rate | None = None,
@@ -166,6 +170,7 @@ class PPMO(RolloutOfLearners):
                 autocast_dtype=autocast_dtype,
                 regularizers=regularizers,
                 combine=combine,
+                normalize=normalize,
             ),
             learning_rate=learning_rate,
             n_steps=n_steps,
