@@ -64,7 +64,7 @@ class PPMO(RolloutOfLearners):
     :param critic_learning_rate: The same for the critic; ``None``: 0.5 times ``learning_rate``
     :param encoder_learning_rate: The same for the encoder; ``None``: 0.05 times ``learning_rate``
     :param input_scale_learning_rate: The same for the logarithms of weights of the observations, which are learned then, and
-        travel with the statistics of the ``VecNormalize`` that they need. One step on random features cannot tell important
+        travel with the statistics of observations that they need. One step on random features cannot tell important
         numbers of a long observation from others. ``None``: no weights, or those of ``initial_dataset`` as they are
     :param weight_decay: Decoupled weight decay of the synthetic observations. It keeps them where the activations of all
         learners respond alike; without it they grow, and a few learners in a hundred fail

@@ -97,7 +97,10 @@ def test_one_of_the_two_alone(what):
     assert (inside.dataset.info.return_variance is None) == (what == "observations")
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"use_sde": True}, {"policy_kwargs": dict(net_arch=[])}, {"encoder_layers": 1}])
+@pytest.mark.parametrize(
+    "kwargs",
+    [{}, {"use_sde": True}, {"policy_kwargs": dict(net_arch=[])}, {"encoder_layers": 1}, {"input_scale_learning_rate": 0.05}],
+)
 def test_policy_and_critic_take_raw_observations(kwargs):
     model = make(far(ACTIONS["Box"]), normalize=True, **kwargs).learn(3 * ROLLOUT)
     raw = th.as_tensor(model.get_env().reset())

@@ -157,7 +157,8 @@ class HasStatistics(HasSettings, HasParts, BaseAlgorithm):
         """
         :param env: the environment, which must not normalise too
         """
-        info, self._saved_normalization = self.dataset_info, None
+        info = self.dataset_info
+        self.__dict__.pop("_saved_normalization", None)  # there is none outside
         if env is not None:
             check_not_twice(env, self.settings.normalize or False)
         if info.normalization is not None and self.normalizer.obs_rms is None:
