@@ -168,6 +168,8 @@ class RolloutOfLearners(TellsInterruptions, HasRates, HasBeginning, OnPolicyAlgo
         parts.policy.set_training_mode(False)
         rollout_buffer.observation_space = self._space_of_learners
         rollout_buffer.reset()
+        if normalizer.ret_rms is not None:
+            check_live_arguments(self)  # statistics would keep a `gamma` that is not finite for ever
         normalizer.gamma = self.gamma
         parts.learners = self.distiller.draw()
         with th.no_grad():

@@ -15,7 +15,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
-from sb3_distill import PPMO, DAgger, DistilledPolicy, Expert, SyntheticDataset, evaluate_learners
+from sb3_distill import PPMO, DAgger, DistilledPolicy, Expert, SyntheticDataset, clone, evaluate_learners
 from sb3_distill.outer_loop.settings import Settings
 from sb3_distill.rollback import Checkpoints, resume, rollback
 
@@ -189,7 +189,7 @@ def test_parameters_carry_the_statistics(tmp_path):
     with pytest.raises(ValueError, match="sees raw observations, the dataset of this model sees normalised ones"):
         make(far(), normalize=True).set_parameters(trained.get_parameters())
     with pytest.raises(ValueError, match="made with normalised observations"):
-        make(far()).set_parameters(model.get_parameters())
+        make(far(), normalize=False).set_parameters(model.get_parameters())
 
 
 def test_a_dataset_with_statistics_goes_on(tmp_path):
@@ -213,7 +213,7 @@ def test_a_dataset_with_statistics_goes_on(tmp_path):
 
 
 def test_a_dataset_of_raw_observations_keeps_them():
-    raw = make(clocks()).learn(ROLLOUT).dataset
+    raw = make(clocks(), normalize=False).learn(ROLLOUT).dataset
     with pytest.raises(
         ValueError, match="cannot normalise observations: the dataset that the run starts from was made with raw"
     ):
@@ -295,7 +295,7 @@ def test_a_policy_that_cannot_take_raw_observations_is_named():
 
 def test_it_is_fixed_when_a_model_is_loaded(tmp_path):
     make(far(), normalize=True).learn(ROLLOUT).save(tmp_path / "on")
-    make(far()).learn(ROLLOUT).save(tmp_path / "off")
+    make(far(), normalize=False).learn(ROLLOUT).save(tmp_path / "off")
     for name, before, now in (("on", True, False), ("on", True, "rewards"), ("off", False, True)):
         with pytest.raises(ValueError, match=f"`normalize` cannot change from {before} to {now!r} when a model is loaded"):
             PPMO.load(tmp_path / name, far(), normalize=now)
@@ -306,7 +306,7 @@ def test_it_is_fixed_when_a_model_is_loaded(tmp_path):
 
 @pytest.mark.parametrize("env", [far, lambda: VecNormalize(far())])
 def test_models_of_before_stay_as_they_were_whatever_the_default(env, tmp_path, monkeypatch):
-    model = make(env()).learn(ROLLOUT)
+    model = make(env(), normalize=False).learn(ROLLOUT)
     for settings in (model.arguments, model.settings):
         del settings.__dict__["normalize"]
     model.save(tmp_path / "model")
@@ -336,6 +336,15 @@ def test_the_discount_of_returns_is_live():
     assert model.learn(ROLLOUT).normalizer.gamma == 0.9
 
 
+def test_a_bad_discount_does_not_spoil_the_statistics():
+    model = make(far(), normalize=True).learn(ROLLOUT)
+    model.gamma = float("nan")
+    with pytest.raises(ValueError, match="`gamma` must be finite"):
+        model.learn(ROLLOUT)
+    model.gamma = 0.9
+    assert np.isfinite(model.learn(ROLLOUT).dataset.info.return_variance)
+
+
 def test_checkpoints_go_on(tmp_path):
     make(clocks(), normalize=True).learn(2 * ROLLOUT, Checkpoints(tmp_path))
     model = resume(PPMO, tmp_path, clocks())
@@ -355,6 +364,7 @@ def test_a_ladder(tmp_path):
     assert below.normalization.mean[0] == pytest.approx(103.5, abs=0.5)
 
 
+@pytest.mark.filterwarnings("ignore:the agent gets")
 @pytest.mark.parametrize("has_statistics", [True, False])
 def test_a_clone_takes_the_statistics_of_the_agent(has_statistics):
     wrapped = VecNormalize(clocks())
@@ -370,13 +380,15 @@ def test_a_clone_takes_the_statistics_of_the_agent(has_statistics):
     assert inside.dataset.info.timesteps == outside.dataset.info.timesteps
     if has_statistics:
         np.testing.assert_array_equal(inside.dataset.info.normalization.mean, wrapped.obs_rms.mean)
+    copy = clone(expert, clocks(), 2 * ROLLOUT, seed=0, normalize=True, **{k: v for k, v in arguments.items() if k != "seed"})
+    assert copy.normalize == "observations"
     with pytest.raises(ValueError, match="no rewards to normalise"):
         DAgger("MlpPolicy", clocks(), expert, normalize="rewards", **arguments)
 
 
 @pytest.mark.parametrize("space", [BOX, IMAGE, VECTORS])
 def test_off_is_off(space):
-    model = make(spaces_env(space)).learn(ROLLOUT)
+    model = make(spaces_env(space), normalize=False).learn(ROLLOUT)
     assert model.normalize is False
     assert model.normalized_policy is model.policy
     assert not {"normalizer", "normalized_policy"} & set(model.get_parameters())
