@@ -43,5 +43,7 @@ InnerLoopName: TypeAlias = Literal["sgd", "ridge", "carry"]
 """Kinds of inner learning."""
 DatasetInit: TypeAlias = Literal["normal", "observations"]
 """How synthetic observations start."""
+Normalize: TypeAlias = bool | Literal["observations", "rewards"]
+"""What a model normalises by itself; ``True`` is both."""
 AutocastDtype: TypeAlias = Literal["bfloat16"]
 """Half precisions that need no scaling of gradients."""

@@ -12,12 +12,13 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.vec_env import VecNormalize
 
+from sb3_distill.dagger.agent_statistics import take_statistics
 from sb3_distill.dagger.expert import Expert
 from sb3_distill.dagger.masks import are_allowed
 from sb3_distill.dagger.saving import cannot_save, refuse_to_save
 from sb3_distill.dataset.synthetic_dataset import DatasetLike
 from sb3_distill.environments.finite import check_observations
-from sb3_distill.environments.vec_normalize import normalized_space, normalizer_of
+from sb3_distill.environments.vec_normalize import normalizer_of
 from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.online.rollout import RolloutOfLearners
@@ -26,7 +27,7 @@ from sb3_distill.outer_loop.rates import schedule
 from sb3_distill.outer_loop.regularization import RegularizersLike
 from sb3_distill.outer_loop.regularizers import weighted_mean
 from sb3_distill.outer_loop.settings import InnerRate, Settings
-from sb3_distill.typing import Array, AutocastDtype, DatasetInit, InnerLoopName, Rate, RawObservations
+from sb3_distill.typing import Array, AutocastDtype, DatasetInit, InnerLoopName, Normalize, Rate, RawObservations
 
 BATCH_SIZE = 4096
 
@@ -42,8 +43,10 @@ class DAgger(RolloutOfLearners):
     arguments there are none about rewards (``gamma``, ``ent_coef``, ...), nor about the rollout buffer.
 
     A ``VecNormalize`` around the environment takes over the agent's statistics, or those of a rollout of the agent where it
-    has none, and stays as it is then. An agent that asks which actions are allowed (``MaskablePPO``) is told by the method
-    ``action_masks`` of the environments, and drives where a learner would do what is not allowed.
+    has none, and stays as it is then; so do the statistics of ``normalize``, here of observations alone.
+
+    An agent that asks which actions are allowed (``MaskablePPO``) is told by the method ``action_masks`` of the environments,
+    and drives where a learner would do what is not allowed.
 
     :param expert: the agent, whose greedy actions are imitated
     :param expert_share: probability that the agent drives an environment in a step; a number, or ``"lin_x"``
@@ -55,6 +58,7 @@ class DAgger(RolloutOfLearners):
     """
 
     outer_loss = "dagger"
+    has_rewards = False
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class DAgger(RolloutOfLearners):
         autocast_dtype: AutocastDtype | None = None,
         regularizers: RegularizersLike | None = None,
         combine: Combine | None = None,
+        normalize: Normalize | None = False,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
         log_std_learning_rate: Rate | None = None,
@@ -126,6 +131,7 @@ class DAgger(RolloutOfLearners):
                 autocast_dtype=autocast_dtype,
                 regularizers=regularizers,
                 combine=combine,
+                normalize=normalize,
             ),
             learning_rate=learning_rate,
             n_steps=n_steps,
@@ -164,7 +170,7 @@ class DAgger(RolloutOfLearners):
         buffer_class = DictReplayBuffer if is_dict else ReplayBuffer
         return buffer_class(
             max(self.buffer_size, 2 * self.n_envs),
-            normalized_space(self.observation_space, normalizer),  # type: ignore[arg-type]
+            self._space_of_learners,  # type: ignore[arg-type]
             self.action_space,
             self.device,
             self.n_envs,
@@ -192,6 +198,12 @@ class DAgger(RolloutOfLearners):
 
     def _fix_normalization(self) -> None:
         """Statistics that go on changing would move the states that are kept."""
+        if self.normalizer.obs_rms is not None:
+            if not self.normalizer.is_fixed and self.dataset.info.normalization is None:
+                assert self.env is not None
+                self.dataset.info.timesteps += take_statistics(self.normalizer, self.expert, self.env, self.n_steps)
+            self.normalizer.is_fixed = True
+            return
         venv = self._normalizer
         if venv is None or not venv.training:
             return
@@ -217,12 +229,12 @@ class DAgger(RolloutOfLearners):
         """
         cannot_save()
 
-    def _intervene(self, actions: Array) -> Array:
+    def _intervene(self, actions: Array, shown: RawObservations) -> Array:
         assert self.env is not None
         masks = self.expert.masks_of(self.env)
         wanted = self.expert(self._raw_observations(), masks)
         idle = np.zeros(self.n_envs)
-        self.replay_buffer.add(self._last_obs, self._last_obs, wanted, idle, idle, [{}] * self.n_envs)  # type: ignore[arg-type]
+        self.replay_buffer.add(shown, shown, wanted, idle, idle, [{}] * self.n_envs)  # type: ignore[arg-type]
         share = schedule(self.expert_share)(self._current_progress_remaining)
         by_expert = th.rand(self.n_envs, generator=self._generator).numpy() < share
         if masks is not None:  # an environment may fail where an action is not allowed

@@ -58,7 +58,8 @@ def clone(
         expert.check_spaces(shown.observation_space, shown.action_space)
         expert.check_masks(shown)
         warn_if_it_plays_like_chance(expert, shown, total_timesteps)
-        if normalize and not is_vecenv_wrapped(venv, VecNormalize):
+        is_inside = kwargs.setdefault("normalize", False) is not False
+        if normalize and not is_inside and not is_vecenv_wrapped(venv, VecNormalize):
             venv = VecNormalize(venv, norm_reward=False)
         return DAgger(policy, venv, expert, seed=seed, **kwargs).learn(total_timesteps, progress_bar=progress_bar)
     finally:

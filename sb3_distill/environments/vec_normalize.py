@@ -179,8 +179,8 @@ def normalized_space(space: Space, normalizer: VecNormalize | None) -> Space:
         return space
     if isinstance(space, spaces.Dict):
         normalized_keys = normalizer.norm_obs_keys or ()
-        return spaces.Dict({key: _real(part) if key in normalized_keys else part for key, part in space.spaces.items()})
-    return _real(space)
+        return spaces.Dict({key: real_space(part) if key in normalized_keys else part for key, part in space.spaces.items()})
+    return real_space(space)
 
 
 def _layers(env: VecEnv) -> Iterator[VecEnv]:
@@ -228,6 +228,10 @@ def _stacked(statistic: Array, stacks: Sequence[FrameStack], key: str | None = N
     return statistic
 
 
-def _real(space: Space) -> spaces.Box:
-    assert isinstance(space, spaces.Box)  # VecNormalize takes no other
+def real_space(space: Space) -> spaces.Box:
+    """
+    :param space: a ``Box``
+    :return: the same with real numbers, where it has whole ones
+    """
+    assert isinstance(space, spaces.Box)  # nothing else is normalised
     return space if np.issubdtype(space.dtype, np.floating) else spaces.Box(-np.inf, np.inf, space.shape, np.float32)

@@ -5,15 +5,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
+from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.origin import recorded
-from sb3_distill.environments.vec_normalize import (
-    normalization_of,
-    return_variance_of,
-)
+from sb3_distill.environments.vec_normalize import normalization_of
 from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
@@ -81,20 +78,9 @@ def check_normalized(env: VecEnv | None) -> None:
     """
     if env is not None and normalization_of(env) is None:
         raise ArgumentError(
-            "`input_scale_learning_rate` needs normalised observations: put the environment into a VecNormalize"
+            "`input_scale_learning_rate` needs normalised observations: put the environment into a VecNormalize, or give "
+            "normalize=True"
         )
-
-
-def update(dataset: SyntheticDataset, env: VecEnv | None, timesteps: int) -> None:
-    """
-    :param dataset: its description is brought up to date
-    :param env: the environment
-    :param timesteps: steps of all environments since then
-    """
-    dataset.info.timesteps += timesteps
-    if env is not None:
-        dataset.set_normalization(normalization_of(env))
-        dataset.info.return_variance = return_variance_of(unwrap_vec_normalize(env))
 
 
 def rescue(dataset: SyntheticDataset, folder: str | None) -> str:

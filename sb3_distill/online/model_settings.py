@@ -12,6 +12,7 @@ from sb3_distill.dataset.synthetic_dataset import DatasetLike
 from sb3_distill.errors import ArgumentError, FixedSettingError
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.networks.anatomy import Network
+from sb3_distill.outer_loop.defaults import resolve_n_instances
 from sb3_distill.outer_loop.regularization import RegularizersLike
 from sb3_distill.outer_loop.settings import (
     NAMES,
@@ -20,10 +21,9 @@ from sb3_distill.outer_loop.settings import (
     Settings,
     inner_loop_of,
     resolve,
-    resolve_n_instances,
 )
 from sb3_distill.outer_loop.start import Start, find_start, warn_of_unused
-from sb3_distill.typing import AutocastDtype, DatasetInit, InnerLoopName, Space
+from sb3_distill.typing import AutocastDtype, DatasetInit, InnerLoopName, Normalize, Space
 
 T = TypeVar("T")
 
@@ -83,6 +83,7 @@ class HasSettings:
     encoder_from = Setting[DatasetLike | None](as_given=True)
     autocast_dtype = Setting[AutocastDtype | None]()
     regularizers = Setting[RegularizersLike | None]()
+    normalize = Setting[Normalize]()
 
     observation_space: Space
     action_space: Space
@@ -129,9 +130,17 @@ class HasSettings:
         if (continued := start.continued) is not None:
             fixed = Fixed(continued.n_instances, continued.info.inner_loop, continued.encoder_layers)
             warn_of_unused(self.arguments, continued)
-        self.settings = resolve(self.arguments, self.observation_space, self.action_space, n_envs, fixed)
+        arguments = replace(self.arguments, normalize=self._resolve_normalize(start))
+        self.settings = resolve(arguments, self.observation_space, self.action_space, n_envs, fixed)
         self._is_continued = continued is not None
         return start
+
+    def _resolve_normalize(self, start: Start) -> Normalize:
+        """
+        :param start: what the run goes on from
+        :return: what a new model normalises by itself
+        """
+        return False
 
     def _resolve_loaded(self, info: DatasetInfo, n_envs: int | None) -> None:
         """
@@ -162,8 +171,15 @@ class HasSettings:
                 f"`encoder_layers` cannot change from {info.encoder_layers} to {now.encoder_layers} when a model is loaded: "
                 "start a new one with `encoder_from`"
             )
+        # Models of before have no such setting, whatever its default is now.
+        normalize = vars(self.__dict__.get("settings", self.arguments)).get("normalize", False)
+        if changed.get("normalize") not in (None, normalize):
+            raise ArgumentError(
+                f"`normalize` cannot change from {normalize!r} to {changed['normalize']!r} when a model is loaded: "
+                "start a new one"
+            )
         fixed = Fixed(n_saved, info.inner_loop, info.encoder_layers)
-        self.settings = resolve(now, self.observation_space, self.action_space, n_envs, fixed)
+        self.settings = resolve(replace(now, normalize=normalize), self.observation_space, self.action_space, n_envs, fixed)
         if now.initial_dataset is None and now.encoder_from is None:
             relative = self.inner_rate_relative if now.inner_rate_relative is None else now.inner_rate_relative
             asked = inner_loop_of(replace(now, inner_rate_relative=relative, inner_learning_rate=1.0, carry_strength=1.0))

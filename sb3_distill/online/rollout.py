@@ -13,36 +13,33 @@ from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_distill.dataset.info import DatasetInfo
-from sb3_distill.dataset.start import initialise_from_observations, shrink_initial_rates
 from sb3_distill.environments.finite import check_finite
 from sb3_distill.environments.foreign.copies import copied, own_steps
 from sb3_distill.environments.make import as_vec_env, observation_space_of
 from sb3_distill.environments.plugins import full_id
-from sb3_distill.environments.random_rollout import random_rollout
-from sb3_distill.environments.vec_normalize import normalized_space, normalizer_of
 from sb3_distill.errors import ArgumentError, NotFiniteError
 from sb3_distill.inner_loop.loop import make_inner_loop
 from sb3_distill.networks.policy_aliases import POLICIES
 from sb3_distill.online import description
 from sb3_distill.online.arguments import check_buffer, check_live_arguments, check_policy, resolve_batch_size, takes_argument
+from sb3_distill.online.beginning import HasBeginning
 from sb3_distill.online.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.online.interruption import TellsInterruptions
 from sb3_distill.online.live_rates import HasRates
-from sb3_distill.online.model_settings import HasSettings
+from sb3_distill.online.normalizing.choice import resolve_normalize
 from sb3_distill.online.setup import Recipe, actor_to_teach, build_parts, remember_sharing
-from sb3_distill.online.statistics import HasStatistics
 from sb3_distill.outer_loop.figures import figures
 from sb3_distill.outer_loop.settings import Settings, inner_loop_of
 from sb3_distill.outer_loop.start import Start
-from sb3_distill.spaces.checks import SUPPORTED_ACTION_SPACES, check_action_space, check_observation_space, sees_images
+from sb3_distill.spaces.checks import SUPPORTED_ACTION_SPACES, check_action_space, check_observation_space
 from sb3_distill.teaching.acting import LearnerOutputs
-from sb3_distill.typing import Array, Observations, RawObservations
+from sb3_distill.typing import Array, Normalize, Observations, RawObservations
 
 Bootstrap = tuple[int, int, RawObservations]
 """Step, environment and last observation of an episode that a time limit cut off."""
 
 
-class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics, OnPolicyAlgorithm):
+class RolloutOfLearners(TellsInterruptions, HasRates, HasBeginning, OnPolicyAlgorithm):
     """
     Rollouts of taught learners. A subclass says what is learned from them (``train``), and what it needs of a rollout
     (``_finish_rollout``).
@@ -59,6 +56,8 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = POLICIES
     dataset_info: DatasetInfo
     _generator: th.Generator
+    has_rewards: ClassVar[bool] = True
+    """Whether rewards are learned from."""
     weight_decay: float
     batch_size: int | None
     normalize_advantage: bool
@@ -105,6 +104,7 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
             self._resolve_loaded(self.dataset_info, n_envs)
         else:
             start = self._resolve_new(actor, n_envs)
+            self._announce()
         self.parts = build_parts(self.policy, actor, self._recipe(start, is_loaded, can_share), self._generator)
         self.dataset_info = self.dataset.info
         self.rollout_buffer.n_learners, self.rollout_buffer.generator = self.n_learners, self._generator  # type: ignore[attr-defined]
@@ -131,6 +131,9 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
         self.policy_kwargs = policy_kwargs
         return can_share
 
+    def _resolve_normalize(self, start: Start) -> Normalize:
+        return resolve_normalize(self.arguments.normalize, self.policy, self.env, start, self.has_rewards)
+
     def _recipe(self, start: Start, is_loaded: bool, can_share: bool) -> Recipe:
         if is_loaded:
             loop, info = make_inner_loop(**self.dataset_info.inner_loop), self.dataset_info
@@ -151,36 +154,6 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
             self.parts.batch_size_for, self.parts.batch_size = arguments, resolve_batch_size(*arguments)
         return self.parts.batch_size
 
-    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
-        if self.env is None:
-            raise ArgumentError(
-                "there is no environment to learn from: call `set_env(env)`, or load with `PPMO.load(path, env)`"
-            )
-        is_fresh = self.num_timesteps == 0 and self._n_updates == 0
-        draws = self.dataset_init == "observations" and not self._is_continued
-        # Layers returned by the encoder are fresh, so output scale is unknown; measure it on real observations.
-        if is_fresh and (draws or (self._shrinks_initial_rates and self.encoder_from is not None)):
-            n_steps = max(self.n_steps, -(-self.dataset.n_instances // self.n_envs))
-            visited = random_rollout(self.env, n_steps)
-            if draws:
-                initialise_from_observations(self.dataset, visited, self._generator, self.policy.normalize_images)
-            description.update(self.dataset, self.env, n_steps * self.n_envs)
-            self.shrink_initial_rates(visited)
-        return super()._setup_learn(*args, **kwargs)
-
-    @property
-    def _shrinks_initial_rates(self) -> bool:
-        """Shrink initial rates for images, unless the user chose ``inner_learning_rate``."""
-        return self.arguments.inner_learning_rate is None and sees_images(self.observation_space)
-
-    def shrink_initial_rates(self, visited: list[RawObservations] | None = None) -> None:
-        """
-        :param visited: observations of the environments; ``None`` for random ones
-        """
-        if self._shrinks_initial_rates:
-            some = self.distiller.sampler.sample(self.n_learners, th.Generator().manual_seed(0))
-            shrink_initial_rates(self.dataset, some, visited, self.policy.normalize_images)
-
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
     ) -> bool:
@@ -191,10 +164,13 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
             written beside the logs where there is a log folder
         """
         assert self._last_obs is not None, "No previous observation was provided"
-        self.policy.set_training_mode(False)
-        rollout_buffer.observation_space = normalized_space(self.observation_space, normalizer_of(env))
+        parts, distribution, normalizer = self.parts, self.parts.actor.distribution, self.normalizer
+        parts.policy.set_training_mode(False)
+        rollout_buffer.observation_space = self._space_of_learners
         rollout_buffer.reset()
-        parts, distribution = self.parts, self.parts.actor.distribution
+        if normalizer.ret_rms is not None:
+            check_live_arguments(self)  # statistics would keep a `gamma` that is not finite for ever
+        normalizer.gamma = self.gamma
         parts.learners = self.distiller.draw()
         with th.no_grad():
             taught = self.distiller.teach(parts.learners)
@@ -207,11 +183,12 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
         is_discrete = isinstance(self.action_space, spaces.Discrete)
         callback.on_rollout_start()
         self._last_obs, step = own_steps(env, self._last_obs)  # type: ignore[assignment]
+        shown = normalizer(self._last_obs)  # type: ignore[arg-type]
         for n_steps in range(n_rollout_steps):
             with th.no_grad():
-                now = parts.actor.see(taught, self._last_obs)  # type: ignore[arg-type]
+                now = parts.actor.see(taught, shown)
                 sampled = parts.actor.sample(now, noise[n_steps])
-                actions = self._intervene(sampled.reshape(-1, *(self.action_space.shape or ())))
+                actions = self._intervene(sampled.reshape(-1, *(self.action_space.shape or ())), shown)
             seen.append(now)
             new_obs, rewards, dones, infos = step(parts.actor.to_env(actions))
 
@@ -219,31 +196,33 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
             callback.update_locals(locals())
             if not callback.on_step():
                 return False
+            shown_before, (shown, paid) = shown, normalizer.step(new_obs, rewards, dones)  # type: ignore[arg-type]
             if dones.any():
                 ended = np.flatnonzero(dones)
                 self._update_info_buffer([infos[idx] for idx in ended], dones[ended])
                 for idx in ended.tolist():
                     if infos[idx].get("TimeLimit.truncated", False) and "terminal_observation" in infos[idx]:
-                        bootstraps.append((n_steps, idx, copied(infos[idx]["terminal_observation"])))
+                        bootstraps.append((n_steps, idx, normalizer(copied(infos[idx]["terminal_observation"]))))
             if is_discrete:
                 actions = actions.reshape(-1, 1)
-            rollout_buffer.add(self._last_obs, actions, rewards, self._last_episode_starts, unused, unused)  # type: ignore[arg-type]
+            rollout_buffer.add(shown_before, actions, paid, self._last_episode_starts, unused, unused)  # type: ignore[arg-type]
             self._last_obs = new_obs  # type: ignore[assignment]
             self._last_episode_starts = dones
 
         first_step = self.num_timesteps // env.num_envs - n_rollout_steps
-        trouble = check_finite(rollout_buffer, first_step, new_obs, bootstraps)
+        trouble = check_finite(rollout_buffer, first_step, shown, bootstraps)
         if trouble is not None:
             rescued = description.rescue(self.dataset, self.logger.get_dir())
             raise NotFiniteError(f"{trouble}; `model.dataset` is as it was before this rollout{rescued}")
-        self._finish_rollout(rollout_buffer, LearnerOutputs.join(seen), bootstraps, new_obs, dones)  # type: ignore[arg-type]
+        self._finish_rollout(rollout_buffer, LearnerOutputs.join(seen), bootstraps, shown, dones)
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
 
-    def _intervene(self, actions: Array) -> Array:
+    def _intervene(self, actions: Array, shown: RawObservations) -> Array:
         """
         :param actions: actions of the learners, for the current observations
+        :param shown: these observations as learners see them
         :return: the actions to be taken
         """
         return actions
@@ -262,7 +241,7 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
     def _before_updates(self) -> None:
         """Read what may have been set since the last iteration."""
         check_live_arguments(self)
-        self.policy.set_training_mode(True)
+        self.parts.policy.set_training_mode(True)
         sizes = self._step_sizes()
         self.distiller.set_step_sizes(sizes, self.weight_decay)
         for group in self.policy.optimizer.param_groups:
@@ -275,8 +254,8 @@ class RolloutOfLearners(TellsInterruptions, HasSettings, HasRates, HasStatistics
 
         :param observations: some of those that were seen
         """
-        description.update(self.dataset, self.env, self.n_steps * self.n_envs)
-        self.policy.set_training_mode(False)
+        self._describe(self.n_steps * self.n_envs)
+        self.parts.policy.set_training_mode(False)
         if self.parts.policy_actor.statistics:
             self.parts.policy_actor.update_statistics(self.parts.actor.preprocess(observations))
         self._teach_policy()

@@ -19,6 +19,9 @@ from sb3_distill.networks.anatomy import Network, actor_of, needs_of
 from sb3_distill.networks.encoder import Encoder, holds_features, kinds_of
 from sb3_distill.networks.precision import Precision
 from sb3_distill.online.critic import Critic, evaluates_plainly
+from sb3_distill.online.normalizing.choice import Normalised
+from sb3_distill.online.normalizing.normalizer import Normalizer
+from sb3_distill.online.normalizing.twin import show_raw, twin_of
 from sb3_distill.outer_loop.combination import check_combine
 from sb3_distill.outer_loop.distiller import Companion, Distiller
 from sb3_distill.outer_loop.regularization import Regularization, Regularizers
@@ -40,6 +43,8 @@ class Parts:
     :param actor: how taught learners act in the environments
     :param policy_actor: the learner that ``policy`` acts as
     :param critic: the persistent critic
+    :param policy: the policy that holds actor and critic: ``model.policy``, or its twin that takes normalised observations
+    :param normalizer: statistics of what the model normalises by itself
     :param latent_dim: width of the input of the last layer, under gSDE
     :param learners: initial learners of the current iteration
     :param batch_size: transitions of a minibatch
@@ -50,6 +55,8 @@ class Parts:
     actor: Actor
     policy_actor: PolicyActor
     critic: Critic
+    policy: ActorCriticPolicy
+    normalizer: Normalizer
     latent_dim: int | None
     learners: Learners = field(default_factory=lambda: Learners([]))
     batch_size: int = 0
@@ -76,13 +83,15 @@ class Parts:
     @th.no_grad()
     def teach_policy(self, policy: ActorCriticPolicy) -> None:
         """
-        :param policy: becomes what the dataset teaches its fixed draw
+        :param policy: ``model.policy``, which becomes what the dataset teaches its fixed draw
         """
         dataset = self.distiller.dataset
         self.policy_actor.teach(dataset)
         if dataset.log_std is not None:
             distribution = self.actor.distribution
-            policy.log_std.copy_(distribution.expand_log_std(dataset.log_std, self.latent_dim or 0))
+            self.policy.log_std.copy_(distribution.expand_log_std(dataset.log_std, self.latent_dim or 0))
+        if self.policy is not policy:
+            show_raw(self.policy, policy, dataset.info.normalization)
 
 
 class HasParts:
@@ -120,10 +129,23 @@ class HasParts:
         """The persistent critic."""
         return self.parts.critic
 
+    @property
+    def normalizer(self) -> Normalizer:
+        """Statistics of what the model normalises by itself."""
+        return self.parts.normalizer
+
+    @property
+    def normalized_policy(self) -> ActorCriticPolicy:
+        """What ``policy`` is before normalisation is folded into its first layers; ``policy`` itself without one."""
+        return self.parts.policy
+
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         weighs_components = self.distiller.regularization.sizes.group_dro > 0
         weights = ["distiller.regularization.log_weights"] if weighs_components else []
-        return ["policy", "policy.optimizer", "dataset", "dataset_optimizer", "initial_actor"], weights
+        names = ["policy", "policy.optimizer", "dataset", "dataset_optimizer", "initial_actor"]
+        names += ["normalizer"] if self.normalizer.is_on else []
+        names += ["normalized_policy"] if self.normalizer.obs_rms is not None else []
+        return names, weights
 
 
 @dataclass(frozen=True)
@@ -168,7 +190,8 @@ def actor_to_teach(policy: ActorCriticPolicy) -> Network:
 
 def build_parts(policy: ActorCriticPolicy, actor: Network, recipe: Recipe, generator: th.Generator) -> Parts:
     """
-    :param policy: a policy that shares no features; its actor becomes a learner, its critic that of the run
+    :param policy: a policy that shares no features; its actor, or that of its twin, becomes a learner, its critic that of the
+        run
     :param actor: its actor, see ``networks.anatomy.actor_of``
     :param recipe: what the run is to be
     :param generator: source of all randomness (CPU)
@@ -176,6 +199,10 @@ def build_parts(policy: ActorCriticPolicy, actor: Network, recipe: Recipe, gener
     """
     settings, start, device = recipe.settings, recipe.start, policy.device
     policy.set_training_mode(False)
+    shown, normalizer = policy, Normalised.parse(settings.normalize or False).normalizer(policy)
+    if normalizer.obs_rms is not None:
+        policy = twin_of(shown)
+        actor = actor_of(policy)
     policy_actor = PolicyActor(policy, actor, settings.encoder_layers)
     layers = policy_actor.layers
     shares_features = recipe.shares_features and evaluates_plainly(policy) and holds_features(layers, actor)
@@ -191,6 +218,7 @@ def build_parts(policy: ActorCriticPolicy, actor: Network, recipe: Recipe, gener
     check_combine(settings.combine, ("gSDE", distribution.state_dependent), ("an encoder", encoder is not None))
     precision = Precision(settings.autocast_dtype, device)
     critic = Critic(policy, policy_actor.parameter_ids, recipe.sizes["critic"], precision)
+    shown.optimizer = policy.optimizer
     sampler = LearnerDistribution.parse(settings.learner_distribution).bind(
         recipe.policy_class,
         recipe.policy_kwargs,
@@ -220,7 +248,7 @@ def build_parts(policy: ActorCriticPolicy, actor: Network, recipe: Recipe, gener
         combine=settings.combine,
     )  # fmt: skip
     latent_dim = int(policy.action_net.in_features) if distribution.state_dependent else None  # type: ignore[arg-type]
-    return Parts(distiller, acting, policy_actor, critic, latent_dim)
+    return Parts(distiller, acting, policy_actor, critic, policy, normalizer, latent_dim)
 
 
 def _dataset(

@@ -5,26 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
-from gymnasium import spaces
-
 from sb3_distill.dataset.start import DATASET_INITS
 from sb3_distill.dataset.synthetic_dataset import DatasetLike
-from sb3_distill.errors import ArgumentError, warn
+from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.carry import default_strength
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.outer_loop.combination import Combine, check_combine
+from sb3_distill.outer_loop.defaults import default_inner_rate, resolve_n_instances, resolve_n_learners
 from sb3_distill.outer_loop.regularization import Regularizers, RegularizersLike
 from sb3_distill.spaces.checks import sees_images
-from sb3_distill.spaces.sizes import min_instances, n_classes, n_outputs
 from sb3_distill.spaces.values import plain
-from sb3_distill.typing import AutocastDtype, DatasetInit, InnerLoopName, Json, Space
-
-MAX_LEARNERS = 8
-BOX_RATE = 0.6
-"""Initial inner rate per dimension of continuous actions: the loss of a learner is a mean over all of them."""
-BOX_INSTANCES = 64
-"""Instances for continuous actions, as in the paper."""
+from sb3_distill.typing import AutocastDtype, DatasetInit, InnerLoopName, Json, Normalize, Space
 
 InnerRate: TypeAlias = float | Sequence[float] | Sequence[Sequence[float]]
 
@@ -159,6 +151,17 @@ class Settings:
         },
     )
 
+    normalize: Normalize | None = field(
+        default=False,
+        metadata={
+            "text": "normalise observations and rewards inside the algorithm, with running statistics like those of a "
+            "`VecNormalize`, see [Normalised observations](algorithm.md#normalised-observations). `None`: observations where "
+            "they are numbers in a row (no images, nothing discrete), and rewards; nothing where the environment is in a "
+            "`VecNormalize` or in a normalising wrapper of Gymnasium",
+            "values": '`True`, `False`, `"observations"`, `"rewards"`',
+        },
+    )
+
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             object.__setattr__(self, name, plain(value))
@@ -239,57 +242,3 @@ def inner_loop_of(settings: Settings) -> InnerLoop:
             f"`n_inner_steps` must be 1 for the inner loop {settings.inner_loop!r}, got {settings.n_inner_steps}"
         )
     return loop
-
-
-def resolve_n_learners(n_learners: int | None, n_envs: int | None) -> int:
-    """
-    :param n_learners: the argument; ``None`` for the largest divisor of ``n_envs`` up to 8
-    :param n_envs: number of environments; ``None`` without an environment
-    :return: number of learners
-    :raises ValueError: if the environments cannot be shared out evenly
-    """
-    if n_learners is None:
-        return 1 if n_envs is None else max(m for m in range(1, min(MAX_LEARNERS, n_envs) + 1) if n_envs % m == 0)
-    if n_learners < 1:
-        raise ArgumentError(f"`n_learners` must be at least 1, got {n_learners}")
-    if n_envs is not None and n_envs % n_learners:
-        raise ArgumentError(
-            f"`n_learners` must divide the number of environments, so that each learner drives as many: "
-            f"{n_envs} environments, n_learners={n_learners}"
-        )
-    return n_learners
-
-
-def resolve_n_instances(n_instances: int | None, action_space: Space) -> int:
-    """
-    :param n_instances: the argument; ``None`` for ``min_instances`` where an action is one choice, for one instance per class
-        where it is several at once (the minimum of Eq. 3 is then learned, but slowly), and for 64 for a ``Box``
-    :param action_space: action space of the environment
-    :return: number of synthetic instances, ``k``
-    :raises ValueError: if there are none
-    """
-    discrete = not isinstance(action_space, spaces.Box)
-    if n_instances is None:
-        if isinstance(action_space, spaces.Discrete):
-            return min_instances(action_space)
-        return n_classes(action_space) if discrete else BOX_INSTANCES
-    if isinstance(n_instances, bool) or not isinstance(n_instances, int) or n_instances < 1:
-        raise ArgumentError(f"`n_instances` must be at least 1 and whole, got {n_instances!r}")
-    if discrete and n_instances < (k_min := min_instances(action_space)):
-        warn(
-            f"n_instances={n_instances} is below the {k_min} that Eq. 3 of the paper, ceil(c / 2) + 1, expects to be needed "
-            f"for {action_space}"
-        )
-    return n_instances
-
-
-def default_inner_rate(action_space: Space, relative: bool) -> float:
-    """
-    :param action_space: action space of the environment
-    :param relative: whether the rate is relative to the size of the features
-    :return: where the learned rate of the gradient steps starts: 1, or ``BOX_RATE`` per action dimension; relative rates start
-        where one step makes up for most of a common error of all instances
-    """
-    if relative:
-        return 0.5 * n_outputs(action_space)
-    return BOX_RATE * n_outputs(action_space) if isinstance(action_space, spaces.Box) else 1.0

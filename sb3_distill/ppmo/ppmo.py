@@ -18,7 +18,7 @@ from sb3_distill.outer_loop.settings import InnerRate, Settings
 from sb3_distill.ppmo.losses import normalize, policy_loss, value_loss
 from sb3_distill.teaching.acting import LearnerOutputs
 from sb3_distill.trees import map_leaves, stack
-from sb3_distill.typing import Array, AutocastDtype, DatasetInit, InnerLoopName, Rate, RawObservations
+from sb3_distill.typing import Array, AutocastDtype, DatasetInit, InnerLoopName, Normalize, Rate, RawObservations
 
 
 class PPMO(RolloutOfLearners):
@@ -64,7 +64,7 @@ class PPMO(RolloutOfLearners):
     :param critic_learning_rate: The same for the critic; ``None``: 0.5 times ``learning_rate``
     :param encoder_learning_rate: The same for the encoder; ``None``: 0.05 times ``learning_rate``
     :param input_scale_learning_rate: The same for the logarithms of weights of the observations, which are learned then, and
-        travel with the statistics of the ``VecNormalize`` that they need. One step on random features cannot tell important
+        travel with the statistics of observations that they need. One step on random features cannot tell important
         numbers of a long observation from others. ``None``: no weights, or those of ``initial_dataset`` as they are
     :param weight_decay: Decoupled weight decay of the synthetic observations. It keeps them where the activations of all
         learners respond alike; without it they grow, and a few learners in a hundred fail
@@ -82,6 +82,9 @@ class PPMO(RolloutOfLearners):
     :param combine: ``"probs"`` or ``"logits"`` to distil for an ensemble: all learners see the same observations, and act
         and are judged together, by the mean of their probabilities or logits (for a ``Box`` of their means), which takes
         ``n_learners`` times the forward passes; ``None``: each by itself
+    :param normalize: Normalise observations and rewards inside PPMO, with running statistics as of SB3's ``VecNormalize``; the
+        environment, ``policy`` and ``predict`` keep raw observations. ``"observations"`` or ``"rewards"``: one of them;
+        ``None``: rewards, and observations that are numbers in a row, but nothing where the environment normalises
     """
 
     outer_loss = "ppo"
@@ -131,6 +134,7 @@ class PPMO(RolloutOfLearners):
         autocast_dtype: AutocastDtype | None = None,
         regularizers: RegularizersLike | None = None,
         combine: Combine | None = None,
+        normalize: Normalize | None = False,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
         log_std_learning_rate: Rate | None = None,
@@ -166,6 +170,7 @@ class PPMO(RolloutOfLearners):
                 autocast_dtype=autocast_dtype,
                 regularizers=regularizers,
                 combine=combine,
+                normalize=normalize,
             ),
             learning_rate=learning_rate,
             n_steps=n_steps,

@@ -39,7 +39,7 @@ def save_critic(model: PPMO, path: Path) -> None:
     :param model: model whose critic is saved
     :param path: path of the file, see ``critic_path``
     """
-    parameters = critic_of(model.policy).named_parameters()
+    parameters = critic_of(model.normalized_policy).named_parameters()
     write_whole(path, pack({name: value.detach().cpu().contiguous() for name, value in parameters}))
 
 
@@ -60,7 +60,7 @@ def carry_critic(model: PPMO, path: Path) -> None:
     except SafetensorError as error:
         raise ArgumentError(f"{path} cannot be read ({error}): without it the critic is learned anew") from error
     trained = {id(value) for value in model.critic.parameters}
-    for name, value in critic_of(model.policy).named_parameters():
+    for name, value in critic_of(model.normalized_policy).named_parameters():
         if id(value) in trained:  # else it is the encoder's
             value.copy_(saved[name])
 

@@ -11,9 +11,12 @@ from sb3_distill.networks.anatomy import Network, actor_of, critic_of
 
 def can_fold(policy: BasePolicy, normalization: Normalization) -> bool:
     """Whether actor and critic of a policy begin with a linear layer on the flat observation."""
-    return not isinstance(normalization.mean, dict) and all(
-        _first_linear(network) is not None for network in _networks(policy)
-    )
+    return not isinstance(normalization.mean, dict) and begins_with_linear_layers(policy)
+
+
+def begins_with_linear_layers(policy: BasePolicy) -> bool:
+    """Whether the first layers of actor and critic are linear, and see the flat observation."""
+    return all(_first_linear(network) is not None for network in _networks(policy))
 
 
 @th.no_grad()
@@ -26,12 +29,13 @@ def fold_into_first_layer(policy: BasePolicy, normalization: Normalization) -> N
     """
     normalization = normalization.with_scale_in_variance()
     scale = th.as_tensor(1 / np.sqrt(np.asarray(normalization.var) + normalization.epsilon)).float().flatten()
-    mean = th.as_tensor(np.asarray(normalization.mean)).float().flatten()
+    mean = th.as_tensor(np.asarray(normalization.mean)).double().flatten()
     for network in _networks(policy):
         layer = _first_linear(network)
         assert layer is not None
-        layer.weight.mul_(scale)
-        layer.bias.sub_(layer.weight @ mean)
+        layer.weight.mul_(scale.to(layer.weight.device))
+        # In double precision, since a number that hardly changes has a mean of many standard deviations.
+        layer.bias.copy_(layer.bias.double() - layer.weight.double() @ mean.to(layer.weight.device))
 
 
 def _networks(policy: BasePolicy) -> list[Network]:

@@ -1,0 +1,181 @@
+"""
+Does PPMO with its defaults keep up with SB3's PPO with its defaults, at as many environment steps? Both learn in SB3's own
+``DummyVecEnv``, in 1 and in 8 environments. PPO is scored by its policy, PPMO by 20 fresh learners, with sampled and with
+greedy actions. A score is (return - random) / (reference - random); the share is that of PPO's score.
+
+    python benchmarks/studies/defaults.py [--tasks CartPole] [--variants ppo proposal] [--n-envs 1 8] [--seeds 0 1 2]
+    python benchmarks/studies/defaults.py --show
+
+What is in results/defaults.json is not run again. LunarLander needs Box2D, HalfCheetah needs MuJoCo: without these they are
+left out.
+"""
+
+import argparse
+import itertools
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import gymnasium as gym
+from gymnasium import spaces
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecEnv
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.results import one_thread, read, write
+from benchmarks.lib.score import WAYS, mean_return, score
+from sb3_distill import PPMO, min_instances
+from sb3_distill.typing import Json
+
+N_LEARNERS, N_EPISODES = 20, 10
+"""Fresh learners of a score, and episodes of each; PPO's policy plays as many in all."""
+SMALLEST_ROLLOUT = 1024
+"""Transitions of a rollout, at least, in the variant ``proposal``."""
+
+
+class Task(NamedTuple):
+    """
+    :param env_id: Gymnasium id
+    :param steps: environment steps of a run
+    :param random: return of random actions
+    :param reference: return that counts as solved
+    :param env_kwargs: arguments of the environment
+    """
+
+    env_id: str
+    steps: int
+    random: float
+    reference: float
+    env_kwargs: Mapping[str, object] = {}
+
+    def normalized(self, value: float) -> float:
+        """0 for random actions, 1 for the reference."""
+        return (value - self.random) / (self.reference - self.random)
+
+    def make(self, n_envs: int, seed: int | None = None) -> VecEnv:
+        """Environments to learn or to be scored in."""
+        return make_vec_env(self.env_id, n_envs, seed=seed, env_kwargs=dict(self.env_kwargs))
+
+    def is_there(self) -> bool:
+        """Whether the packages of the task are installed; a message says if not."""
+        try:
+            gym.make(self.env_id, **self.env_kwargs).close()
+        except (gym.error.Error, ImportError) as error:
+            print(f"{self.env_id} is left out: {error}", flush=True)
+            return False
+        return True
+
+
+TASKS = {
+    "CartPole": Task("CartPole-v1", 50_000, 22, 500),
+    "FrozenLake": Task("FrozenLake-v1", 100_000, 0.015, 0.74),
+    "FrozenLake-dry": Task("FrozenLake-v1", 100_000, 0.015, 1, {"is_slippery": False}),
+    "Pendulum": Task("Pendulum-v1", 150_000, -1230, -160),
+    "LunarLander": Task("LunarLander-v3", 200_000, -180, 250),
+    "Taxi": Task("Taxi-v4", 200_000, -770, 8),
+    "Acrobot": Task("Acrobot-v1", 100_000, -500, -80),
+    "HalfCheetah": Task("HalfCheetah-v5", 200_000, -280, 2000),
+}
+
+
+def now(env: VecEnv) -> Json:
+    """Defaults of 0.1.0 before ``normalize``, written out."""
+    k = min_instances(env.action_space) if isinstance(env.action_space, spaces.Discrete) else 64
+    return dict(normalize=False, n_instances=k, ent_coef=0.0, n_steps=128)
+
+
+def proposal(env: VecEnv) -> Json:
+    """Normalised inside, more instances and some entropy for discrete actions, rollouts of ``SMALLEST_ROLLOUT``."""
+    is_discrete = isinstance(env.action_space, spaces.Discrete)
+    k = max(min_instances(env.action_space), 16) if isinstance(env.action_space, spaces.Discrete) else 64
+    if is_discrete and isinstance(env.observation_space, spaces.Discrete):
+        k = min(max(int(env.observation_space.n), 16), 64)
+    n_steps = max(128, -(-SMALLEST_ROLLOUT // env.num_envs))
+    return dict(normalize=None, n_instances=k, ent_coef=0.01 if is_discrete else 0.0, n_steps=n_steps)
+
+
+VARIANTS: dict[str, Callable[[VecEnv], Json]] = {"now": now, "proposal": proposal, "installed": lambda env: {}}
+"""Arguments of ``PPMO``, by name; ``installed`` has the defaults of the code that is run."""
+KINDS = ["ppo", *VARIANTS]
+
+
+def ppo(task: Task, n_envs: int, seed: int) -> Json:
+    """Scores of SB3's PPO with its defaults."""
+    model, start = PPO("MlpPolicy", task.make(n_envs, seed), seed=seed, device="cpu"), time.perf_counter()
+    model.learn(task.steps)
+    seconds, env = time.perf_counter() - start, task.make(N_LEARNERS, 1000)
+    n_episodes = N_LEARNERS * N_EPISODES
+    means = {way: {"mean": mean_return(model, env, n_episodes, deterministic=way == "greedy")} for way in WAYS}
+    return {**means, "seconds": seconds, "steps": model.num_timesteps}
+
+
+def ppmo(task: Task, n_envs: int, seed: int, variant: str) -> Json:
+    """Scores of fresh learners that PPMO's dataset has taught."""
+    env = task.make(n_envs, seed)
+    arguments = VARIANTS[variant](env)
+    model, start = PPMO("MlpPolicy", env, seed=seed, device="cpu", **arguments), time.perf_counter()
+    model.learn(task.steps)
+    seconds = time.perf_counter() - start
+    entry = score(model.dataset, n_learners=N_LEARNERS, n_episodes=N_EPISODES, env=task.make, max_envs=N_LEARNERS)
+    chosen = {"arguments": arguments, "normalize": model.normalize, "k": model.n_instances}
+    return {**entry, **chosen, "seconds": seconds, "steps": model.num_timesteps}
+
+
+def run(name: str, n_envs: int, kind: str, seed: int) -> None:
+    """Run one cell, unless it is there."""
+    cell, task = f"{name}/{n_envs}/{kind}/{seed}", TASKS[name]
+    if cell in read("defaults"):
+        return
+    entry = ppo(task, n_envs, seed) if kind == "ppo" else ppmo(task, n_envs, seed, kind)
+    entry["normalised"] = {way: round(task.normalized(entry[way]["mean"]), 3) for way in WAYS}
+    print(f"{cell}: {entry['normalised']}, {entry['seconds']:.0f} s, {entry['steps']:,} steps", flush=True)
+    write("defaults", {**read("defaults"), cell: entry})
+
+
+def show() -> None:
+    """Medians over seeds, sampled and greedy, and their share of PPO's."""
+    results = {tuple(cell.split("/")): entry for cell, entry in read("defaults").items() if "/" in cell}
+    print(
+        "| task | environments | algorithm | seeds | sampled | greedy | share of PPO, sampled | greedy |\n" + "|---" * 8 + "|"
+    )
+    for name, n_envs, kind in itertools.product(TASKS, ("1", "8"), KINDS):
+        medians = [_median(results, name, n_envs, kind, way) for way in WAYS]
+        if None in medians:
+            continue
+        theirs = [_median(results, name, n_envs, "ppo", way) for way in WAYS]
+        shares = [
+            "" if not their else f"{our / their:.2f}" for our, their in zip(medians, theirs, strict=True) if our is not None
+        ]
+        n_seeds = sum(key[:3] == (name, n_envs, kind) for key in results)
+        numbers = [f"{median:.2f}" for median in medians if median is not None]
+        print("|", " | ".join([name, n_envs, kind, str(n_seeds), *numbers, *shares]), "|")
+
+
+def _median(results: Mapping[tuple[str, ...], Json], name: str, n_envs: str, kind: str, way: str) -> float | None:
+    values = [entry["normalised"][way] for key, entry in results.items() if key[:3] == (name, n_envs, kind)]
+    return statistics.median(values) if values else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--variants", nargs="*", default=["ppo", "now", "proposal"], choices=KINDS)
+    parser.add_argument("--n-envs", nargs="*", type=int, default=[1, 8])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument("--show", action="store_true", help="only show the table")
+    options = parser.parse_args()
+    one_thread()
+    warnings.filterwarnings("ignore", message="n_instances=.* is below")
+    tasks = [] if options.show else [name for name in options.tasks if TASKS[name].is_there()]
+    for name, seed, n_envs, kind in itertools.product(tasks, options.seeds, options.n_envs, options.variants):
+        run(name, n_envs, kind, seed)
+    show()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Who normalises for a model: its environment, or the model itself."""
