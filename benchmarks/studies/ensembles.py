@@ -43,6 +43,8 @@ from sb3_distill.typing import Json
 XAVIER: Json = {"init": "xavier_normal"}
 """The Xavier column of Table 1."""
 N_MEMBERS, ELITE, N_DRAWS = 25, 5, 10
+FEWEST = 3
+"""Smallest number of draws of a task that counts: an interval over one draw has only episodes in it."""
 CONFIRMING = 1_000
 """Seed of the first draw that confirms."""
 
@@ -196,9 +198,9 @@ def show(key: str) -> None:
         for kind in dict.fromkeys((task.kind, better)):
             rows = _counted_rows(entry, task, kind)
             for strict, counts in ((False, task.kind), (True, better)):
-                if kind == counts and any(row["gain"]["low"] > 0 for row in rows):
+                if entry["n_draws"] >= FEWEST and kind == counts and any(row["gain"]["low"] > 0 for row in rows):
                     gained[strict].append(name)
-            if rows[0]["gain"]["high"] < 0 and kind == task.kind:
+            if entry["n_draws"] >= FEWEST and rows[0]["gain"]["high"] < 0 and kind == task.kind:
                 below.append(name)
             mark = "" if kind == task.kind else " (the better kind)"
             member = f"{entry[kind]['members']['value']:.1f} ± {entry[kind]['members']['std']:.1f}"
