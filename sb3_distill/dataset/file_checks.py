@@ -75,15 +75,6 @@ class FileKind(NamedTuple):
         """The noun with its article."""
         return _with_article(self.word)
 
-    @property
-    def with_article(self) -> str:
-        """The noun with its article."""
-        return _with_article(self.word)
-
-
-def _with_article(word: str) -> str:
-    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
-
 
 def _with_article(word: str) -> str:
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
