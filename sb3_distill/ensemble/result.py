@@ -21,10 +21,10 @@ class Contest(NamedTuple):
     """
     What plays.
 
-    :param kind: kind of actions, ``"greedy"`` or ``"sampled"``
-    :param choice: ``ARBITRARY`` or ``ELITE``
-    :param rule: a key of ``rules.RULES``
-    :param size: number of members
+    :ivar kind: kind of actions, ``"greedy"`` or ``"sampled"``
+    :ivar choice: ``ARBITRARY`` or ``ELITE``
+    :ivar rule: a key of ``rules.RULES``
+    :ivar size: number of members
     """
 
     kind: str

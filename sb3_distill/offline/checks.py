@@ -16,14 +16,14 @@ class Columns(NamedTuple):
     """
     Steps of E episodes, one after the other: N steps in all.
 
-    :param observations: what was shown before each action ``(N, *obs)``, or one such array for each key
-    :param actions: actions as the environment took them ``(N, *action)``
-    :param rewards: ``(N,)``
-    :param terminated: whether the rules of the environment ended the episode at this step ``(N,)``
-    :param truncated: whether it was cut off, by a time limit for instance ``(N,)``
-    :param ends: number of the first step behind each episode ``(E,)``
-    :param last_observations: what was shown behind the last step of each episode ``(E, *obs)``, likewise
-    :param episode_sources: for each episode the number of its source ``(E,)``
+    :ivar observations: what was shown before each action ``(N, *obs)``, or one such array for each key
+    :ivar actions: actions as the environment took them ``(N, *action)``
+    :ivar rewards: ``(N,)``
+    :ivar terminated: whether the rules of the environment ended the episode at this step ``(N,)``
+    :ivar truncated: whether it was cut off, by a time limit for instance ``(N,)``
+    :ivar ends: number of the first step behind each episode ``(E,)``
+    :ivar last_observations: what was shown behind the last step of each episode ``(E, *obs)``, likewise
+    :ivar episode_sources: for each episode the number of its source ``(E,)``
     """
 
     observations: RawObservations

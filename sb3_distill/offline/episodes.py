@@ -22,13 +22,13 @@ class Episode(NamedTuple):
     """
     One episode of T steps.
 
-    :param observations: what was shown before each action ``(T, *obs)``, or one such array for each key
-    :param actions: ``(T, *action)``
-    :param rewards: ``(T,)``
-    :param last_observation: what was shown behind the last step ``(*obs)``
-    :param terminated: whether the rules of the environment ended the episode
-    :param truncated: whether a time limit cut it off. With neither the recording stops before the episode does
-    :param source: who has played
+    :ivar observations: what was shown before each action ``(T, *obs)``, or one such array for each key
+    :ivar actions: ``(T, *action)``
+    :ivar rewards: ``(T,)``
+    :ivar last_observation: what was shown behind the last step ``(*obs)``
+    :ivar terminated: whether the rules of the environment ended the episode
+    :ivar truncated: whether a time limit cut it off. With neither the recording stops before the episode does
+    :ivar source: who has played
     """
 
     observations: RawObservations

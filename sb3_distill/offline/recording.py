@@ -252,7 +252,8 @@ class Recording(HasFacts):
     def of(cls, recording: "Recording | str | os.PathLike[str]") -> "Recording":
         """
         :param recording: a recording, returned as it is, or what ``load`` takes
-        :raises FileNotFoundError, RecordingError: see ``load``
+        :raises FileNotFoundError: see ``load``
+        :raises RecordingError: likewise
         """
         return recording if isinstance(recording, Recording) else cls.load(recording)
 
