@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.vec_env import VecNormalize, is_vecenv_wrapped
 
 from sb3_distill.dagger.algorithm import DAgger
@@ -15,7 +15,7 @@ from sb3_distill.errors import ArgumentError
 
 
 def clone(
-    expert: Expert,
+    expert: Expert | BasePolicy,
     env: EnvSource,
     total_timesteps: int = 500_000,
     n_envs: int = 64,
@@ -28,7 +28,7 @@ def clone(
     Distil an agent, with normalised observations where they are plain vectors. An agent without statistics plays a few
     episodes before, and a warning says when it gets no more than random actions do.
 
-    :param expert: the agent
+    :param expert: the agent, or a policy that takes observations as they are: an ensemble for instance
     :param env: the environment: an id, an instance, a class, a function (of a number of environments, which makes a
         ``VecEnv``, or of nothing, which makes one environment), a ``VecEnv``, or what ``gym.make_vec`` returns
     :param total_timesteps: steps of all environments; the agent may need a rollout of its own before, for statistics
@@ -41,6 +41,8 @@ def clone(
     :raises ValueError: if the agent was trained for other spaces, or there are no steps
     :raises FloatingPointError: if an observation or a reward is not finite
     """
+    if isinstance(expert, BasePolicy):
+        expert = Expert(expert)
     if not isinstance(expert, Expert):
         raise ArgumentError(
             f"`expert` must be an Expert, got a {type(expert).__name__}: Expert(model.policy) makes one, or Expert.load(path)"

@@ -12,7 +12,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.sac.policies import SACPolicy
 
 from sb3_distill import DistilledEnsemble, DistilledPolicy, evaluate_learners, make_vec_env
-from sb3_distill.dagger import Expert, clone
+from sb3_distill.dagger import clone
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.errors import ArgumentError, UnsupportedError
 
@@ -151,7 +151,7 @@ def test_the_best_members_are_selected():
 @pytest.mark.slow
 def test_an_ensemble_is_distilled_into_a_set():
     ensemble = DistilledEnsemble.from_dataset("NDCartPole1D-v0", 3, device="cpu")
-    dataset = clone(Expert(ensemble), "NDCartPole1D-v0", total_timesteps=4_000, n_envs=8, n_steps=64, n_instances=4).dataset
+    dataset = clone(ensemble, "NDCartPole1D-v0", total_timesteps=4_000, n_envs=8, n_steps=64, n_instances=4).dataset
     assert evaluate_learners(dataset, 10, 10, True).mean > 150  # untaught: 20
 
 
