@@ -63,6 +63,11 @@ class DatasetInfo:
     module: str | None = None
     data: Json = field(default_factory=dict)
 
+    def __setstate__(self, state: Json) -> None:
+        """What was pickled before a field was there has its default."""
+        new: Json = {"module": None, "data": {}}
+        self.__dict__.update({**new, **state})
+
     @property
     def env_arguments(self) -> Kwargs:
         """The keyword arguments of the environment as they were: tuples, arrays and dicts of any keys too."""

@@ -29,6 +29,7 @@ from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.learners.population import Learners
 from sb3_distill.teaching.acting import Actor, as_taught
 from sb3_distill.teaching.distilled_policy import DistilledPolicy
+from sb3_distill.teaching.resolve_policy import check_acts
 from sb3_distill.typing import Array, Observations, RawObservations
 
 
@@ -102,6 +103,7 @@ class DistilledEnsemble(HasFacts, BasePolicy):
         source = str(dataset) if isinstance(dataset, (str, os.PathLike)) else None
         # A copy, since a dataset that is still being learned changes.
         whole = copy.deepcopy(SyntheticDataset.of(dataset)).to(get_device(device))
+        check_acts(whole)
         checked_rule(combine, whole.info.action_space)
         drawing = Drawing(whole, n_members, int(seed), policy, policy_kwargs, learner_distribution, inner_loop, source)
         return cls(drawing, range(n_members), drawing.taught(), combine)

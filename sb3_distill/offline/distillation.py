@@ -211,7 +211,7 @@ class OfflineDistillation(RunOnData):
         :return: the run, which goes on with ``learn(n_updates, reset_num_updates=False)``
         :raises DatasetError: if the file is none, or damaged
         """
-        dataset, arguments, state = saving.read(Path(path), changes)
+        dataset, arguments, state = saving.read(Path(path), cls.name, changes)
         run = cls(data, **{**arguments, **changes, "initial_dataset": dataset})
         return run.restore(state, path)
 

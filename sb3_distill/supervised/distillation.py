@@ -11,6 +11,7 @@ from stable_baselines3.common.utils import get_device
 
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
+from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
@@ -106,6 +107,8 @@ class SupervisedDistillation(RunOnData):
         super().__init__(learning_rate, rates, weight_decay, max_grad_norm, seed, tensorboard_log, verbose)
         self.data, self.module = Examples.of(data, n_classes), module
         self.combine, self.augment = combine, augment
+        if augment is not None and not callable(augment):
+            raise ArgumentError(f"`augment` must be a function of inputs and a generator, got {augment!r}")
         self.data_size = len(self.data)
         self.batch_size = min(positive("batch_size", batch_size), self.data_size)
         device = get_device(device)
@@ -186,7 +189,7 @@ class SupervisedDistillation(RunOnData):
         :return: the run, which goes on with ``learn(n_updates, reset_num_updates=False)``
         :raises DatasetError: if the file is none, or damaged
         """
-        dataset, arguments, state = saving.read(Path(path), changes)
+        dataset, arguments, state = saving.read(Path(path), cls.name, changes)
         if module is None and dataset.info.policy is None and arguments.get("policy") is None:
             module = find_module(dataset.info.module)
         run = cls(data, module, **{**arguments, **changes, "initial_dataset": dataset})

@@ -196,6 +196,8 @@ def _classes(targets: Array, n_classes: int | None) -> tuple[th.Tensor, int]:
     if (flat != np.floor(flat)).any() or flat.min() < 0:
         raise ArgumentError(f"classes must be whole numbers from 0, got {flat.min():g} to {flat.max():g}")
     n = int(flat.max()) + 1 if n_classes is None else n_classes
+    if n_classes is None and n < 2:
+        raise ArgumentError("all examples are of class 0: say how many classes there are with `n_classes`")
     if isinstance(n, bool) or not isinstance(n, int) or not 2 <= n <= MOST_CLASSES:
         raise ArgumentError(
             f"`n_classes` must be from 2 to {MOST_CLASSES:,}, got {n}: targets of float are numbers to predict"

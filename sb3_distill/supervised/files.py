@@ -55,10 +55,14 @@ def _read_npz(path: Path, split: Split) -> tuple[Array, Array]:
                 if all(name in arrays for name in names):
                     return arrays[names[0]], arrays[names[1]]
             found = ", ".join(arrays) or "nothing"
+            other = "train" if split == "test" else "test"
+            has_other = any(all(name in arrays for name in names) for names in NAMES[other])
     except (ValueError, zipfile.BadZipFile, AttributeError, EOFError, TypeError) as error:
         raise ArgumentError(f"{path} is no .npz of plain numbers: {error}") from error
     wanted = " or ".join(f"`{x}` and `{y}`" for x, y in NAMES[split][:2])
-    raise ArgumentError(f"{path} must hold the arrays {wanted}, it has {found}")
+    raise ArgumentError(
+        f"{path} must hold the arrays {wanted}, it has {found}" + (f": say {other} for the split" if has_other else "")
+    )
 
 
 def _idx_file(folder: Path, split: Split, kind: str) -> Path:

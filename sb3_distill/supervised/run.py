@@ -163,7 +163,7 @@ class RunOnData(HasFacts):
             "n_updates": self.n_updates,
             "data_size": self.data_size,
         }
-        saving.write(Path(path), self.dataset, self.arguments, state)
+        saving.write(Path(path), self.name, self.dataset, self.arguments, state)
 
     def restore(self, state: Json, path: str | os.PathLike[str]) -> Self:
         """

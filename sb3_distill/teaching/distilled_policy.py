@@ -25,7 +25,7 @@ from sb3_distill.networks.anatomy import takes_argument
 from sb3_distill.teaching.acting import as_taught
 from sb3_distill.teaching.folding import fold_into_first_layer
 from sb3_distill.teaching.normalizers import let_normalize
-from sb3_distill.teaching.resolve_policy import resolve_policy
+from sb3_distill.teaching.resolve_policy import check_acts, resolve_policy
 from sb3_distill.teaching.teach import build_policy, teach, write_targets
 from sb3_distill.typing import Array, RawObservations
 
@@ -78,6 +78,7 @@ class DistilledPolicy(HasFacts, BasePolicy):
         # A copy, since a dataset that is still being learned changes.
         dataset = copy.deepcopy(SyntheticDataset.of(dataset)).to(device)
         dataset = dataset if inner_loop is None else dataset.with_inner_loop(inner_loop)
+        check_acts(dataset)
         if isinstance(policy, BasePolicy):
             if policy_kwargs is not None:
                 raise ArgumentError("`policy_kwargs` must not be given together with a policy instance")

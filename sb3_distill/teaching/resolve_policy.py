@@ -6,9 +6,21 @@ from typing import Any, cast
 from stable_baselines3.common.policies import BasePolicy
 
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
-from sb3_distill.errors import ArgumentError, DatasetError
+from sb3_distill.errors import ArgumentError, DatasetError, MisfitError
 from sb3_distill.networks.policy_aliases import POLICIES
 from sb3_distill.networks.policy_kwargs import kwargs_of_the_set, policy_kwargs_from_json
+
+
+def check_acts(dataset: SyntheticDataset) -> None:
+    """
+    :param dataset: a dataset that a policy is to be made of
+    :raises DatasetError: if its labels are in units of their own, which a policy does not know of
+    """
+    if "target_std" in dataset.info.data:
+        raise MisfitError(
+            "the dataset predicts numbers in units of its data, which no policy knows of: evaluate_supervised and "
+            "teach_module predict them"
+        )
 
 
 def resolve_policy(

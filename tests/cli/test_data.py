@@ -53,3 +53,10 @@ def test_mistakes_are_told_in_a_line(folder, capsys, arguments, message):
     assert cli.main(arguments) == 1
     error = capsys.readouterr().err
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_a_module_in_the_folder_is_found(folder, capsys):
+    (folder / "my_networks.py").write_text("from torch import nn\ndef small():\n    return nn.Linear(3, 3)\n")
+    command = ["distil", "--data", "data.npz", "-o", "set.safetensors", "--updates", "2", "--module", "my_networks:small"]
+    assert cli.main(command) == 0, capsys.readouterr().err
+    assert cli.main(["evaluate", "set.safetensors", "--data", "data.npz", "--module", "my_networks:small"]) == 0

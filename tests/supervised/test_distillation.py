@@ -5,7 +5,7 @@ import pytest
 import torch as th
 from torch import nn
 
-from sb3_distill import DistilledPolicy, evaluate_learners
+from sb3_distill import DistilledEnsemble, DistilledPolicy, OfflineDistillation, evaluate_learners, record
 from sb3_distill.errors import ArgumentError, DatasetError, UnsupportedError
 from sb3_distill.supervised import SupervisedDistillation, evaluate_supervised, losses, teach_module
 from sb3_distill.supervised.augment import shifts
@@ -91,6 +91,10 @@ def test_numbers_of_any_size_are_predicted(tmp_path):
     assert (np.abs(predicted - test[1]).mean(axis=0) < 0.3 * targets.std(axis=0)).all()
     again = SupervisedDistillation((inputs[:300], targets[:300]), initial_dataset=run.dataset, seed=1).learn(1)
     assert again.evaluate(test, 5).mean > 0.85
+    with pytest.raises(DatasetError, match="in units of its data, which no policy knows of"):
+        DistilledPolicy.from_dataset(run.dataset)
+    with pytest.raises(DatasetError, match="in units of its data"):
+        DistilledEnsemble.from_dataset(run.dataset, n_members=2)
     run.dataset.info.data["target_std"] = ["x"]
     with pytest.raises(DatasetError, match="`target_std` in the metadata must be 2 finite numbers"):
         evaluate_supervised(run.dataset, test, 2)
@@ -130,6 +134,16 @@ def test_arguments_that_no_file_holds_are_asked_for(blobs, tmp_path):
     with pytest.raises(ArgumentError, match="does not hold `learning_rate`"):
         SupervisedDistillation.load(tmp_path / "run.zip", data)
     SupervisedDistillation.load(tmp_path / "run.zip", data, learning_rate=0.01)
+
+
+def test_runs_of_another_kind_are_named(blobs, tmp_path):
+    play = record("random", "CartPole-v1", n_steps=200, n_envs=2)
+    OfflineDistillation(play, n_value_updates=1, seed=0).save(tmp_path / "play.zip")
+    SupervisedDistillation(blobs[0], seed=0).save(tmp_path / "examples.zip")
+    with pytest.raises(DatasetError, match="is a run of 'OfflineDistillation', not of SupervisedDistillation"):
+        SupervisedDistillation.load(tmp_path / "play.zip", blobs[0])
+    with pytest.raises(DatasetError, match="is a run of 'SupervisedDistillation', not of OfflineDistillation"):
+        OfflineDistillation.load(tmp_path / "examples.zip", play)
 
 
 def test_one_goes_on_from_a_set(blobs):
@@ -195,6 +209,8 @@ def test_distilling_for_the_ensemble_lowers_its_loss(blobs, combine):
         ({"n_learners": 1.5}, ArgumentError, "`n_learners` must be a whole number"),
         ({"dataset_init": "zero"}, ArgumentError, "`dataset_init` must be one of normal, data"),
         ({"module": sequential, "policy": "MlpPolicy"}, ArgumentError, "exclude each other"),
+        ({"module": nn.Linear(5, 4)}, ArgumentError, "or its class, got the module Linear"),
+        ({"augment": 3}, ArgumentError, "`augment` must be a function"),
         ({"module": 3}, ArgumentError, "must be a function that makes an nn.Module"),
         ({"module": lambda: nn.Linear(5, 4).weight}, UnsupportedError, "must make an nn.Module"),
         ({"module": lambda: nn.Linear(3, 4)}, UnsupportedError, "does not take inputs of the shape"),

@@ -51,7 +51,7 @@ def test_images_are_normalised_by_channel():
         ((X[:0], np.zeros(0, int)), "empty"),
         ((X[:, 0], np.zeros(6, int)), "give those of one number an axis"),
         ((X, np.array([0, 1, -1, 0, 1, 0])), "whole numbers from 0"),
-        ((X, np.zeros(6, int)), "from 2 to"),
+        ((X, np.zeros(6, int)), "all examples are of class 0"),
         ((X, np.eye(6, dtype=int)), "argmax"),
         (([[1.0], [1.0, 2.0]], [0, 1]), "ragged"),
         ((np.array([["a"], ["b"]]), [0, 1]), "must be numbers"),
@@ -89,6 +89,9 @@ def test_npz(tmp_path):
     assert examples.inputs.shape == (4, 1, 3, 3)
     assert examples.inputs.max() == 1
     assert len(load_examples(tmp_path / "a.npz", "test")) == 6
+    np.savez(tmp_path / "e.npz", inputs=X, targets=[0, 1] * 3)
+    with pytest.raises(ArgumentError, match="it has inputs, targets: say train for the split"):
+        load_examples(tmp_path / "e.npz", "test")
     np.savez(tmp_path / "b.npz", pixels=X)
     with pytest.raises(
         ArgumentError, match="must hold the arrays `inputs` and `targets` or `x_train` and `y_train`, it has pixels"

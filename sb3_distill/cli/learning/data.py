@@ -1,6 +1,8 @@
 """``sb3-distill distil``: a dataset from labelled data, or from recorded play; and ``evaluate --data``."""
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 import torch as th
@@ -149,4 +151,6 @@ def _module(name: str | None) -> ModuleFactory | None:
         return None
     if ":" not in name:
         raise ArgumentError(f"--module must be package.module:name, got {name!r}")
+    if "" not in sys.path and os.getcwd() not in sys.path:  # a console script does not look in its folder
+        sys.path.insert(0, os.getcwd())
     return find_module(name, [name.partition(":")[0]])

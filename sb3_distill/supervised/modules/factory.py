@@ -143,9 +143,7 @@ def find_module(name: str | None, allow_imports: Collection[str] = ()) -> Module
     try:
         found: ModuleFactory | None = getattr(importlib.import_module(home), attribute, None)
     except ImportError as error:
-        raise DatasetError(f"the learners of the dataset are made by {name!r}, which cannot be imported: {error}") from error
+        raise DatasetError(f"the learners are made by {name!r}, which cannot be imported: {error}") from error
     if not callable(found):
-        raise DatasetError(
-            f"the learners of the dataset are made by {name!r}, and {home} has no such function: pass it as `module`"
-        )
+        raise DatasetError(f"the learners are made by {name!r}, and {home} has no such function: pass it as `module`")
     return found

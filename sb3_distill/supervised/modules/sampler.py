@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
 from stable_baselines3.common.policies import BasePolicy
+from torch import nn
 
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError
@@ -43,8 +44,9 @@ def sampler_for(
     if module is None and policy is None and policy_kwargs is None and info.policy is None:
         module = find_module(info.module, allow_imports)
     if module is not None:
-        if not callable(module) or isinstance(module, type(None)):
-            raise ArgumentError(f"`module` must be a function that makes an nn.Module, got {module!r}")
+        if not callable(module) or isinstance(module, nn.Module):
+            got = f"the module {type(module).__name__}" if isinstance(module, nn.Module) else repr(module)
+            raise ArgumentError(f"`module` must be a function that makes an nn.Module, or its class, got {got}")
         factory: NetworkFactory = FactoryOfModules(module, info.observation_space.shape or (), n_outputs(info.action_space))
         return distribution.sampler(factory, device, dataset.statistics, dataset.encoder)
     policy_class, kwargs = resolve_policy(dataset, policy if policy or info.policy else "MlpPolicy", policy_kwargs)
