@@ -254,8 +254,13 @@ class Recording(HasFacts):
         :param recording: a recording, returned as it is, or what ``load`` takes
         :raises FileNotFoundError: see ``load``
         :raises RecordingError: likewise
+        :raises ValueError: for anything else
         """
-        return recording if isinstance(recording, Recording) else cls.load(recording)
+        if isinstance(recording, Recording):
+            return recording
+        if not isinstance(recording, (str, os.PathLike)):
+            raise ArgumentError(f"`data` must be a Recording or a path, got a {type(recording).__name__}")
+        return cls.load(recording)
 
 
 def _task(origin: Origin) -> str:

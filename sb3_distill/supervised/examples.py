@@ -154,6 +154,10 @@ def target_scale(info: DatasetInfo) -> tuple[th.Tensor, th.Tensor]:
 
 def _pair(data: object) -> tuple[Array, Array]:
     """Inputs and targets as arrays."""
+    if isinstance(data, str):
+        raise ArgumentError(
+            f"data must be a pair (inputs, targets) or a torch dataset, got {data!r}: load_examples reads files"
+        )
     if isinstance(data, (Sequence, np.ndarray)):
         if len(data) != 2:
             raise ArgumentError(f"data must be a pair (inputs, targets) or a torch dataset, got {len(data)} parts")

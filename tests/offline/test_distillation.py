@@ -219,3 +219,9 @@ def test_mistakes_are_told_in_a_line(tmp_path, monkeypatch, capsys, arguments, m
     assert cli.main(["distil", "--data", "play.safetensors", "-o", "set.safetensors", *arguments]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ") and message in error and "\n" not in error.strip()
+
+
+@pytest.mark.parametrize("data", [None, ([0.0], [1])])
+def test_what_is_no_recording_is_named(data):
+    with pytest.raises(ValueError, match=f"`data` must be a Recording or a path, got a {type(data).__name__}"):
+        OfflineDistillation(data)

@@ -57,6 +57,7 @@ def test_images_are_normalised_by_channel():
         ((np.array([["a"], ["b"]]), [0, 1]), "must be numbers"),
         ((X,), "must be a pair"),
         (3, "must be a pair"),
+        ("examples.npz", "load_examples reads files"),
         ([], "must be a pair"),
         (TensorDataset(th.zeros(0, 2), th.zeros(0)), "no items"),
         (TensorDataset(th.zeros(3, 2)), "must be pairs"),
