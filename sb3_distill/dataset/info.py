@@ -3,7 +3,7 @@
 import contextlib
 import importlib.metadata
 import platform
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 
 import gymnasium as gym
 import numpy as np
@@ -65,8 +65,10 @@ class DatasetInfo:
 
     def __setstate__(self, state: Json) -> None:
         """What was pickled before a field was there has its default."""
-        new: Json = {"module": None, "data": {}}
-        self.__dict__.update({**new, **state})
+        self.__dict__.update(state)
+        for entry in fields(self):
+            if entry.name not in state:
+                setattr(self, entry.name, entry.default if entry.default_factory is MISSING else entry.default_factory())
 
     @property
     def env_arguments(self) -> Kwargs:

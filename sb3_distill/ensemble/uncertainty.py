@@ -5,6 +5,7 @@ from gymnasium import spaces
 
 from sb3_distill.ensemble.rules import choices_of, votes_of
 from sb3_distill.networks.action_distribution import ActionDistribution
+from sb3_distill.outer_loop.regularizers import divergence_from_mixture
 
 
 def uncertainty(
@@ -47,11 +48,7 @@ def mutual_information(logits: th.Tensor) -> th.Tensor:
     :param logits: logits of one choice ``(M, b, ..., n)``
     :return: information between action and member, in nats ``(b, ...)``
     """
-    log_probs = logits.log_softmax(dim=-1)
-    mean = log_probs.exp().mean(dim=0)
-    entropy_of_mean = -(mean * mean.clamp_min(1e-38).log()).sum(dim=-1)
-    mean_of_entropies = -(log_probs.exp() * log_probs).sum(dim=-1).mean(dim=0)
-    return (entropy_of_mean - mean_of_entropies).clamp_min(0.0)
+    return divergence_from_mixture(logits).mean(dim=0).clamp_min(0.0)
 
 
 def _over_choices(values: th.Tensor) -> th.Tensor:

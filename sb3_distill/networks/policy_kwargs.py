@@ -48,6 +48,19 @@ def policy_kwargs_to_json(policy_kwargs: Mapping[str, object]) -> Json | None:
     return result
 
 
+def recorded_policy(name: str | None, policy_kwargs: Mapping[str, object]) -> Kwargs:
+    """
+    :param name: alias of the policy; ``None`` for a custom class
+    :param policy_kwargs: its keyword arguments
+    :return: ``policy`` and ``policy_kwargs`` of a ``DatasetInfo``, which names the policy where JSON can hold its arguments,
+        and says in any case what belongs to the set
+    """
+    as_json = policy_kwargs_to_json(policy_kwargs)
+    if as_json is None:
+        return {"policy": None, "policy_kwargs": kwargs_of_the_set(policy_kwargs)}
+    return {"policy": name, "policy_kwargs": as_json}
+
+
 def policy_kwargs_from_json(data: Json) -> Kwargs:
     """
     :param data: result of ``policy_kwargs_to_json``

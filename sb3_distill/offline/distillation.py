@@ -18,25 +18,21 @@ from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
 from sb3_distill.learners.population import Learners
-from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
+from sb3_distill.networks.policy_kwargs import recorded_policy
 from sb3_distill.offline.advantages import ValueFit, advantages_of, weights_of
 from sb3_distill.offline.recording import Recording
 from sb3_distill.outer_loop.combination import Combine, check_combine
-from sb3_distill.outer_loop.distiller import Distiller
-from sb3_distill.outer_loop.regularization import Regularization, Regularizers, RegularizersLike
+from sb3_distill.outer_loop.regularization import RegularizersLike
 from sb3_distill.outer_loop.regularizers import disagreement, weighted_mean
 from sb3_distill.outer_loop.settings import InnerRate, Settings, inner_loop_of, resolve
-from sb3_distill.outer_loop.start import record_as_drawn
 from sb3_distill.supervised import saving
-from sb3_distill.supervised.run import RunOnData, positive
+from sb3_distill.supervised.run import NOT_SAVED, RunOnData, positive
 from sb3_distill.teaching.acting import Actor
 from sb3_distill.teaching.resolve_policy import resolve_policy
 from sb3_distill.trees import index, map_leaves
 from sb3_distill.typing import DatasetInit, InnerLoopName, Observations, Rate, RawObservations
 
 Weighting = Literal["advantage", "none"]
-NOT_SAVED = ("self", "__class__", "data", "initial_dataset")
-"""What a checkpoint has in another form, or not at all."""
 N_VISITED = 4_096
 """Recorded observations among which a start is chosen, at least."""
 
@@ -142,17 +138,10 @@ class OfflineDistillation(RunOnData):
         sampler = LearnerDistribution.parse(learner_distribution).bind(
             policy_class, kwargs, *self._spaces, device, dataset.statistics, dataset.encoder
         )
-        if initial_dataset is None and sampler.fixed_networks:
-            record_as_drawn(dataset, sampler.fixed_networks[0].template)
         distribution = sampler.factory.action_distribution(sampler.components[0])
         if distribution.state_dependent:
             raise ArgumentError("`use_sde` is for exploration, and recorded play is not explored: leave it out")
-        regularization = Regularization(Regularizers.parse(regularizers), len(sampler.components))
-        regularization.check(dataset.inner_loop, sampler, False)
-        self.distiller = Distiller(
-            dataset, sampler, settings.n_learners or 1, self.generator, self.sizes(1.0), weight_decay,
-            regularization=regularization,
-        )  # fmt: skip
+        self.make_distiller(dataset, sampler, settings.n_learners or 1, regularizers, initial_dataset is None)
         normalize_images = bool(kwargs.get("normalize_images", True))
         check_combine(combine, ("an encoder", dataset.encoder is not None))
         self.actor = Actor(dataset, distribution, normalize_images, is_normalized=True, combine=combine)
@@ -220,15 +209,12 @@ class OfflineDistillation(RunOnData):
     ) -> SyntheticDataset:
         """The dataset that the run learns: a new one, or a copy of one to go on from."""
         origin, loop = self.data.origin, inner_loop_of(settings)
-        as_json = policy_kwargs_to_json(dict(policy_kwargs or {}))
-        is_named = isinstance(policy, str) and as_json is not None
         info = DatasetInfo(
             *self._spaces,
             env_id=origin.env_id,
             env_kwargs=origin.env_kwargs,
             wrappers=origin.wrappers,
-            policy=policy if is_named and isinstance(policy, str) else None,
-            policy_kwargs=as_json or {},
+            **recorded_policy(policy if isinstance(policy, str) else None, policy_kwargs or {}),
             learner_distribution=LearnerDistribution.parse(settings.learner_distribution).to_json(),
             inner_loop=loop.settings(),
             loss="offline",

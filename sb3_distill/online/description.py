@@ -14,7 +14,7 @@ from sb3_distill.environments.vec_normalize import normalization_of
 from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
-from sb3_distill.networks.policy_kwargs import kwargs_of_the_set, policy_kwargs_to_json
+from sb3_distill.networks.policy_kwargs import recorded_policy
 from sb3_distill.outer_loop.settings import Settings
 from sb3_distill.typing import Space
 
@@ -46,16 +46,14 @@ def new_description(
     :param aliases: policies by name
     """
     names = [name for name, alias in aliases.items() if alias is policy]
-    as_json = policy_kwargs_to_json(policy_kwargs)
     return DatasetInfo(
         model.observation_space,
         model.action_space,
-        policy=names[0] if names and as_json is not None else None,
-        policy_kwargs=kwargs_of_the_set(policy_kwargs) if as_json is None else as_json,
         inner_loop=inner_loop.settings(),
         encoder_layers=model.settings.encoder_layers,
         loss=model.outer_loss,
         seed=None if model.seed is None else int(model.seed),
+        **recorded_policy(names[0] if names else None, policy_kwargs),
     )
 
 

@@ -147,7 +147,18 @@ def disagreement(outputs: th.Tensor, action_space: Space, log_std: th.Tensor | N
         choices = [outputs]
     total = outputs.new_zeros(())
     for logits in choices:
-        log_probs = logits.log_softmax(dim=-1)
-        log_mean = log_probs.logsumexp(dim=0) - math.log(len(logits))
-        total = total + (log_probs.exp() * (log_probs - log_mean)).sum(dim=-1).mean()
+        total = total + divergence_from_mixture(logits).mean()
     return total
+
+
+def divergence_from_mixture(logits: th.Tensor) -> th.Tensor:
+    """
+    KL divergence of each learner's distribution from the mean of all. Its mean over learners is the information between action
+    and learner.
+
+    :param logits: logits of one choice ``(M, b, ..., n)``
+    :return: in nats ``(M, b, ...)``; 0 for one learner
+    """
+    log_probs = logits.log_softmax(dim=-1)
+    log_mean = log_probs.logsumexp(dim=0) - math.log(len(logits))
+    return (log_probs.exp() * (log_probs - log_mean)).sum(dim=-1)

@@ -14,25 +14,20 @@ from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
 from sb3_distill.learners.population import Learners
-from sb3_distill.networks.policy_kwargs import policy_kwargs_to_json
+from sb3_distill.networks.policy_kwargs import recorded_policy
 from sb3_distill.outer_loop.combination import Combine, combined
-from sb3_distill.outer_loop.distiller import Distiller
-from sb3_distill.outer_loop.regularization import Regularization, Regularizers, RegularizersLike
+from sb3_distill.outer_loop.regularization import RegularizersLike
 from sb3_distill.outer_loop.regularizers import weighted_mean
 from sb3_distill.outer_loop.settings import InnerRate, Settings, inner_loop_of, resolve
-from sb3_distill.outer_loop.start import record_as_drawn
 from sb3_distill.supervised import losses, saving
 from sb3_distill.supervised.augment import Augment
 from sb3_distill.supervised.evaluation import DataEvaluation, evaluate_supervised
-from sb3_distill.supervised.examples import Data, Examples, target_scale
+from sb3_distill.supervised.examples import Data, Examples, as_seen, target_scale
 from sb3_distill.supervised.modules.factory import ModuleFactory, find_module, name_of
 from sb3_distill.supervised.modules.sampler import sampler_for
-from sb3_distill.supervised.run import RunOnData, positive
+from sb3_distill.supervised.run import NOT_SAVED, RunOnData, positive
 from sb3_distill.supervised.start import start_from_data
 from sb3_distill.typing import InnerLoopName, Rate
-
-NOT_SAVED = ("self", "__class__", "data", "module", "initial_dataset")
-"""What a checkpoint has in another form, or not at all."""
 
 
 class SupervisedDistillation(RunOnData):
@@ -139,19 +134,12 @@ class SupervisedDistillation(RunOnData):
             **_named(module, policy, policy_kwargs),
         )
         dataset = start_from_data(examples, info, loop, n_instances, dataset_init, initial_dataset, self.generator)
-        self.inputs = self._as_seen(dataset, self.data.inputs).to(device)
+        self.inputs = as_seen(dataset.info, self.data.inputs).to(device)
         self.targets = self._scaled(dataset, self.data).to(device)
         dataset.to(device)
         sampler = sampler_for(dataset, distribution, module, policy, policy_kwargs)
         self._variance = self.targets.var(dim=0).clamp(min=1e-12) if self.data.n_classes is None else th.ones(())
-        if initial_dataset is None and sampler.fixed_networks:
-            record_as_drawn(dataset, sampler.fixed_networks[0].template)
-        regularization = Regularization(Regularizers.parse(regularizers), len(sampler.components))
-        regularization.check(dataset.inner_loop, sampler, False)
-        self.distiller = Distiller(
-            dataset, sampler, settings.n_learners or 1, self.generator, self.sizes(1.0), weight_decay,
-            regularization=regularization,
-        )  # fmt: skip
+        self.make_distiller(dataset, sampler, settings.n_learners or 1, regularizers, initial_dataset is None)
         self._policy = policy, policy_kwargs
 
     def loss_of(self, learners: Learners, drawn: Learners) -> tuple[th.Tensor, th.Tensor]:
@@ -201,10 +189,6 @@ class SupervisedDistillation(RunOnData):
         std, mean = target_scale(dataset.info)
         return (examples.targets - mean) / std
 
-    def _as_seen(self, dataset: SyntheticDataset, inputs: th.Tensor) -> th.Tensor:
-        normalization = dataset.info.normalization
-        return inputs if normalization is None else th.as_tensor(normalization(inputs.numpy()))
-
 
 def _named(
     module: ModuleFactory | None, policy: str | type[BasePolicy] | None, policy_kwargs: Mapping[str, Any] | None
@@ -212,6 +196,4 @@ def _named(
     """What the file says of the learners."""
     if module is not None:
         return {"module": name_of(module)}
-    as_json = policy_kwargs_to_json(policy_kwargs or {})
-    is_named = (policy is None or isinstance(policy, str)) and as_json is not None
-    return {"policy": policy or "MlpPolicy" if is_named else None, "policy_kwargs": as_json or {}}
+    return recorded_policy("MlpPolicy" if policy is None else policy if isinstance(policy, str) else None, policy_kwargs or {})

@@ -1,6 +1,5 @@
 """How well fresh learners predict that were taught a synthetic dataset."""
 
-import copy
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,17 +9,17 @@ import numpy.typing as npt
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.utils import get_device
 
 from sb3_distill.dataset.facts import HasFacts, inner_loop_in_words
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
-from sb3_distill.errors import ArgumentError
+from sb3_distill.evaluation.protocol import copy_on
 from sb3_distill.inner_loop.loop import InnerLoopLike
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
 from sb3_distill.learners.population import Learners
-from sb3_distill.supervised.examples import Data, Examples, target_scale
+from sb3_distill.supervised.examples import Data, Examples, as_seen, target_scale
 from sb3_distill.supervised.modules.factory import ModuleFactory
 from sb3_distill.supervised.modules.sampler import sampler_for
+from sb3_distill.supervised.run import positive
 from sb3_distill.typing import Json
 
 AT_ONCE = 2_000
@@ -114,9 +113,11 @@ def evaluate_supervised(
     :raises DatasetError: if the dataset names learners that are not to be found
     :raises ValueError: if the data do not fit the dataset, or ``n_learners`` is below 1
     """
-    dataset, sampler, generator = prepared(
-        dataset, n_learners, learner_distribution, module, policy, policy_kwargs, inner_loop, seed, device, allow_imports
-    )
+    n_learners = positive("n_learners", n_learners)
+    dataset = copy_on(device, dataset, inner_loop)
+    distribution = replace(LearnerDistribution.parse(learner_distribution), n_shapes=n_learners)
+    sampler = sampler_for(dataset, distribution, module, policy, policy_kwargs, allow_imports)
+    generator = th.Generator().manual_seed(int(th.randint(2**62, ())) if seed is None else int(seed))
     examples = Examples.of(data, _n_classes(dataset))
     examples.check_like(dataset.info.observation_space, dataset.info.action_space)
     learners = sampler.sample(n_learners, generator)
@@ -130,29 +131,6 @@ def evaluate_supervised(
     return result(outputs, examples.targets, dataset.info.inner_loop if teach is True else None)
 
 
-def prepared(
-    dataset: DatasetLike,
-    n_learners: int,
-    learner_distribution: LearnerDistributionLike | None,
-    module: ModuleFactory | None,
-    policy: str | type[BasePolicy] | None,
-    policy_kwargs: Mapping[str, Any] | None,
-    inner_loop: InnerLoopLike | None,
-    seed: int | None,
-    device: th.device | str,
-    allow_imports: Collection[str],
-) -> tuple[SyntheticDataset, Any, th.Generator]:
-    """A copy of the dataset with its way of teaching, a sampler of learners, and a generator; see ``evaluate_supervised``."""
-    if isinstance(n_learners, bool) or not isinstance(n_learners, (int, np.integer)) or n_learners < 1:
-        raise ArgumentError(f"`n_learners` must be a whole number from 1, got {n_learners!r}")
-    dataset = copy.deepcopy(SyntheticDataset.of(dataset)).to(get_device(device))
-    dataset = dataset if inner_loop is None else dataset.with_inner_loop(inner_loop)
-    distribution = replace(LearnerDistribution.parse(learner_distribution), n_shapes=int(n_learners))
-    sampler = sampler_for(dataset, distribution, module, policy, policy_kwargs, allow_imports)
-    generator = th.Generator().manual_seed(int(th.randint(2**62, ())) if seed is None else int(seed))
-    return dataset, sampler, generator
-
-
 @th.no_grad()
 def predictions(dataset: SyntheticDataset, learners: Learners, examples: Examples) -> th.Tensor:
     """
@@ -161,10 +139,9 @@ def predictions(dataset: SyntheticDataset, learners: Learners, examples: Example
     :param examples: n examples, as they come
     :return: logits, or predictions in the units of the targets ``(M, n, n_outputs)``
     """
-    normalization = dataset.info.normalization
     parts = []
     for part in examples.inputs.split(max(1, AT_ONCE * 20 // max(learners.n_learners, 20))):
-        seen = part if normalization is None else th.as_tensor(np.asarray(normalization(part.numpy())))
+        seen = as_seen(dataset.info, part)
         parts.append(learners(seen.to(dataset.labels.device).expand(learners.n_learners, *seen.shape)).cpu())
     std, mean = target_scale(dataset.info)
     return th.cat(parts, dim=1) * std + mean

@@ -133,6 +133,15 @@ class Examples:
             )
 
 
+def as_seen(info: DatasetInfo, inputs: th.Tensor) -> th.Tensor:
+    """
+    :param info: description of a dataset
+    :param inputs: as they come ``(n, *shape)``
+    :return: the same as networks are taught to see them
+    """
+    return inputs if info.normalization is None else th.as_tensor(np.asarray(info.normalization(inputs.numpy())))
+
+
 def target_scale(info: DatasetInfo) -> tuple[th.Tensor, th.Tensor]:
     """
     :param info: description of a dataset

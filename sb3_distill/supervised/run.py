@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch as th
@@ -15,11 +15,17 @@ from sb3_distill.dataset.facts import HasFacts, facts_of
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError, NotFiniteError
 from sb3_distill.learners.population import Learners
+from sb3_distill.learners.sampler import LearnerSampler
 from sb3_distill.outer_loop.distiller import Distiller
 from sb3_distill.outer_loop.rates import FOLLOWING_RATES, schedule, step_sizes
+from sb3_distill.outer_loop.regularization import Regularization, Regularizers, RegularizersLike
+from sb3_distill.outer_loop.start import record_as_drawn
 from sb3_distill.supervised import saving
 from sb3_distill.typing import Json, Rate
 from sb3_distill.whole_files import check_writable
+
+NOT_SAVED = ("self", "__class__", "data", "module", "initial_dataset")
+"""Arguments that a checkpoint has in another form, or not at all."""
 
 
 class RunOnData(HasFacts):
@@ -66,6 +72,28 @@ class RunOnData(HasFacts):
     def facts(self) -> dict[str, object]:
         """What is to be known of the run, by name."""
         return {**facts_of(self.dataset.info, self.dataset.n_instances), "updates": self.n_updates}
+
+    def make_distiller(
+        self, dataset: SyntheticDataset, sampler: LearnerSampler[Any], n_learners: int, regularizers: RegularizersLike | None,
+        is_new: bool,
+    ) -> None:  # fmt: skip
+        """
+        Make the ``distiller``.
+
+        :param dataset: the dataset that is learned
+        :param sampler: source of initial learners
+        :param n_learners: M
+        :param regularizers: sizes of regularisers by name
+        :param is_new: whether the dataset is none that goes on
+        :raises ValueError: if a regulariser does not fit the learners
+        """
+        if is_new and sampler.fixed_networks:
+            record_as_drawn(dataset, sampler.fixed_networks[0].template)
+        regularization = Regularization(Regularizers.parse(regularizers), len(sampler.components))
+        regularization.check(dataset.inner_loop, sampler, False)
+        self.distiller = Distiller(
+            dataset, sampler, n_learners, self.generator, self.sizes(1.0), self.weight_decay, regularization=regularization
+        )
 
     @property
     def dataset(self) -> SyntheticDataset:

@@ -2,7 +2,6 @@
 
 import copy
 
-import numpy as np
 import torch as th
 
 from sb3_distill.dataset.info import DatasetInfo
@@ -10,7 +9,7 @@ from sb3_distill.dataset.start import draw_dataset
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.loop import InnerLoop
-from sb3_distill.supervised.examples import Examples
+from sb3_distill.supervised.examples import Examples, as_seen
 
 KEPT = ("updates", "target_mean", "target_std")
 """What a dataset that goes on brings along."""
@@ -53,9 +52,7 @@ def start_from_data(
     chosen = _chosen(examples, n_instances, generator)
     with th.no_grad():
         if init == "data":
-            inputs = examples.inputs[chosen]
-            seen = inputs if info.normalization is None else th.as_tensor(np.asarray(info.normalization(inputs.numpy())))
-            dataset.observation_parameters()[0].copy_(seen)
+            dataset.observation_parameters()[0].copy_(as_seen(info, examples.inputs[chosen]))
         if examples.n_classes is not None and n_instances < examples.n_classes:
             pass  # labels must say more than one class each
         elif examples.n_classes is not None:

@@ -5,13 +5,10 @@ import os
 import sys
 from pathlib import Path
 
-import torch as th
-
 from sb3_distill.cli.learning.offline import distil_recording, is_recording
-from sb3_distill.cli.mistakes import interruption_says
-from sb3_distill.cli.parsing import AddCommand, add_device, add_params, positive, read_params, seed
+from sb3_distill.cli.learning.runs import finish, prepare
+from sb3_distill.cli.parsing import AddCommand, add_device, add_params, positive, seed
 from sb3_distill.cli.printing import kind_of, print_table
-from sb3_distill.dataset.file import check_path
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError
 from sb3_distill.inner_loop.loop import INNER_LOOPS
@@ -22,8 +19,6 @@ from sb3_distill.supervised.modules.factory import ModuleFactory, find_module
 from sb3_distill.typing import Json
 
 DATA = "examples: an .npz (inputs and targets, or x_train and y_train), or a folder with the IDX files of MNIST"
-SAYS = {"data", "module", "policy", "inner_loop", "n_instances", "n_learners", "learner_distribution", "combine", "seed"}
-"""Arguments of the class that the command sets itself."""
 
 
 def add_data_commands(add: AddCommand) -> None:
@@ -71,34 +66,9 @@ def _add_learners(command: argparse.ArgumentParser) -> None:
 def _distil(options: argparse.Namespace) -> Json:
     if is_recording(options.data):
         return distil_recording(options)
-    params = read_params(options.hyperparams, SAYS, SupervisedDistillation)
-    th.set_num_threads(options.num_threads)
-    check_path(options.output)
+    params = prepare(options, SupervisedDistillation, ("module", "policy"))
     examples, module = load_examples(options.data, n_classes=options.classes), _module(options.module)
-    if options.checkpoint is not None and options.checkpoint.exists():
-        run = SupervisedDistillation.load(options.checkpoint, examples, module)
-    else:
-        run = SupervisedDistillation(
-            examples,
-            module,
-            inner_loop=options.inner_loop,
-            n_instances=options.n_instances,
-            n_learners=options.learners,
-            learner_distribution=options.learner_distribution,
-            combine=options.combine,
-            seed=options.seed,
-            device=options.device,
-            **params,
-        )
-    kept = "nothing was written" if options.checkpoint is None else f"the same command goes on from {options.checkpoint}"
-    with interruption_says(kept):
-        run.learn(
-            options.updates,
-            reset_num_updates=False,
-            progress_bar=not options.json,
-            checkpoint=options.checkpoint,
-        )
-    run.dataset.save(options.output)
+    run = finish(options, SupervisedDistillation, params, examples, module)
     result: Json = {"dataset": str(options.output), "k": run.dataset.n_instances, "updates": run.n_updates}
     if not options.json:
         made = f"{kind_of(run.dataset)}, k={run.dataset.n_instances}"
