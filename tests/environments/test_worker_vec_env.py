@@ -229,7 +229,7 @@ def test_workers_end_where_the_process_that_started_them_is_killed(env):
 
 def test_what_a_worker_prints_is_seen(capfd):
     WorkerVecEnv([Talkative] * 2, n_workers=2).close()
-    assert capfd.readouterr().out == "closed\n" * 2
+    assert capfd.readouterr().out.count("closed") == 2  # two processes may write their line ends together
 
 
 class Talkative(Mixed):
