@@ -18,69 +18,22 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-import gymnasium as gym
 from gymnasium import spaces
 from stable_baselines3 import PPO
-from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.results import one_thread, read, write
 from benchmarks.lib.score import WAYS, mean_return, score
+from benchmarks.lib.tasks_of_defaults import TASKS, TUNED, Task
 from sb3_distill import PPMO, min_instances
 from sb3_distill.typing import Json
 
-N_LEARNERS, N_EPISODES = 20, 10
+N_LEARNERS, N_EPISODES = 20, 5
 """Fresh learners of a score, and episodes of each; PPO's policy plays as many in all."""
 SMALLEST_ROLLOUT = 1024
 """Transitions of a rollout, at least, in the variant ``proposal``."""
-
-
-class Task(NamedTuple):
-    """
-    :param env_id: Gymnasium id
-    :param steps: environment steps of a run
-    :param random: return of random actions
-    :param reference: return that counts as solved
-    :param env_kwargs: arguments of the environment
-    """
-
-    env_id: str
-    steps: int
-    random: float
-    reference: float
-    env_kwargs: Mapping[str, object] = {}
-
-    def normalized(self, value: float) -> float:
-        """0 for random actions, 1 for the reference."""
-        return (value - self.random) / (self.reference - self.random)
-
-    def make(self, n_envs: int, seed: int | None = None) -> VecEnv:
-        """Environments to learn or to be scored in."""
-        return make_vec_env(self.env_id, n_envs, seed=seed, env_kwargs=dict(self.env_kwargs))
-
-    def is_there(self) -> bool:
-        """Whether the packages of the task are installed; a message says if not."""
-        try:
-            gym.make(self.env_id, **self.env_kwargs).close()
-        except (gym.error.Error, ImportError) as error:
-            print(f"{self.env_id} is left out: {error}", flush=True)
-            return False
-        return True
-
-
-TASKS = {
-    "CartPole": Task("CartPole-v1", 50_000, 22, 500),
-    "FrozenLake": Task("FrozenLake-v1", 100_000, 0.015, 0.74),
-    "FrozenLake-dry": Task("FrozenLake-v1", 100_000, 0.015, 1, {"is_slippery": False}),
-    "Pendulum": Task("Pendulum-v1", 150_000, -1230, -160),
-    "LunarLander": Task("LunarLander-v3", 200_000, -180, 250),
-    "Taxi": Task("Taxi-v4", 200_000, -770, 8),
-    "Acrobot": Task("Acrobot-v1", 100_000, -500, -80),
-    "HalfCheetah": Task("HalfCheetah-v5", 200_000, -280, 2000),
-}
 
 
 def now(env: VecEnv) -> Json:
@@ -163,7 +116,7 @@ def _median(results: Mapping[tuple[str, ...], Json], name: str, n_envs: str, kin
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--tasks", nargs="*", default=list(TUNED), choices=list(TASKS))
     parser.add_argument("--variants", nargs="*", default=["ppo", "now", "proposal"], choices=KINDS)
     parser.add_argument("--n-envs", nargs="*", type=int, default=[1, 8])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
@@ -172,7 +125,7 @@ def main() -> None:
     one_thread()
     warnings.filterwarnings("ignore", message="n_instances=.* is below")
     tasks = [] if options.show else [name for name in options.tasks if TASKS[name].is_there()]
-    for name, seed, n_envs, kind in itertools.product(tasks, options.seeds, options.n_envs, options.variants):
+    for seed, name, n_envs, kind in itertools.product(options.seeds, tasks, options.n_envs, options.variants):
         run(name, n_envs, kind, seed)
     show()
 
