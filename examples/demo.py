@@ -25,7 +25,17 @@ def main() -> None:
 
     print("Distilling 2-D cart-pole (8 observations, 4 actions) into 3 labelled instances:")
     env = make_vec_env("NDCartPole2D-v0", n_envs=256, seed=0)
-    settings = dict(n_instances=3, n_learners=64, n_epochs=1, batch_size=2048, gamma=0.995, weight_decay=0.2, seed=0)
+    settings = dict(
+        n_instances=3,
+        n_learners=64,
+        n_epochs=1,
+        batch_size=2048,
+        gamma=0.995,
+        weight_decay=0.2,
+        seed=0,
+        normalize=False,
+        ent_coef=0.0,
+    )
     rates = dict(learning_rate=0.03, labels_learning_rate=0.075, rates_learning_rate=0.075, critic_learning_rate=0.0075)
     falling = {name: LinearSchedule(rate, 0.0, 1.0) for name, rate in rates.items()}
     model = PPMO("MlpPolicy", env, **settings, **falling)
@@ -42,7 +52,7 @@ def main() -> None:
     print(f"A fresh 64-64 network, taught in one gradient step: {1000 * (time.perf_counter() - start):.1f} ms\n")
 
     # Logits of zero choose all actions alike.
-    uniform = PPMO("MlpPolicy", env, n_instances=3, inner_learning_rate=1e-6, seed=0).dataset
+    uniform = PPMO("MlpPolicy", env, n_instances=3, inner_learning_rate=1e-6, normalize=False, seed=0).dataset
     evaluations = {
         "random policy": evaluate_learners(uniform, 100, 20),
         "fresh network, untaught, greedy": evaluate_learners(model.dataset, 100, 20, deterministic=True, teach=False),

@@ -21,8 +21,8 @@ def main() -> None:
     options = parser.parse_args()
     th.set_num_threads(1)  # small networks are fastest so
 
-    # Distil: the result is not a network, but three observations with a label each.
-    model = PPMO("MlpPolicy", make_vec_env("NDCartPole2D-v0", n_envs=64), n_instances=3, gamma=0.995, seed=0)
+    # Distil: the result is not a network, but sixteen observations with a label each.
+    model = PPMO("MlpPolicy", make_vec_env("NDCartPole2D-v0", n_envs=64), gamma=0.995, seed=0)
     start = time.perf_counter()
     model.learn(options.timesteps, progress_bar=True)
     print(f"distilled in {time.perf_counter() - start:.0f} s")

@@ -33,7 +33,7 @@ EVERY_ARGUMENT: dict[str, Any] = dict(
     critic_learning_rate=0.0025, encoder_learning_rate=0.00025, input_scale_learning_rate=None, weight_decay=0.1, n_steps=64,
     batch_size=256, n_epochs=2, gamma=0.99, gae_lambda=0.95, clip_range=0.2, clip_range_vf=None, normalize_advantage=True,
     ent_coef=0.0, vf_coef=0.5, max_grad_norm=0.5, autocast_dtype=None, use_sde=False, sde_sample_freq=-1, target_kl=None,
-    policy_kwargs=None, seed=0, device="cpu",
+    policy_kwargs=None, normalize=False, seed=0, device="cpu",
 )  # fmt: skip
 ONLY_FOR_REWARDS = (
     "gamma", "gae_lambda", "clip_range", "clip_range_vf", "normalize_advantage", "ent_coef", "vf_coef", "n_epochs",

@@ -9,7 +9,7 @@ from sb3_distill import PPMO, make_vec_env
 from sb3_distill.typing import Json
 
 # Chosen on the seeds 0 to 2. More axes need a wider trust region, more steps, and instances kept smaller.
-SETTINGS: Json = dict(n_steps=128, batch_size=2048, n_epochs=1, gamma=0.995, n_learners=64)
+SETTINGS: Json = dict(n_steps=128, batch_size=2048, n_epochs=1, gamma=0.995, n_learners=64, ent_coef=0.0, normalize=False)
 # Step sizes, all of which fall linearly to zero.
 RATES = dict(learning_rate=0.03, labels_learning_rate=0.075, rates_learning_rate=0.075, critic_learning_rate=0.0075)
 BY_AXES: dict[int, Json] = {
@@ -46,7 +46,7 @@ def distil(
     :param changes: arguments of ``PPMO`` instead of the settings here
     :return: the model after training, and the seconds from constructing ``PPMO`` to the end of ``learn``
     """
-    settings = {**SETTINGS, **BY_AXES[n_dims], **changes}
+    settings = {**SETTINGS, **BY_AXES[n_dims], "n_instances": n_dims + 1, **changes}
     tuned_steps = settings.pop("steps")
     settings |= {name: annealed(rate) for name, rate in RATES.items() if name not in changes}
     env: VecEnv = make_vec_env(f"NDCartPole{n_dims}D-v0", N_ENVS, seed=seed)

@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from sb3_distill.typing import Array
 
 MakeEnv = Callable[[], gym.Env[Any, Any]]
+PARTS = {"cart": slice(0, 2), "pole": slice(2, 4)}
 
 
 class CartPoleInParts(gym.ObservationWrapper[dict[str, Array], int, Array]):
@@ -24,13 +25,11 @@ class CartPoleInParts(gym.ObservationWrapper[dict[str, Array], int, Array]):
         bounds = env.observation_space
         assert isinstance(bounds, spaces.Box)
         self.observation_space = spaces.Dict(
-            {name: spaces.Box(bounds.low[part], bounds.high[part]) for name, part in self._parts.items()}
+            {name: spaces.Box(bounds.low[part], bounds.high[part]) for name, part in PARTS.items()}
         )
 
-    _parts = {"cart": slice(0, 2), "pole": slice(2, 4)}
-
     def observation(self, observation: Array) -> dict[str, Array]:
-        return {name: observation[part] for name, part in self._parts.items()}
+        return {name: observation[part] for name, part in PARTS.items()}
 
 
 class Catch(gym.Env[Array, int]):
@@ -39,7 +38,6 @@ class Catch(gym.Env[Array, int]):
     is caught, -1 for one that is lost; an episode has 10 balls. One action for ever catches about one ball in six.
     """
 
-    metadata = {"render_modes": []}
     columns, size, rows, balls = 9, 4, 9, 10
 
     def __init__(self) -> None:

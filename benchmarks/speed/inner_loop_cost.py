@@ -70,7 +70,7 @@ def main() -> None:
     for name in options.only or VARIANTS:
         settings = VARIANTS[name]
         env = make_vec_env("NDCartPole2D-v0", N_ENVS, seed=0)
-        settings = {**dict(n_instances=16, n_learners=8), **settings}
+        settings = {**dict(n_instances=16, n_learners=8, ent_coef=0.0, normalize=False), **settings}
         models[name] = PPMO("MlpPolicy", env, n_epochs=1, batch_size=2048, seed=0, **settings)
         models[name].learn(1)
     seconds: dict[str, list[float]] = {name: [] for name in models}

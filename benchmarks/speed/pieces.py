@@ -11,6 +11,7 @@ this process's CPU), its steps, and the checkout of the package.
 import argparse
 import importlib
 import importlib.util
+import inspect
 import json
 import sys
 import time
@@ -37,6 +38,8 @@ ARGUMENTS: dict[str, Any] = dict(
     clip_range_vf=None, normalize_advantage=True, ent_coef=0.0, vf_coef=0.5, max_grad_norm=0.5, autocast_dtype=None,
     use_sde=False, sde_sample_freq=-1, target_kl=None, policy_kwargs=None, seed=0, device="cpu",
 )  # fmt: skip
+if "normalize" in inspect.signature(PPMO).parameters:  # which older checkouts do not have
+    ARGUMENTS["normalize"] = False
 
 
 class Images(gym.Env[Any, Any]):

@@ -69,7 +69,8 @@ def shares_of(functions: dict[str, FunctionType], steps: int) -> dict[str, float
     :param steps: environment steps that are profiled
     :return: share of each part in the wall time of ``learn``
     """
-    model = PPMO("MlpPolicy", make_vec_env("NDCartPole2D-v0", 64), batch_size=2048, seed=0)
+    settings = dict(n_instances=3, batch_size=2048, ent_coef=0.0, normalize=False, seed=0)
+    model = PPMO("MlpPolicy", make_vec_env("NDCartPole2D-v0", 64), **settings)  # type: ignore[arg-type]
     model.learn(steps // 5)
     profiler = cProfile.Profile()
     profiler.runcall(model.learn, steps)

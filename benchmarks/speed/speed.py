@@ -35,7 +35,7 @@ from sb3_distill import PPMO, DistilledPolicy, evaluate_learners, make_vec_env
 from sb3_distill.typing import Json
 
 N_ENVS = 64
-SHARED: Json = dict(n_steps=512, n_epochs=1, batch_size=2048)
+SHARED: Json = dict(n_steps=512, n_epochs=1, batch_size=2048, ent_coef=0.0)
 
 
 def steps_per_second(model: PPMO | PPO, steps: int) -> float:
@@ -45,7 +45,7 @@ def steps_per_second(model: PPMO | PPO, steps: int) -> float:
 
 
 def throughput(rounds: int) -> Json:
-    ppmo = PPMO("MlpPolicy", make_vec_env("NDCartPole2D-v0", N_ENVS), seed=0, **SHARED)
+    ppmo = PPMO("MlpPolicy", make_vec_env("NDCartPole2D-v0", N_ENVS), seed=0, n_instances=3, normalize=False, **SHARED)
     ppo = PPO("MlpPolicy", sb3_make_vec_env("CartPole-v1", N_ENVS), seed=0, device="cpu", **SHARED)
     bare = gym.make_vec("NDCartPole2D-v0", num_envs=N_ENVS, autoreset_mode=AutoresetMode.SAME_STEP)
     bare.reset(seed=0)

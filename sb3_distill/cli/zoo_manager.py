@@ -29,6 +29,8 @@ class NativeManager(exp_manager.ExperimentManager):  # type: ignore[misc,unused-
             result: Preprocessed = super()._preprocess_hyperparams(hyperparams)
         else:
             result = super()._preprocess_hyperparams({key: _numeric(key, value) for key, value in hyperparams.items()})
+            if hyperparams.get("normalize") is not None:  # the zoo takes it out; without one PPMO chooses
+                result[0]["normalize"] = False
             check_hyperparameters(result[0], f"{self.config} or in -params")
         if self._eval_env_kwargs_args is None:
             # The zoo gives `env_kwargs` of a YAML file to the training environment alone.

@@ -90,7 +90,7 @@ class DAgger(RolloutOfLearners):
         autocast_dtype: AutocastDtype | None = None,
         regularizers: RegularizersLike | None = None,
         combine: Combine | None = None,
-        normalize: Normalize | None = False,
+        normalize: Normalize | None = None,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
         log_std_learning_rate: Rate | None = None,

@@ -38,6 +38,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "return_variance": (int, float, type(None)),
     "versions": (dict,),
     "module": (str, type(None)),
+    "arguments": (dict,),
     "data": (dict,),
     "encoder_kinds": (dict,),
 }

@@ -40,6 +40,7 @@ class DatasetInfo:
     :param return_variance: variance by which rewards were scaled, for learning that goes on; ``None`` if they were not
     :param versions: versions of the libraries that made the dataset
     :param module: name of the function that makes learners which are no policies, ``"package.module:name"``
+    :param arguments: what the run chose for its task, or was given: see ``online.description.chosen``
     :param data: what is to be known of the examples that the dataset was distilled from, instead of an environment
     """
 
@@ -61,6 +62,7 @@ class DatasetInfo:
     return_variance: float | None = None
     versions: dict[str, str] = field(default_factory=lambda: library_versions())
     module: str | None = None
+    arguments: Json = field(default_factory=dict)
     data: Json = field(default_factory=dict)
 
     def __setstate__(self, state: Json) -> None:

@@ -26,6 +26,9 @@ class Model(Protocol):
     action_space: Space
     outer_loss: ClassVar[str]
     seed: int | None
+    n_steps: int
+    n_envs: int
+    ent_coef: float
 
     @property
     def settings(self) -> Settings: ...
@@ -55,6 +58,18 @@ def new_description(
         seed=None if model.seed is None else int(model.seed),
         **recorded_policy(names[0] if names else None, policy_kwargs),
     )
+
+
+def chosen(model: Model) -> dict[str, int | float | bool | str]:
+    """
+    :param model: a model that is set up
+    :return: what it chooses for a task where the user leaves it open, by the name of the argument; with ``n_envs``, on which
+        two of them depend
+    """
+    names = ("n_instances", "n_learners", "normalize")
+    settings = {name: getattr(model.settings, name) for name in names}
+    entropy = {"ent_coef": float(model.ent_coef)} if model.outer_loss == "ppo" else {}
+    return {**settings, "n_steps": int(model.n_steps), "n_envs": int(model.n_envs), **entropy}
 
 
 def record_origin(info: DatasetInfo, env: VecEnv | None, learners: LearnerDistributionLike | None) -> None:

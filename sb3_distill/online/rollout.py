@@ -26,7 +26,7 @@ from sb3_distill.online.beginning import HasBeginning
 from sb3_distill.online.buffers import DictLearnerRolloutBuffer, LearnerRolloutBuffer
 from sb3_distill.online.interruption import TellsInterruptions
 from sb3_distill.online.live_rates import HasRates
-from sb3_distill.online.normalizing.choice import resolve_normalize
+from sb3_distill.online.normalizing.choice import resolve_normalize, words
 from sb3_distill.online.setup import Recipe, actor_to_teach, build_parts, remember_sharing
 from sb3_distill.outer_loop.figures import figures
 from sb3_distill.outer_loop.settings import Settings, inner_loop_of
@@ -134,6 +134,13 @@ class RolloutOfLearners(TellsInterruptions, HasRates, HasBeginning, OnPolicyAlgo
     def _resolve_normalize(self, start: Start) -> Normalize:
         return resolve_normalize(self.arguments.normalize, self.policy, self.env, start, self.has_rewards)
 
+    def _announce(self) -> None:
+        """Say once what was chosen for the task, and what is normalised inside."""
+        if self.verbose >= 1:
+            print("Learning with " + ", ".join(f"{name}={value!r}" for name, value in description.chosen(self).items()))
+            if self.settings.normalize:
+                print(f"Normalising {words(self.settings.normalize)} inside {type(self).__name__}, see `normalize`")
+
     def _recipe(self, start: Start, is_loaded: bool, can_share: bool) -> Recipe:
         if is_loaded:
             loop, info = make_inner_loop(**self.dataset_info.inner_loop), self.dataset_info
@@ -141,6 +148,7 @@ class RolloutOfLearners(TellsInterruptions, HasRates, HasBeginning, OnPolicyAlgo
             loop = inner_loop_of(self.settings) if start.continued is None else start.continued.inner_loop
             info = description.new_description(self, loop, self.policy_class, self.learner_kwargs, self.policy_aliases)
         description.record_origin(info, self.env, self.learner_distribution)
+        info.arguments = description.chosen(self)
         return Recipe(
             self.settings, start, info, loop, self.policy_class, self.learner_kwargs, self._step_sizes(), self.weight_decay,
             learns_input_scale=self.input_scale_learning_rate is not None,

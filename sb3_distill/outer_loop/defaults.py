@@ -3,7 +3,7 @@
 from gymnasium import spaces
 
 from sb3_distill.errors import ArgumentError, warn
-from sb3_distill.spaces.sizes import min_instances, n_classes, n_outputs
+from sb3_distill.spaces.sizes import min_instances, n_classes, n_outputs, n_states
 from sb3_distill.typing import Space
 
 MAX_LEARNERS = 8
@@ -11,6 +11,12 @@ BOX_RATE = 0.6
 """Initial inner rate per dimension of continuous actions: the loss of a learner is a mean over all of them."""
 BOX_INSTANCES = 64
 """Instances for continuous actions, as in the paper."""
+FEW_INSTANCES, MANY_INSTANCES = 16, 64
+"""Bounds of the instances that are chosen for discrete actions."""
+SMALLEST_ROLLOUT = 1024
+"""Transitions of a rollout, at least: fewer tell the advantages of rare rewards from noise too seldom."""
+DISCRETE_ENTROPY = 0.01
+"""Weight of the entropy of discrete actions: where rewards are rare, the noise of the critic would decide for one of them."""
 
 
 def resolve_n_learners(n_learners: int | None, n_envs: int | None) -> int:
@@ -32,19 +38,22 @@ def resolve_n_learners(n_learners: int | None, n_envs: int | None) -> int:
     return n_learners
 
 
-def resolve_n_instances(n_instances: int | None, action_space: Space) -> int:
+def resolve_n_instances(n_instances: int | None, observation_space: Space, action_space: Space) -> int:
     """
-    :param n_instances: the argument; ``None`` for ``min_instances`` where an action is one choice, for one instance per class
-        where it is several at once (the minimum of Eq. 3 is then learned, but slowly), and for 64 for a ``Box``
+    :param n_instances: the argument; ``None`` for 64 for a ``Box`` of actions; for discrete ones as many as there are states,
+        but at least ``FEW_INSTANCES`` (or one per class, where several choices are made at once) and at most
+        ``MANY_INSTANCES``. The minimum of Eq. 3 is enough, but is learned less reliably
+    :param observation_space: observation space of the environment
     :param action_space: action space of the environment
     :return: number of synthetic instances, ``k``
     :raises ValueError: if there are none
     """
     discrete = not isinstance(action_space, spaces.Box)
     if n_instances is None:
-        if isinstance(action_space, spaces.Discrete):
-            return min_instances(action_space)
-        return n_classes(action_space) if discrete else BOX_INSTANCES
+        if not discrete:
+            return BOX_INSTANCES
+        n_needed = min_instances(action_space) if isinstance(action_space, spaces.Discrete) else n_classes(action_space)
+        return max(n_needed, FEW_INSTANCES, min(n_states(observation_space), MANY_INSTANCES))
     if isinstance(n_instances, bool) or not isinstance(n_instances, int) or n_instances < 1:
         raise ArgumentError(f"`n_instances` must be at least 1 and whole, got {n_instances!r}")
     if discrete and n_instances < (k_min := min_instances(action_space)):
@@ -53,6 +62,26 @@ def resolve_n_instances(n_instances: int | None, action_space: Space) -> int:
             f"for {action_space}"
         )
     return n_instances
+
+
+def resolve_n_steps(n_steps: int | None, n_envs: int) -> int:
+    """
+    :param n_steps: the argument; ``None`` for 128, or as many as make a rollout of ``SMALLEST_ROLLOUT`` transitions
+    :param n_envs: number of environments
+    :return: steps of each environment in a rollout
+    """
+    return max(128, -(-SMALLEST_ROLLOUT // n_envs)) if n_steps is None else n_steps
+
+
+def resolve_ent_coef(ent_coef: float | None, action_space: Space) -> float:
+    """
+    :param ent_coef: the argument; ``None`` for ``DISCRETE_ENTROPY``, or 0 for a ``Box``
+    :param action_space: action space of the environment
+    :return: weight of the entropy in the loss
+    """
+    if ent_coef is not None:
+        return ent_coef
+    return 0.0 if isinstance(action_space, spaces.Box) else DISCRETE_ENTROPY
 
 
 def default_inner_rate(action_space: Space, relative: bool) -> float:

@@ -31,8 +31,8 @@ class Settings:
     n_instances: int | None = field(
         default=None,
         metadata={
-            "text": "number of synthetic instances, `k`. `None`: Eq. 3, `min_instances(action_space)`, for `Discrete` "
-            "actions; one per class for `MultiDiscrete` and `MultiBinary`; 64 for a `Box`",
+            "text": "number of synthetic instances, `k`. `None`: 64 for a `Box` of actions; for discrete actions 16, with "
+            "`Discrete` observations one per state, up to 64. `min_instances(action_space)` is Eq. 3 of the paper",
             "values": "whole, from 1",
         },
     )
@@ -152,12 +152,12 @@ class Settings:
     )
 
     normalize: Normalize | None = field(
-        default=False,
+        default=None,
         metadata={
             "text": "normalise observations and rewards inside the algorithm, with running statistics like those of a "
             "`VecNormalize`, see [Normalised observations](algorithm.md#normalised-observations). `None`: observations where "
             "they are numbers in a row (no images, nothing discrete), and rewards; nothing where the environment is in a "
-            "`VecNormalize` or in a normalising wrapper of Gymnasium",
+            "`VecNormalize` or in a normalising wrapper of Gymnasium, or the run goes on from a set that was made without",
             "values": '`True`, `False`, `"observations"`, `"rewards"`',
         },
     )
@@ -224,7 +224,7 @@ def resolve(
         carry_strength=default_strength(action_space) if arguments.carry_strength is None else arguments.carry_strength,
     )
     if fixed is None:
-        return replace(settings, n_instances=resolve_n_instances(arguments.n_instances, action_space))
+        return replace(settings, n_instances=resolve_n_instances(arguments.n_instances, observation_space, action_space))
     return replace(settings, **fixed.settings())  # type: ignore[arg-type]
 
 

@@ -10,18 +10,20 @@ from stable_baselines3.common.utils import explained_variance
 
 from sb3_distill.dataset.synthetic_dataset import DatasetLike
 from sb3_distill.learners.distribution import LearnerDistributionLike
-from sb3_distill.online.rollout import Bootstrap, RolloutOfLearners
+from sb3_distill.online.rollout import Bootstrap
 from sb3_distill.outer_loop.combination import Combine
+from sb3_distill.outer_loop.defaults import resolve_ent_coef, resolve_n_steps
 from sb3_distill.outer_loop.rates import schedule
 from sb3_distill.outer_loop.regularization import RegularizersLike
 from sb3_distill.outer_loop.settings import InnerRate, Settings
+from sb3_distill.ppmo.failure import TellsFailure
 from sb3_distill.ppmo.losses import normalize, policy_loss, value_loss
 from sb3_distill.teaching.acting import LearnerOutputs
 from sb3_distill.trees import map_leaves, stack
 from sb3_distill.typing import Array, AutocastDtype, DatasetInit, InnerLoopName, Normalize, Rate, RawObservations
 
 
-class PPMO(RolloutOfLearners):
+class PPMO(TellsFailure):
     """
     Proximal Policy Meta-Optimization (Algorithm 1 of Wilhelm & Ventura, "Distilling Reinforcement Learning into
     Single-Batch Datasets", 2025, https://arxiv.org/abs/2508.09283).
@@ -31,8 +33,11 @@ class PPMO(RolloutOfLearners):
 
     :param policy: The policy model to use (MlpPolicy, CnnPolicy, ...)
     :param env: The environment to learn from (if registered in Gym, can be str)
-    :param n_instances: Number of synthetic instances, ``k`` of the paper. ``None``: the paper's minimum (Eq. 3) for
-        ``Discrete`` actions, one per class for several discrete choices at once, 64 for continuous ones
+    :param n_steps: Steps of each environment in a rollout. ``None``: 128, or as many as give 1024 transitions
+    :param ent_coef: Weight of the entropy in the loss. ``None``: 0.01 for discrete actions, 0 for continuous ones
+    :param n_instances: Number of synthetic instances, ``k`` of the paper. ``None``: 16 for discrete actions (from 16 to 64, as
+        many as there are states, for discrete observations), 64 for continuous ones. ``min_instances(space)`` is the paper's
+        minimum (Eq. 3)
     :param n_learners: Number of learners that are drawn, taught and scored in each iteration; a divisor of ``n_envs``.
         ``None``: the largest divisor up to 8
     :param learner_distribution: The networks that the dataset shall teach: a ``LearnerDistribution``, or what its ``parse``
@@ -94,7 +99,7 @@ class PPMO(RolloutOfLearners):
         policy: str | type[ActorCriticPolicy],
         env: GymEnv | str,
         learning_rate: Rate = 0.005,
-        n_steps: int = 128,
+        n_steps: int | None = None,
         batch_size: int | None = None,
         n_epochs: int = 4,
         gamma: float = 0.99,
@@ -102,7 +107,7 @@ class PPMO(RolloutOfLearners):
         clip_range: Rate = 0.2,
         clip_range_vf: Rate | None = None,
         normalize_advantage: bool = True,
-        ent_coef: float = 0.0,
+        ent_coef: float | None = None,
         vf_coef: float = 0.5,
         max_grad_norm: float = 0.5,
         use_sde: bool = False,
@@ -134,7 +139,7 @@ class PPMO(RolloutOfLearners):
         autocast_dtype: AutocastDtype | None = None,
         regularizers: RegularizersLike | None = None,
         combine: Combine | None = None,
-        normalize: Normalize | None = False,
+        normalize: Normalize | None = None,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
         log_std_learning_rate: Rate | None = None,
@@ -194,6 +199,8 @@ class PPMO(RolloutOfLearners):
             self._setup_model()
 
     def _setup_model(self) -> None:
+        self.n_steps = resolve_n_steps(self.n_steps, self.n_envs)
+        self.ent_coef = resolve_ent_coef(self.ent_coef, self.action_space)
         super()._setup_model()
         self.clip_range = schedule(self.clip_range)
         if self.clip_range_vf is not None:
@@ -271,6 +278,7 @@ class PPMO(RolloutOfLearners):
 
         self._after_updates(batch.observations)
         self._log(log)
+        self._note(explained, log.get("entropy_loss", []))
         self.logger.record("train/explained_variance", explained)
         self.logger.record("train/clip_range", clip_range)
         if clip_range_vf is not None:

@@ -3,6 +3,7 @@ Sizes that follow from spaces.
 
 * ``min_instances``: Eq. 3 of the paper, how many instances a dataset needs.
 * ``n_outputs``: the width of a label.
+* ``n_states``: how many observations there are.
 * ``preprocessed_shape``: the shape of a synthetic observation.
 """
 
@@ -62,6 +63,18 @@ def n_outputs(action_space: Space) -> int:
     if isinstance(action_space, (spaces.Box, spaces.MultiBinary)):
         return int(np.prod(action_space.shape))
     return n_classes(action_space)
+
+
+def n_states(observation_space: Space) -> int:
+    """
+    :param observation_space: any observation space
+    :return: how many observations a ``Discrete`` or ``MultiDiscrete`` space has; 0 for any other
+    """
+    if isinstance(observation_space, spaces.Discrete):
+        return int(observation_space.n)
+    if isinstance(observation_space, spaces.MultiDiscrete):
+        return math.prod(int(size) for size in observation_space.nvec.flat)
+    return 0
 
 
 def preprocessed_shape(space: Space) -> Shape | dict[str, Shape]:

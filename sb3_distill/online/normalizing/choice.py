@@ -58,7 +58,7 @@ def resolve_normalize(
 ) -> Normalize:
     """
     :param normalize: the argument; ``None`` for observations that are numbers in a row, and rewards, but nothing where the
-        environment normalises
+        environment normalises, or the run goes on from a dataset of PPMO that was made without
     :param policy: the policy of the model
     :param env: the environment; ``None`` without one
     :param start: what the run goes on from; a dataset that has learned from raw observations keeps them
@@ -73,7 +73,7 @@ def resolve_normalize(
     obstacle = _why_not_observations(policy, start)
     if normalize is None:
         is_normalised = env is not None and _normalizes(env)
-        return False if is_normalised else Normalised(obstacle is None, has_rewards).setting
+        return False if is_normalised or _learned_raw(start) else Normalised(obstacle is None, has_rewards).setting
     if normalize == "rewards" and not has_rewards:
         raise ArgumentError('there are no rewards to normalise here: leave out normalize="rewards"')
     if env is not None:
@@ -113,6 +113,14 @@ def _why_not_observations(policy: ActorCriticPolicy, start: Start) -> str | None
     if source is not None and source.info.normalization is None and (start.continued is not None or source.info.timesteps):
         return "the dataset that the run starts from was made with raw ones"
     return None
+
+
+def _learned_raw(start: Start) -> bool:
+    """Whether a run goes on from what has learned by raw observations and rewards."""
+    info = None if start.source is None else start.source.info
+    if info is None or not info.timesteps or info.loss != "ppo":
+        return False
+    return info.normalization is None and info.return_variance is None
 
 
 def _normalizes(env: VecEnv) -> bool:

@@ -27,7 +27,7 @@ from sb3_distill.environments.vec_normalize import (
 from sb3_distill.errors import ArgumentError
 from sb3_distill.online import description
 from sb3_distill.online.model_settings import HasSettings
-from sb3_distill.online.normalizing.choice import check_not_twice, words
+from sb3_distill.online.normalizing.choice import check_not_twice
 from sb3_distill.online.setup import HasParts
 from sb3_distill.teaching.normalizers import DRIFT, TOLERANCE, Moved, check_replacement, difference, let_normalize
 from sb3_distill.typing import Rate, Space
@@ -113,12 +113,6 @@ class HasStatistics(HasSettings, HasParts, BaseAlgorithm):
         if self.normalizer.obs_rms is not None:
             return real_space(self.observation_space)
         return normalized_space(self.observation_space, None if self.env is None else normalizer_of(self.env))
-
-    def _announce(self) -> None:
-        """Say once what is normalised inside."""
-        normalize = self.settings.normalize
-        if normalize and self.verbose >= 1:
-            print(f"Normalising {words(normalize)} inside {type(self).__name__}, see `normalize`")
 
     def _describe(self, timesteps: int) -> None:
         """
