@@ -12,6 +12,7 @@ from sb3_distill.dataset.synthetic_dataset import DatasetLike
 from sb3_distill.errors import ArgumentError, FixedSettingError
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.networks.anatomy import Network
+from sb3_distill.outer_loop.defaults import resolve_n_instances
 from sb3_distill.outer_loop.regularization import RegularizersLike
 from sb3_distill.outer_loop.settings import (
     NAMES,
@@ -160,10 +161,12 @@ class HasSettings:
         if is_old:
             saved = replace(self.arguments, n_instances=n_saved, encoder_layers=info.encoder_layers)
         now = self.arguments
-        if now.n_instances not in (None, saved.n_instances, n_saved):
-            raise ArgumentError(
-                f"`n_instances` cannot change from {n_saved} to {now.n_instances} when a model is loaded: start a new one"
-            )
+        if now.n_instances not in (saved.n_instances, n_saved):
+            default = resolve_n_instances(None, self.observation_space, self.action_space)
+            if now.n_instances is not None or default != n_saved:
+                raise ArgumentError(
+                    f"`n_instances` cannot change from {n_saved} to {now.n_instances} when a model is loaded: start a new one"
+                )
         if now.encoder_layers not in (saved.encoder_layers, info.encoder_layers):
             raise ArgumentError(
                 f"`encoder_layers` cannot change from {info.encoder_layers} to {now.encoder_layers} when a model is loaded: "

@@ -18,7 +18,7 @@ from sb3_distill import PPMO, DistilledPolicy, SyntheticDataset, evaluate_learne
 from sb3_distill.cli import program as cli
 from sb3_distill.teaching.teach import teach
 
-QUICK = dict(n_steps=8, n_instances=4, n_epochs=1, batch_size=16, seed=0)
+QUICK = dict(n_steps=8, n_instances=4, n_epochs=1, batch_size=16, seed=0, normalize=False)
 
 
 def pendulum(n=4, **kwargs):

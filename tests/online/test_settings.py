@@ -138,7 +138,7 @@ def test_arguments_of_distillation_are_keywords(env):
 def test_numbers_are_resolved_and_arguments_are_kept(env):
     model = PPMO("MlpPolicy", env, **SMALL)
     assert model.arguments == Settings()
-    assert (model.n_instances, model.n_learners, model.encoder_layers, model.inner_loop) == (2, 4, 0, "sgd")
+    assert (model.n_instances, model.n_learners, model.encoder_layers, model.inner_loop) == (16, 4, 0, "sgd")
     assert model.inner_rate_relative is False
     assert model.inner_learning_rate == 1.0
 
@@ -152,10 +152,10 @@ def test_what_shapes_the_dataset_cannot_be_set(env):
 
 def test_a_model_is_loaded_with_the_arguments_that_it_was_made_with(env, tmp_path):
     PPMO("MlpPolicy", env, n_instances=None, **SMALL).save(tmp_path / "model.zip")
-    for n_instances in (None, 2):
+    for n_instances in (None, 16):
         model = PPMO.load(tmp_path / "model.zip", env, n_instances=n_instances)
-        assert model.n_instances == model.dataset.n_instances == 2
-    with pytest.raises(ValueError, match="`n_instances` cannot change from 2 to 3"):
+        assert model.n_instances == model.dataset.n_instances == 16
+    with pytest.raises(ValueError, match="`n_instances` cannot change from 16 to 3"):
         PPMO.load(tmp_path / "model.zip", env, n_instances=3)
     PPMO("MlpPolicy", env, n_instances=5, **SMALL).save(tmp_path / "five.zip")
     assert PPMO.load(tmp_path / "five.zip", env).n_instances == 5
@@ -175,9 +175,9 @@ def test_a_continued_model_is_loaded_again(env, tmp_path):
     again.learn(ROLLOUT)
 
 
-def test_a_zip_leaves_out_one_object(env):
+def test_a_zip_leaves_out_what_is_made_anew(env):
     model, theirs = PPMO("MlpPolicy", env, **SMALL), PPO("MlpPolicy", "CartPole-v1", device="cpu")
-    assert set(model._excluded_save_params()) - set(theirs._excluded_save_params()) == {"parts"}
+    assert set(model._excluded_save_params()) - set(theirs._excluded_save_params()) == {"parts", "signs"}
 
 
 @pytest.mark.parametrize("argument", ["n_epochs", "gamma"])
@@ -205,7 +205,7 @@ def test_settings_may_be_set_before_the_model_is_set_up(env):
 
 def test_custom_objects_count_wherever_they_stand(env, tmp_path):
     PPMO("MlpPolicy", env, **SMALL).save(tmp_path / "model.zip")
-    with pytest.raises(ValueError, match="`n_instances` cannot change from 2 to 3"):
+    with pytest.raises(ValueError, match="`n_instances` cannot change from 16 to 3"):
         PPMO.load(tmp_path / "model.zip", env, "cpu", {"n_instances": 3})
     assert PPMO.load(tmp_path / "model.zip", env, "cpu", {"n_learners": 2}).n_learners == 2
 

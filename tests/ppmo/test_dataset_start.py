@@ -78,7 +78,10 @@ def test_an_initial_dataset_brings_its_normalisation_and_sheds_its_scores():
     model.learn(32)
     assert (model.dataset.info.seed, model.dataset.info.timesteps, model.dataset.info.scores) == (5, 96, {})
     with pytest.raises(ValueError, match="put the environment into a VecNormalize"):
-        PPMO("MlpPolicy", make_vec_env("NDCartPole1D-v0", 4), initial_dataset=first)
+        PPMO("MlpPolicy", make_vec_env("NDCartPole1D-v0", 4), initial_dataset=first, normalize=False)
+    inside = PPMO("MlpPolicy", make_vec_env("NDCartPole1D-v0", 4), initial_dataset=first)
+    assert inside.normalize is True
+    assert (inside.dataset.info.normalization.mean == first.info.normalization.mean).all()
 
 
 def test_an_initial_dataset_brings_the_scale_of_rewards(tmp_path):

@@ -117,7 +117,7 @@ def test_with_all_layers_in_the_encoder_it_is_ppo(name, monkeypatch):
     given = dict(n_steps=32, batch_size=32, n_epochs=3, learning_rate=1e-3, ent_coef=0.01, max_grad_norm=1e9, seed=0)
     kwargs = dict(share_features_extractor=share)
     rates = dict(log_std_learning_rate=1e-3, critic_learning_rate=1e-3, encoder_learning_rate=1e-3)
-    ours = PPMO(policy, env, encoder_layers=levels, n_learners=1, **given, **rates, policy_kwargs=kwargs)
+    ours = PPMO(policy, env, encoder_layers=levels, n_learners=1, normalize=False, **given, **rates, policy_kwargs=kwargs)
     theirs = PPO(policy, env, device="cpu", **given, policy_kwargs=kwargs)
     theirs.policy.load_state_dict(ours.policy.state_dict())
     for model in (ours, theirs):

@@ -137,7 +137,7 @@ def test_weights_of_observations_are_learned_and_travel(tmp_path):
 
 def test_weights_of_observations_need_flat_normalised_ones():
     with pytest.raises(ValueError, match="needs normalised observations: put the environment into a VecNormalize"):
-        PPMO("MlpPolicy", small_env(), input_scale_learning_rate=0.01, **SMALL)
+        PPMO("MlpPolicy", small_env(), input_scale_learning_rate=0.01, normalize=False, **SMALL)
     images = DummyVecEnv([lambda: gym.make("CartPole-v1")])
     images.observation_space = spaces.Box(0, 255, (3, 36, 36), np.uint8)
     with pytest.raises(ValueError, match="`input_scale_learning_rate` is for flat observations"):

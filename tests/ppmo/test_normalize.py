@@ -219,8 +219,8 @@ def test_a_dataset_of_raw_observations_keeps_them():
     ):
         make(clocks(), normalize=True, initial_dataset=raw)
     model = make(clocks(), normalize=None, initial_dataset=raw).learn(ROLLOUT)
-    assert model.normalize == "rewards"
-    assert model.dataset.info.normalization is None
+    assert model.normalize is False
+    assert (model.dataset.info.normalization, model.dataset.info.return_variance) == (None, None)
 
 
 @pytest.mark.parametrize(

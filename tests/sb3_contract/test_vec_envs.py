@@ -106,7 +106,7 @@ def test_gymnasium_vector_envs_are_taken_if_they_reset_in_the_same_step():
 
 
 def test_set_env_and_get_env(tmp_path):
-    model = make(VecMonitor(spaces_env())).learn(ROLLOUT)
+    model = make(VecMonitor(spaces_env()), normalize=False).learn(ROLLOUT)
     with pytest.raises(ValueError, match="made without normalised observations: leave out the VecNormalize"):
         model.set_env(VecNormalize(VecMonitor(spaces_env())))
     for env in (VecNormalize(VecMonitor(spaces_env()), norm_obs=False), VecMonitor(spaces_env())):
