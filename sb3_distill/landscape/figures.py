@@ -22,6 +22,8 @@ from sb3_distill.typing import Json
 
 N_CONTROLS = 20
 """Draws of shuffled and of random labels."""
+EARLY = 10
+"""Share of RL's path that counts as early training, as its inverse."""
 LINE = 11
 """Points of a line between two networks."""
 
@@ -111,6 +113,8 @@ def _gradients(landscape: Landscape, controls: Mapping[str, Sequence[Batch]]) ->
         away = cosine(points[RANDOM_END] - start, path)
         step = cosine(points[TAUGHT] - start, path)
         figures["path cosine"] = Figure(step, {OTHER: other, "random direction": away} if controls else {})
+        early = landscape.path[max(1, len(landscape.path) // EARLY)].to(start) - start
+        figures["early cosine"] = Figure(cosine(points[TAUGHT] - start, early))
     return figures
 
 
@@ -148,13 +152,14 @@ def _barriers(landscape: Landscape, n_episodes: int, with_controls: bool) -> dic
         ends["random end"] = (points[RANDOM_END], points[RL])
         ends[OTHER] = (points[OTHER_TAUGHT], points[RL])
     at = np.linspace(0, 1, LINE)
-    population = th.cat([points[INITIAL].unsqueeze(0), *(line(*pair, at) for pair in ends.values())])
+    population = th.cat([line(*pair, at) for pair in ends.values()])
+    floor = landscape.arena.floor(points[INITIAL])
     heights: dict[str, dict[str, float]] = {}
     for kind, deterministic in (("greedy", True), ("sampled", False)):
         means = landscape.arena.returns(population, n_episodes, deterministic).mean(axis=1)
-        lines = dict(zip(ends, means[1:].reshape(len(ends), LINE), strict=True))
+        lines = dict(zip(ends, means.reshape(len(ends), LINE), strict=True))
         best = np.nanmax([one[[0, -1]].max() for one in lines.values()])
-        heights[kind] = {key: barrier(values, max(best - means[0], 1e-12)) for key, values in lines.items()}
+        heights[kind] = {key: barrier(values, max(best - floor, 1e-12)) for key, values in lines.items()}
     greedy = heights["greedy"]
     figures = {"barrier inits": Figure(greedy["inits"], {"as they are": greedy["as they are"]})}
     if RL in points:

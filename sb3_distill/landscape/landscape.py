@@ -292,10 +292,9 @@ class Landscape(HasFacts):
             raise ArgumentError(f"`n_points` must be at least {SMALLEST}, got {n_points}")
         end = self.matched(self.points[a], self.points[b]) if matched else self.points[b]
         inside = line(self.points[a], end, np.linspace(0, 1, n_points))
-        returns = self.arena.returns(th.cat([self.points[INITIAL].unsqueeze(0), inside]), n_episodes, deterministic)
-        means = returns.mean(axis=1)
-        scale = max(means[1], means[-1]) - means[0]
-        return Barrier(a, b, returns[1:], float(scale) if scale > 0 else float("nan"), matched)
+        returns = self.arena.returns(inside, n_episodes, deterministic)
+        scale = float(returns.mean(axis=1)[[0, -1]].max()) - self.arena.floor(self.points[INITIAL])
+        return Barrier(a, b, returns, scale if scale > 0 else float("nan"), matched)
 
     def matched(self, reference: th.Tensor, other: th.Tensor) -> th.Tensor:
         """

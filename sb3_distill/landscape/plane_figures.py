@@ -16,8 +16,6 @@ from sb3_distill.landscape.report import Figure
 from sb3_distill.landscape.result import Surface
 from sb3_distill.typing import Array
 
-FLOOR_EPISODES = 50
-"""Episodes of the untaught network, whose return counts as nothing."""
 SET = "set"
 
 
@@ -33,7 +31,7 @@ def plane_figures(
     :param bar: a progress bar, moved on after each plane, or ``None``
     :return: figures of planes that hold the taught network, and of those that do not: of each kind the median over planes
     """
-    floor = float(landscape.arena.returns(landscape.points[INITIAL].unsqueeze(0), FLOOR_EPISODES).mean())
+    floor = landscape.arena.floor(landscape.points[INITIAL])
     used = {key: controls[key] for key in (SHUFFLED, RANDOM, REAL, UNTRAINED) if key in controls}
     batches = {SET: [landscape.batch], **used}
     figures: dict[str, Figure] = {}

@@ -19,6 +19,8 @@ from sb3_distill.typing import RawObservations
 
 N_ENVS, N_STEPS = 1024, 60
 """Environments whose first episodes are experience (of simulators fewer), and steps of each at most."""
+FLOOR_EPISODES = 50
+"""Episodes of the untaught network, whose return counts as nothing."""
 GAMMA = 0.99
 """Discount factor of advantages."""
 
@@ -76,6 +78,16 @@ class Arena:
             teach=lambda _: self.shape.learners(players), max_envs=self.max_envs, seed=self.seed,
         ).returns  # fmt: skip
         return np.where(finite.cpu().numpy()[:, None], returns, np.nan)
+
+    def floor(self, initial: th.Tensor) -> float:
+        """
+        The return that counts as nothing: that of the untaught network with sampled actions. Its greedy actions hardly depend
+        on what it sees, and may be lucky: one push for ever keeps some poles up for long.
+
+        :param initial: parameters of the untaught network ``(d,)``
+        :return: mean return
+        """
+        return float(self.returns(initial.unsqueeze(0), FLOOR_EPISODES, deterministic=False).mean())
 
     @th.no_grad()
     def finite(self, points: th.Tensor) -> th.Tensor:

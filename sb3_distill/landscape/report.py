@@ -32,6 +32,7 @@ TITLES: dict[str, Title] = {
     "gradient cosine": Title("cosine of distilled and policy gradient at the start", 1),
     "gradient ceiling": Title("cosine of two policy gradients", 0),
     "path cosine": Title("cosine of the step with RL's path", 1),
+    "early cosine": Title("the same with the first tenth of RL's path", 0),
     "barrier greedy": Title("barrier taught - RL, same start, greedy", -1),
     "barrier sampled": Title("barrier taught - RL, same start, sampled", -1),
     "barrier inits": Title("barrier between taught networks of two initialisations, units matched", -1),

@@ -20,6 +20,7 @@ from sb3_distill.landscape.figures import N_CONTROLS, compare
 from sb3_distill.landscape.landscape import Landscape
 from sb3_distill.landscape.names import Directions, check_size
 from sb3_distill.landscape.report import LandscapeReport
+from sb3_distill.trees import named_leaves
 from sb3_distill.typing import Json
 from sb3_distill.whole_files import write_whole
 
@@ -137,11 +138,21 @@ class Keep:
         :param rl_settings: arguments of ``PPO``
         :param sizes: numbers that say what is measured
         """
-        sha = hashlib.sha256(repr((rl, sorted((rl_settings or {}).items()), dataset.info.inner_loop)).encode())
+        info = dataset.info
+        task = [info.env_id, info.env_kwargs, info.wrappers, info.policy, info.policy_kwargs, rl, rl_settings]
+        sha = hashlib.sha256(json.dumps(task, sort_keys=True, default=str).encode())
+        seen = [] if dataset.encoder is None else list(dataset.encoder.parameters())
+        for value in seen:  # RL sees what learners see: sets of one task share its path unless they change what is seen
+            sha.update(value.detach().cpu().numpy().tobytes())
+        if info.normalization is not None:
+            for _, array in [*named_leaves(info.normalization.mean), *named_leaves(info.normalization.var)]:
+                sha.update(array.tobytes())
+            sha.update(b"" if dataset.log_input_scale is None else dataset.log_input_scale.detach().cpu().numpy().tobytes())
+        trained = sha.hexdigest()[:12]
+        sha.update(json.dumps([info.inner_loop, list(sizes)], sort_keys=True).encode())
         for value in dataset.parameters():
             sha.update(value.detach().cpu().numpy().tobytes())
-        trained = sha.hexdigest()[:12]
-        measured = hashlib.sha256(f"{trained} {sizes}".encode()).hexdigest()[:12]
+        measured = sha.hexdigest()[:12]
         return cls(Path(folder) if folder is not None and isinstance(rl, int | None) else None, trained, measured)
 
     def path(self, seed: int) -> th.Tensor | None:
