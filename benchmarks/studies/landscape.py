@@ -36,9 +36,9 @@ from sb3_distill.generalisation.bootstrap import estimate
 from sb3_distill.generalisation.metrics import transfer
 from sb3_distill.landscape import Landscape, LandscapeReport
 from sb3_distill.landscape.names import RL, TAUGHT
+from sb3_distill.landscape.points.training import train_from
 from sb3_distill.landscape.report import TITLES
 from sb3_distill.landscape.study import Keep, around, landscape_report
-from sb3_distill.landscape.training import train_from
 from sb3_distill.typing import Array, Json
 
 FILE = "landscape"

@@ -14,8 +14,8 @@ from sb3_distill.landscape.maths.curvature import (
     top_eigenvectors,
 )
 from sb3_distill.landscape.maths.objectives import Batch, mse
-from sb3_distill.landscape.play import Arena
-from sb3_distill.landscape.points import Shape
+from sb3_distill.landscape.points.play import Arena
+from sb3_distill.landscape.points.shape import Shape
 from sb3_distill.landscape.result import Spectrum
 
 N_STATES = 150
@@ -57,9 +57,7 @@ def distilled_rows(shape: Shape, point: th.Tensor, inputs: th.Tensor) -> th.Tens
     return jacobian(lambda vector: shape.outputs(vector.unsqueeze(0), few)[0], point).flatten(0, 1)
 
 
-def spectrum_at(
-    shape: Shape, batch: Batch, arena: Arena, point: th.Tensor, name: str, n: int, seed: int
-) -> Spectrum:
+def spectrum_at(shape: Shape, batch: Batch, arena: Arena, point: th.Tensor, name: str, n: int, seed: int) -> Spectrum:
     """
     :param shape: networks of one shape
     :param batch: the distilled batch

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
 from sb3_distill.dataset.facts import HasFacts, inner_loop_in_words
@@ -17,26 +16,15 @@ from sb3_distill.environments.foreign.hand_over import EnvSource
 from sb3_distill.errors import ArgumentError, UnsupportedError
 from sb3_distill.evaluation.protocol import copy_on
 from sb3_distill.landscape.curvature import spectrum_at
+from sb3_distill.landscape.directions import planes_along
 from sb3_distill.landscape.maths.matching import match_units
 from sb3_distill.landscape.maths.objectives import Batch
-from sb3_distill.landscape.maths.planes import (
-    Plane,
-    eigen_planes,
-    line,
-    markers_on,
-    path_planes,
-    plane_through,
-    random_plane,
-)
+from sb3_distill.landscape.maths.planes import Plane, line, markers_on
 from sb3_distill.landscape.names import (
     ALPHAS,
     INITIAL,
     LOSSES,
     ODD,
-    OTHER,
-    OTHER_INITIAL,
-    OTHER_TAUGHT,
-    RANDOM_END,
     RL,
     SMALLEST,
     TAUGHT,
@@ -45,15 +33,16 @@ from sb3_distill.landscape.names import (
     check_directions,
     check_objective,
     check_size,
-)
-from sb3_distill.landscape.play import Arena, Experience
-from sb3_distill.landscape.points import POINTS_AT_ONCE, Shape, initial_point, inputs_of, parameters_of_model, shape_of
+)  # fmt: skip
+from sb3_distill.landscape.points.named import Trained, named_points, path_of
+from sb3_distill.landscape.points.play import Arena, Experience
+from sb3_distill.landscape.points.shape import POINTS_AT_ONCE, Shape, inputs_of, shape_of
 from sb3_distill.landscape.result import RETURN, Barrier, Ray, Spectrum, Surface
-from sb3_distill.landscape.training import train_from
 from sb3_distill.typing import Array
 
 if TYPE_CHECKING:
     from sb3_distill.landscape.report import LandscapeReport
+
 
 @dataclass(frozen=True, repr=False)
 class Landscape(HasFacts):
@@ -81,7 +70,7 @@ class Landscape(HasFacts):
         cls,
         dataset: DatasetLike,
         seed: int = 0,
-        rl: "BaseAlgorithm | BasePolicy | int | th.Tensor | None" = None,
+        rl: Trained | None = None,
         directions: Directions = "step-rl",
         n_planes: int = 1,
         env: EnvSource | None = None,
@@ -120,29 +109,10 @@ class Landscape(HasFacts):
         dataset = copy_on(device, dataset, None)
         check_directions(directions, n_planes, rl is not None)
         shape, policy_class, kwargs = shape_of(dataset, policy, policy_kwargs)
-        starts = th.stack([initial_point(shape, policy_class, kwargs, start) for start in (seed, seed + OTHER)])
-        taught = shape.teach(starts)
-        generator = th.Generator()
-        generator.manual_seed(seed)
-        offset = th.randn(shape.layout.n_numbers, generator=generator).to(starts)
-        points = {
-            INITIAL: starts[0],
-            TAUGHT: taught[0],
-            OTHER_INITIAL: starts[1],
-            OTHER_TAUGHT: taught[1],
-            RANDOM_END: starts[0] + offset / offset.norm() * (taught[0] - starts[0]).norm(),
-        }
-        path = None
-        if isinstance(rl, (int, np.integer)):
-            path = train_from(
-                shape, starts[0], int(rl), seed, policy_class, dict(kwargs), env, dict(rl_settings or {}), progress
-            )
-        elif isinstance(rl, th.Tensor):
-            path = rl
-        elif rl is not None:
-            path = parameters_of_model(shape, rl).unsqueeze(0)
+        points = named_points(shape, policy_class, kwargs, seed)
+        path = path_of(rl, shape, points[INITIAL], seed, policy_class, kwargs, env, rl_settings, progress)
         if path is not None:
-            points[RL] = path[-1].to(starts)
+            points[RL] = path[-1].to(points[INITIAL])
         bare = cls(shape, points, path, [], Arena(shape, env, max_envs, seed), seed)
         return replace(bare, planes=bare.planes_along(directions, n_planes))
 
@@ -154,27 +124,10 @@ class Landscape(HasFacts):
         :return: the planes
         :raises ValueError: see ``around``
         """
-        check_directions(directions, n_planes, self.path is not None)
-        if directions == "random":
-            at = at or (RL if RL in self.points else TAUGHT)
-            generator = th.Generator()
-            generator.manual_seed(self.seed)
-            return [
-                random_plane(f"random {i + 1} at {at}", self.points[at], self.shape.layout, generator)
-                for i in range(n_planes)
-            ]
-        if directions in ("hessian", "fisher"):
-            spectrum = self.spectrum(2 * n_planes)
-            length = float((self.points[TAUGHT] - self.points[INITIAL]).norm())
-            return eigen_planes(directions, self.points[TAUGHT], spectrum.eigenvectors[directions], length)
-        assert self.path is not None
-        if directions == "step-rl":
-            return [plane_through("step and RL", *(self.points[name] for name in (INITIAL, TAUGHT, RL)))]
-        if len(self.path) < SMALLEST:
-            raise ArgumentError(
-                "principal components need the path of a training, and a trained model has only its end: pass timesteps as `rl`"
-            )
-        return path_planes("RL's path,", self.path.to(self.points[RL]), n_planes)
+        return planes_along(
+            directions, n_planes, self.points, self.path, self.shape.layout, lambda n: self.spectrum(n).eigenvectors,
+            self.seed, at,
+        )  # fmt: skip
 
     @cached_property
     def batch(self) -> Batch:
@@ -195,8 +148,8 @@ class Landscape(HasFacts):
         deterministic: bool = True,
     ) -> Surface:
         """
-        :param objective: ``"return"``; ``"mse"``, the distilled loss; ``"profiled"``, the same without what the scale of labels
-            decides (not for ``Box`` actions); ``"surrogate"``, PPO's loss on the experience of the untaught network
+        :param objective: ``"return"``; ``"mse"``, the distilled loss; ``"profiled"``, the same without what the scale of
+            labels decides (not for ``Box`` actions); ``"surrogate"``, PPO's loss on the experience of the untaught network
         :param plane: index of one of ``planes``, or any plane
         :param size: number of points along each side
         :param n_episodes: number of episodes of each point
@@ -305,7 +258,9 @@ class Landscape(HasFacts):
         """
         network, layout = self.shape.network, self.shape.layout
         if network.mlp is None:
-            raise UnsupportedError("units are matched in perceptrons, and the learners of this set are none: leave out `matched`")
+            raise UnsupportedError(
+                "units are matched in perceptrons, and the learners of this set are none: leave out `matched`"
+            )
         odd = all(type(module).__name__ in (*ODD, "Linear", "Flatten") for _, module in network.template.chain() or [])
         one, two = (layout.unflatten(point.unsqueeze(0)) for point in (reference, other))
         return layout.flatten(match_units(one, two, network.mlp, odd))[0]
@@ -326,7 +281,7 @@ class Landscape(HasFacts):
         :param settings: arguments of ``figures.compare``
         :return: all figures of this landscape, each beside its controls
         """
-        from sb3_distill.landscape.figures import compare  # which reads landscapes
+        from sb3_distill.landscape.figures.compare import compare  # which reads landscapes
 
         return compare(self, **settings)
 

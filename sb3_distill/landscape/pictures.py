@@ -60,7 +60,9 @@ def draw_surface(
     a, b = surface.plane.axes(len(surface.values))
     colors = "viridis" if surface.objective == RETURN else "viridis_r"
     drawn = ax.contourf(a, b, np.ma.masked_invalid(values), levels, cmap=colors, extend="both")
-    ax.figure.colorbar(drawn, ax=ax, label="return" if surface.objective == RETURN else f"log10 {surface.objective}")
+    ax.figure.colorbar(
+        drawn, ax=ax, format="%.3g", label="return" if surface.objective == RETURN else f"log10 {surface.objective}"
+    )
     if surface.standard_errors is not None and (unsure := surface.standard_errors > UNSURE * (high - low)).any():
         ax.contourf(a, b, unsure.astype(float), [0.5, 1.5], colors="none", hatches=["...."])
     for name, (x, y) in surface.markers.items():
@@ -157,9 +159,7 @@ def draw_barriers(
     return save_figure(figure_of(ax), path, dpi=110)
 
 
-def draw_report(
-    report: LandscapeReport, path: str | os.PathLike[str] | None = None, ax: "Axes | None" = None
-) -> "Figure":
+def draw_report(report: LandscapeReport, path: str | os.PathLike[str] | None = None, ax: "Axes | None" = None) -> "Figure":
     """
     Draw the figures that have controls, with intervals over seeds: a bar for the set, signs for its controls.
 
@@ -190,9 +190,7 @@ def draw_report(
 
 def _moved(landscape: Landscape, plane: int, name: str) -> Plane:
     """A plane of the same directions around a network."""
-    return replace(
-        landscape.planes[plane], name=f"around {name}", centre=landscape.points[name], a=WINDOW, b=WINDOW
-    )
+    return replace(landscape.planes[plane], name=f"around {name}", centre=landscape.points[name], a=WINDOW, b=WINDOW)
 
 
 def _shown(surface: Surface) -> Array:

@@ -65,7 +65,7 @@ class Figure(NamedTuple):
     """
 
     value: float
-    controls: Mapping[str, float] = {}  # noqa: RUF012  (never changed)
+    controls: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True, repr=False)

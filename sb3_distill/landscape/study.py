@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.environments.foreign.hand_over import EnvSource
 from sb3_distill.errors import ArgumentError
-from sb3_distill.landscape.figures import N_CONTROLS, compare
+from sb3_distill.landscape.figures.compare import N_CONTROLS, compare
 from sb3_distill.landscape.landscape import Landscape
 from sb3_distill.landscape.names import Directions, check_size
 from sb3_distill.landscape.report import LandscapeReport

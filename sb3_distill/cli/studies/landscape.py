@@ -8,7 +8,7 @@ from typing import get_args
 from sb3_distill.cli.parsing import AddCommand, add_device, path_beside, positive, seed
 from sb3_distill.cli.printing import print_table, visible
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
-from sb3_distill.landscape.figures import N_CONTROLS
+from sb3_distill.landscape.figures.compare import N_CONTROLS
 from sb3_distill.landscape.names import Directions, check_directions, check_size
 from sb3_distill.landscape.study import Keep, around, landscape_report
 from sb3_distill.typing import Json
@@ -45,7 +45,7 @@ def add_landscape_command(add: AddCommand) -> None:
 
 def _landscape(options: argparse.Namespace) -> Json:
     check_size(options.size)
-    directions = options.directions or ("step-rl" if options.rl_timesteps else "random")
+    directions: Directions = options.directions or ("step-rl" if options.rl_timesteps else "random")
     check_directions(directions, options.planes, options.rl_timesteps is not None)
     picture = None
     if options.output is not None or not options.json:
@@ -70,4 +70,3 @@ def _landscape(options: argparse.Namespace) -> Json:
         print_table(f"{options.dataset}: {report.facts()['protocol']}; 95 % intervals over seeds", columns, rows, left=columns)
         print(f"picture: {visible(str(picture))}")
     return {**report.summary(), "picture": None if picture is None else str(picture)}
-

@@ -26,7 +26,8 @@ def gradient(function: Scalar, point: th.Tensor) -> th.Tensor:
     """
     with th.enable_grad():
         point = point.detach().requires_grad_()
-        return th.autograd.grad(function(point), point)[0]
+        (slope,) = th.autograd.grad(function(point), point)
+    return slope
 
 
 def hessian_product(function: Scalar, point: th.Tensor) -> Callable[[th.Tensor], th.Tensor]:
@@ -42,7 +43,8 @@ def hessian_product(function: Scalar, point: th.Tensor) -> Callable[[th.Tensor],
     def product(vector: th.Tensor) -> th.Tensor:
         if not slope.requires_grad:  # a loss that is linear in all parameters
             return th.zeros_like(vector)
-        return th.autograd.grad(slope, point, vector, retain_graph=True)[0]
+        (result,) = th.autograd.grad(slope, point, vector, retain_graph=True)
+        return result
 
     return product
 
@@ -88,7 +90,8 @@ def jacobian(outputs: Outputs, point: th.Tensor) -> th.Tensor:
         values = outputs(point)
         flat = values.flatten()
         rows = [th.autograd.grad(value, point, retain_graph=True)[0] for value in flat]
-    return th.stack(rows).unflatten(0, values.shape)
+    stacked: th.Tensor = th.stack(rows).unflatten(0, values.shape)
+    return stacked
 
 
 def fisher_factors(outputs: th.Tensor, action_space: Space, log_std: th.Tensor | None = None) -> th.Tensor:

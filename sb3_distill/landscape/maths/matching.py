@@ -1,6 +1,7 @@
 """Two perceptrons of one shape, the units of one put in the order of the other's."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch as th
@@ -12,7 +13,9 @@ MOST_ROUNDS = 50
 """Rounds over the layers at most; a handful is enough."""
 
 
-def match_units(reference: Mapping[str, th.Tensor], other: Mapping[str, th.Tensor], layers: Sequence[Layer], odd: bool) -> Params:
+def match_units(
+    reference: Mapping[str, th.Tensor], other: Mapping[str, th.Tensor], layers: Sequence[Layer], odd: bool
+) -> Params:
     """
     Weight matching (Ainsworth, Hayase & Srinivasa, *Git Re-Basin*, 2023, Algorithm 1): hidden units are permuted, layer by
     layer until nothing changes, such that the weights are as near to the reference as a linear assignment can bring them. The
@@ -30,7 +33,7 @@ def match_units(reference: Mapping[str, th.Tensor], other: Mapping[str, th.Tenso
     params = {name: value[0].double().clone() for name, value in other.items()}
     for _ in range(MOST_ROUNDS):
         changed = False
-        for layer, following in zip(layers[:-1], layers[1:], strict=True):
+        for layer, following in pairwise(layers):
             weight, bias, next_weight = layer.weight, layer.bias, following.weight
             likeness = target[weight] @ params[weight].mT + target[next_weight].mT @ params[next_weight]
             likeness += th.outer(target[bias], params[bias])

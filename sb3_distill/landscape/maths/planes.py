@@ -45,7 +45,7 @@ class Plane:
     def points(self, size: int) -> th.Tensor:
         """
         :param size: number of points along each side
-        :return: parameters ``(size * size, d)``; point ``i * size + j`` is entry ``j`` of the first axis and ``i`` of the second
+        :return: parameters ``(size * size, d)``; point ``i * size + j`` has entry ``j`` of the first axis, ``i`` of the second
         """
         a, b = (th.as_tensor(axis, dtype=self.centre.dtype) for axis in self.axes(size))
         b, a = (grid.reshape(-1, 1) for grid in th.meshgrid(b, a, indexing="ij"))
@@ -100,7 +100,8 @@ def random_plane(name: str, point: th.Tensor, layout: Layout, generator: th.Gene
     :param generator: source of randomness (CPU)
     :return: a plane of two filter-normalised directions, from -1 to 1 along both
     """
-    return Plane(name, point, *(random_direction(point, layout, generator) for _ in range(2)))
+    u, v = (random_direction(point, layout, generator) for _ in range(2))
+    return Plane(name, point, u, v)
 
 
 def plane_through(name: str, centre: th.Tensor, first: th.Tensor, second: th.Tensor) -> Plane:
@@ -134,12 +135,10 @@ def path_planes(name: str, path: th.Tensor, n_planes: int = 1) -> list[Plane]:
         directions = rows[i : i + 2]
         projected = offsets @ directions.mT
         scale = projected.abs().amax(dim=0).clamp(min=1e-12)
-        ends = [
-            (float(column.min() - MARGIN), float(column.max() + MARGIN)) for column in (projected / scale).unbind(dim=1)
-        ]
+        ends = [(float(column.min() - MARGIN), float(column.max() + MARGIN)) for column in (projected / scale).unbind(dim=1)]
         u, v = (directions * scale.unsqueeze(1)).to(path.dtype)
         explained = float(values[i : i + 2].square().sum() / values.square().sum())
-        planes.append(Plane(f"{name} {i + 1}-{i + 2}", centre, u, v, *ends, explained))
+        planes.append(Plane(f"{name} {i + 1}-{i + 2}", centre, u, v, ends[0], ends[1], explained))
     return planes
 
 
@@ -151,10 +150,8 @@ def eigen_planes(name: str, centre: th.Tensor, vectors: th.Tensor, length: float
     :param length: length of the directions, in units of parameters
     :return: n planes, from -1 to 1 along both directions
     """
-    return [
-        Plane(f"{name} {i + 1}-{i + 2}", centre, *(vectors[i : i + 2] * length).to(centre.dtype).unbind())
-        for i in range(0, len(vectors) - 1, 2)
-    ]
+    pairs = [(vectors[i : i + 2] * length).to(centre.dtype) for i in range(0, len(vectors) - 1, 2)]
+    return [Plane(f"{name} {2 * i + 1}-{2 * i + 2}", centre, u, v) for i, (u, v) in enumerate(pairs)]
 
 
 def line(start: th.Tensor, end: th.Tensor, at: Array) -> th.Tensor:

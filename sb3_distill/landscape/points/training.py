@@ -13,7 +13,7 @@ from sb3_distill.environments.foreign.hand_over import EnvSource
 from sb3_distill.environments.vec_normalize import normalizers_in
 from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.protocol import make_environments
-from sb3_distill.landscape.points import Shape, parameters_of
+from sb3_distill.landscape.points.shape import Shape, parameters_of
 from sb3_distill.networks.anatomy import actor_of
 from sb3_distill.networks.stacked import write_parameters
 from sb3_distill.teaching.distilled_policy import DistilledPolicy

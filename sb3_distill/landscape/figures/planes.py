@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch as th
 
-from sb3_distill.landscape.controls import RANDOM, REAL, SHUFFLED, UNTRAINED
+from sb3_distill.landscape.figures.controls import RANDOM, REAL, SHUFFLED, UNTRAINED
 from sb3_distill.landscape.landscape import Landscape
 from sb3_distill.landscape.maths.objectives import Batch
 from sb3_distill.landscape.maths.planes import Plane
@@ -97,9 +96,7 @@ def _flatness(surfaces: Mapping[str, Sequence[Surface]], floor: float) -> dict[s
     def cliff(values: Array) -> float:
         return largest_drop(values) / max(float(np.nanmax(values)) - floor, 1e-12)
 
-    around = {
-        kind: [one.values for one in part if one.plane.name.startswith("random")] for kind, part in surfaces.items()
-    }
+    around = {kind: [one.values for one in part if one.plane.name.startswith("random")] for kind, part in surfaces.items()}
     if not around["with"] or not around.get("without"):
         return {}
     figures = {}

@@ -8,8 +8,9 @@ import torch as th
 from tqdm.auto import tqdm
 
 from sb3_distill.inner_loop.gradient_steps import GradientSteps
-from sb3_distill.landscape.controls import FACTOR, OTHER, RANDOM, REAL, SCALED, SHUFFLED, UNTRAINED, control_batches
 from sb3_distill.landscape.curvature import distilled_rows, fisher_rows
+from sb3_distill.landscape.figures.controls import FACTOR, OTHER, RANDOM, REAL, SCALED, SHUFFLED, UNTRAINED, control_batches
+from sb3_distill.landscape.figures.planes import plane_figures
 from sb3_distill.landscape.landscape import Landscape
 from sb3_distill.landscape.maths.curvature import gradient, share_in_span, span
 from sb3_distill.landscape.maths.objectives import Batch, loss_left, mse
@@ -17,7 +18,6 @@ from sb3_distill.landscape.maths.planes import cosine, line
 from sb3_distill.landscape.maths.scores import barrier
 from sb3_distill.landscape.names import INITIAL, OTHER_INITIAL, OTHER_TAUGHT, RANDOM_END, RL, TAUGHT, check_size
 from sb3_distill.landscape.report import Figure, LandscapeReport
-from sb3_distill.landscape.plane_figures import plane_figures
 from sb3_distill.typing import Json
 
 N_CONTROLS = 20
@@ -80,7 +80,7 @@ def _mean(batches: Sequence[Batch], figure: Callable[[Batch], float]) -> float:
 
 def _ends(landscape: Landscape) -> dict[str, Figure]:
     """Returns of taught and RL-trained network."""
-    figures = {}
+    figures: dict[str, Figure] = {}
     for kind, deterministic in (("greedy", True), ("sampled", False)):
         names = [name for name in (TAUGHT, RL) if name in landscape.points]
         points = th.stack([landscape.points[name] for name in names])
@@ -118,9 +118,7 @@ def _gradients(landscape: Landscape, controls: Mapping[str, Sequence[Batch]]) ->
     return figures
 
 
-def _curvature(
-    landscape: Landscape, controls: Mapping[str, Sequence[Batch]], generator: th.Generator
-) -> dict[str, Figure]:
+def _curvature(landscape: Landscape, controls: Mapping[str, Sequence[Batch]], generator: th.Generator) -> dict[str, Figure]:
     """How much of the policy's Fisher information the distilled batch can move."""
     point, shape = landscape.points[TAUGHT], landscape.shape
     rows = fisher_rows(shape, landscape.arena, point, landscape.seed)

@@ -1,23 +1,21 @@
-"""The networks that landscapes are drawn around: initial, taught and RL-trained, as flat vectors of one shape."""
+"""The shape of the networks that a landscape is drawn around, whose parameters are flat vectors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch as th
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from torch import nn
 
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
-from sb3_distill.errors import MisfitError, NotFiniteError, UnsupportedError
+from sb3_distill.errors import MisfitError, UnsupportedError
 from sb3_distill.inner_loop.loop import InnerLoop
 from sb3_distill.landscape.maths.layout import Layout
 from sb3_distill.learners.population import Encode, Learners
 from sb3_distill.networks.action_distribution import ActionDistribution, make_action_distribution
 from sb3_distill.networks.anatomy import Network, actor_of, share_statistics
 from sb3_distill.networks.stacked import StackedNetwork, stack_parameters
-from sb3_distill.spaces.checks import describe
 from sb3_distill.teaching.acting import Actor
 from sb3_distill.teaching.resolve_policy import check_acts, resolve_policy
 from sb3_distill.teaching.teach import build_policy, check_squashing
@@ -48,9 +46,7 @@ class Shape:
     @property
     def actor(self) -> Actor:
         """How these networks act in the dataset's environment."""
-        return Actor(
-            self.dataset, self.distribution, bool(self.dataset.info.policy_kwargs.get("normalize_images", True))
-        )
+        return Actor(self.dataset, self.distribution, bool(self.dataset.info.policy_kwargs.get("normalize_images", True)))
 
     @property
     def encode(self) -> Encode | None:
@@ -164,41 +160,6 @@ def parameters_of(shape: Shape, policy: BasePolicy) -> th.Tensor:
             f"({_in_words(shape.layout)}): train one of the same policy and `policy_kwargs`"
         )
     return shape.layout.flatten(params).to(shape.dataset.labels.device)
-
-
-def initial_point(
-    shape: Shape, policy_class: type[BasePolicy], kwargs: Mapping[str, Any], seed: int
-) -> th.Tensor:
-    """
-    :param shape: networks of one shape
-    :param policy_class: class of their policies
-    :param kwargs: its arguments
-    :param seed: seed of the initialisation
-    :return: the parameters that ``DistilledPolicy.from_dataset`` teaches with this seed ``(d,)``
-    """
-    return parameters_of(shape, build_policy(policy_class, shape.dataset, kwargs, seed))[0]
-
-
-def parameters_of_model(shape: Shape, model: BaseAlgorithm | BasePolicy) -> th.Tensor:
-    """
-    :param shape: networks of one shape
-    :param model: an RL-trained model or policy
-    :return: parameters of its actor ``(d,)``
-    :raises DatasetError: if its spaces or layers are not those of the dataset
-    :raises FloatingPointError: if its parameters are not finite
-    """
-    policy = model.policy if isinstance(model, BaseAlgorithm) else model
-    for kind in ("observation", "action"):
-        ours, theirs = (getattr(holder, f"{kind}_space") for holder in (shape.dataset.info, policy))
-        if ours != theirs:
-            raise MisfitError(
-                f"the RL-trained model has the {kind} space {describe(theirs)}, the set was made for {describe(ours)}: train "
-                "one in the environment of the set"
-            )
-    point = parameters_of(shape, policy)[0]
-    if not bool(point.isfinite().all()):
-        raise NotFiniteError("the parameters of the RL-trained model are NaN or infinite: its training diverged")
-    return point
 
 
 def _in_words(layout: Layout) -> str:

@@ -13,7 +13,7 @@ from sb3_distill.errors import UnsupportedError
 from sb3_distill.evaluation.protocol import evaluate_learners, make_environments
 from sb3_distill.evaluation.result import Returns
 from sb3_distill.landscape.maths.objectives import clipped_surrogate, rewards_to_go
-from sb3_distill.landscape.points import Shape
+from sb3_distill.landscape.points.shape import Shape
 from sb3_distill.teaching.acting import normalize
 from sb3_distill.typing import RawObservations
 
@@ -61,9 +61,7 @@ class Arena:
     max_envs: int | None = None
     seed: int = 0
 
-    def returns(
-        self, points: th.Tensor, n_episodes: int, deterministic: bool = True, env: EnvSource | None = None
-    ) -> Returns:
+    def returns(self, points: th.Tensor, n_episodes: int, deterministic: bool = True, env: EnvSource | None = None) -> Returns:
         """
         :param points: parameters ``(M, d)``, which all play at once
         :param n_episodes: number of episodes of each
@@ -113,7 +111,8 @@ class Arena:
         learners, generator = shape.learners(point.unsqueeze(0)), th.Generator()
         generator.manual_seed(self.seed + 7919 * (seed + 1))
         venv, is_ours = make_environments(shape.dataset, self.env, 1, n_envs, self.max_envs, ())
-        seen, actions, rewards, alive = [], [], [], []
+        seen: list[th.Tensor] = []
+        actions, rewards, alive = [], [], []
         try:
             venv.seed(self.seed + 7919 * (seed + 1))
             with raw_observations(venv):
