@@ -131,7 +131,8 @@ def span(rows: th.Tensor) -> th.Tensor:
     :return: an orthonormal basis of their span ``(r, d)``
     """
     values, basis = th.linalg.svd(rows.double(), full_matrices=False)[1:]
-    return basis[values > values.max() * 1e-6]
+    spanned: th.Tensor = basis[values > values.max() * 1e-6]
+    return spanned
 
 
 def share_in_span(rows: th.Tensor, basis: th.Tensor) -> float:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch as th
+from gymnasium import spaces
 
 from sb3_distill.environments.foreign.copies import own_steps
 from sb3_distill.environments.foreign.hand_over import EnvSource
@@ -155,9 +156,10 @@ class Arena:
         """
         outputs = self.shape.outputs(points, inputs).flatten(0, 1)
         repeated = actions.repeat(len(points), 1)
-        if actions.shape[1] == 1 and not hasattr(self.shape.dataset.info.action_space, "low"):
+        if isinstance(self.shape.dataset.info.action_space, spaces.Discrete):
             repeated = repeated.squeeze(1)
-        return self.shape.distribution.log_prob(outputs, repeated, self.shape.dataset.log_std).unflatten(0, (len(points), -1))
+        flat = self.shape.distribution.log_prob(outputs, repeated, self.shape.dataset.log_std)
+        return flat.view(len(points), -1)
 
     def surrogate(self, points: th.Tensor, experience: Experience, clip_range: float = 0.1) -> th.Tensor:
         """
