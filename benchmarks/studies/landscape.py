@@ -17,6 +17,7 @@ Each seed of a set is a piece in runs/landscape/, as is each path of RL; a run t
 """
 
 import argparse
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +36,9 @@ from sb3_distill import SyntheticDataset, make_vec_env
 from sb3_distill.generalisation.bootstrap import estimate
 from sb3_distill.generalisation.metrics import transfer
 from sb3_distill.landscape import Landscape, LandscapeReport
-from sb3_distill.landscape.names import RL, TAUGHT
+from sb3_distill.landscape.maths.planes import line
+from sb3_distill.landscape.maths.scores import barrier
+from sb3_distill.landscape.names import INITIAL, RL, TAUGHT
 from sb3_distill.landscape.points.training import train_from
 from sb3_distill.landscape.report import TITLES
 from sb3_distill.landscape.study import Keep, around, landscape_report
@@ -45,7 +48,7 @@ FILE = "landscape"
 FOLDER = RUNS / FILE
 KINDS = {"step": "", "two steps": "/wide-steps", "ridge": "/wide", "carry": "/any"}
 """Ways of teaching, and the shipped sets of each."""
-RL_STEPS = {1: 150_000, 2: 400_000, 3: 1_500_000, 4: 3_000_000, 5: 5_000_000}
+RL_STEPS = {1: 400_000, 2: 400_000, 3: 1_500_000, 4: 3_000_000, 5: 5_000_000}
 """Timesteps of RL in cart-pole of each number of axes."""
 SIZE, EPISODES, PLANES, CONTROLS = 15, 8, 5, 20
 LEVELS = {
@@ -187,6 +190,22 @@ def after_an_update(n_dims: int, seeds: int) -> Json:
     }  # fmt: skip
 
 
+def between_seeds(n_dims: int, kind: str, seeds: int) -> Json:
+    """Greedy barriers between networks of two initialisations, before and after units are matched."""
+    places = [landscape_of(n_dims, kind, seed) for seed in range(seeds)]
+    heights: dict[str, list[float]] = {}
+    for one, two in zip(places, [*places[1:], places[0]], strict=True):
+        for start, end in ((TAUGHT, TAUGHT), (TAUGHT, RL), (RL, RL)):
+            a, b = one.points[start], two.points[end]
+            ends = {"as they are": b, "matched": one.matched(a, b)}
+            at = np.linspace(0, 1, 11)
+            means = one.arena.returns(th.cat([line(a, point, at) for point in ends.values()]), 16).mean(axis=1)
+            scale = means[[0, 10]].max() - one.arena.floor(one.points[INITIAL])
+            for (name, _), values in zip(ends.items(), means.reshape(2, 11), strict=True):
+                heights.setdefault(f"{start} - {end} {name}", []).append(barrier(values, scale))
+    return {name: estimate(transfer, np.array(values)[:, None])[0].summary() for name, values in heights.items()}
+
+
 def run(dims: list[int], kinds: list[str], seeds: int) -> None:
     """Seeds outermost, so that a run that is cut off has some of everything."""
     done: dict[str, list[LandscapeReport]] = {}
@@ -223,7 +242,7 @@ def show() -> None:
     for name, summary in results.get("sets", {}).items():
         report = LandscapeReport.from_summary(summary)
         print(f"\n{name}: " + "; ".join(f"{key} {report.estimate(key)}" for key in others if key in report.names))
-    for key in ("robustness", "after an update", "seconds of a plane"):
+    for key in ("between seeds", "robustness", "after an update", "seconds of a plane"):
         if key in results:
             print(f"\n{key}: {results[key]}")
 
@@ -264,6 +283,12 @@ def main() -> None:
     elif options.pictures:
         pictures()
     elif options.robustness:
+        for n_dims, kind in itertools.product(options.dims, options.kinds):
+            if dataset_of(n_dims, kind) is not None:
+                results = read(FILE)
+                found = between_seeds(n_dims, kind, options.seeds)
+                results.setdefault("between seeds", {})[f"{n_dims}-D {kind}"] = found
+                write(FILE, results)
         for n_dims in options.dims:
             for key, measure in (("robustness", robustness), ("after an update", after_an_update)):
                 results = read(FILE)

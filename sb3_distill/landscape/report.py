@@ -114,15 +114,15 @@ class LandscapeReport(HasFacts):
     def says_something(self, name: str) -> bool | None:
         """
         :param name: name of a figure
-        :return: whether the set is better than each control in all draws of a paired bootstrap but a twentieth; ``None`` for a
-            figure without controls, or one that stands alone
+        :return: whether the set is ahead of each control by more than ``MARGIN``, with the interval of a paired bootstrap
+            above 0; ``None`` for a figure without controls, or one that stands alone
         """
         sign = TITLES[name].sign
         controls = [control for control in self.controls(name) if control not in UNBEATABLE]
         if not sign or not controls:
             return None
         differences = [self.estimate(name, less=control) for control in controls]
-        return all((one.low if sign > 0 else -one.high) > 0 for one in differences)
+        return all(sign * one.value > MARGIN and min(sign * one.low, sign * one.high) > 0 for one in differences)
 
     def summary(self) -> Json:
         """All figures in JSON form, with those of each seed."""
@@ -189,6 +189,8 @@ class LandscapeReport(HasFacts):
         return {**facts, "protocol": ", ".join(f"{key} {value}" for key, value in self.protocol.items())}
 
 
+MARGIN = 0.02
+"""Difference that counts as none; all figures with controls have a range of about 1."""
 UNBEATABLE = ("labels x 10", "as they are")
 """Controls that shall agree with the set, not fall behind it: they say whether a figure depends on the scale of labels, or
 what a number was before units were matched."""

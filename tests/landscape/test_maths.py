@@ -69,7 +69,7 @@ def test_hessian_products_and_gradients_are_those_of_finite_differences(small):
 
 def test_products_agree_with_curvlinops(small):
     curvlinops = pytest.importorskip("curvlinops")
-    outputs, point, labels, layout = small
+    _, point, labels, layout = small
     module = network()
     inputs = th.randn(7, 3, generator=GENERATOR, dtype=th.float64)
     stacked = StackedNetwork(module)
@@ -215,26 +215,31 @@ def test_figures_of_lines_and_planes():
 
 
 @pytest.mark.parametrize("activation, odd", [(nn.Tanh, True), (nn.ReLU, False)])
-def test_matched_units_undo_a_permutation_and_compute_the_same(activation, odd):
-    module = network(activation)
+def test_matched_units_compute_the_same_and_are_nearer(activation, odd):
+    module, other = network(activation), stack_parameters([network(activation, seed=5)])
     stacked, params = StackedNetwork(module), stack_parameters([module])
-    mixed = {name: value.clone() for name, value in params.items()}
-    for layer, following in zip(stacked.mlp[:-1], stacked.mlp[1:], strict=True):
-        order = th.randperm(mixed[layer.weight].shape[1], generator=GENERATOR)
-        signs = th.where(th.rand(len(order), generator=GENERATOR) < 0.5, -1.0, 1.0) if odd else th.ones(len(order))
-        mixed[layer.weight] = mixed[layer.weight][:, order] * signs[:, None]
-        mixed[layer.bias] = mixed[layer.bias][:, order] * signs
-        mixed[following.weight] = mixed[following.weight][..., order] * signs
-    inputs = th.randn(1, 5, 3, generator=GENERATOR, dtype=th.float64)
-    np.testing.assert_allclose(stacked.differentiable(mixed, inputs), stacked.differentiable(params, inputs), atol=1e-12)
-    found = match_units(params, mixed, stacked.mlp, odd)
-    for name, value in params.items():
-        np.testing.assert_allclose(found[name], value, atol=1e-12)
-    other = stack_parameters([network(activation, seed=5)])
     matched = match_units(params, other, stacked.mlp, odd)
+    inputs = th.randn(1, 5, 3, generator=GENERATOR, dtype=th.float64)
     np.testing.assert_allclose(stacked.differentiable(matched, inputs), stacked.differentiable(other, inputs), atol=1e-12)
     distance = [sum((one[name] - params[name]).square().sum() for name in params) for one in (other, matched)]
     assert distance[1] < distance[0]
+
+
+def test_matching_undoes_a_permutation_with_signs():
+    """With one hidden layer the assignment is exact."""
+    module = Network(nn.Sequential(), nn.Sequential(nn.Linear(3, 8), nn.Tanh()), nn.Linear(8, 2)).double()
+    stacked, params = StackedNetwork(module), stack_parameters([module])
+    order, signs = th.randperm(8, generator=GENERATOR), th.tensor([1.0, -1.0] * 4).double()
+    first, last = stacked.mlp
+    mixed = {
+        first.weight: params[first.weight][:, order] * signs[:, None],
+        first.bias: params[first.bias][:, order] * signs,
+        last.weight: params[last.weight][..., order] * signs,
+        last.bias: params[last.bias],
+    }
+    found = match_units(params, mixed, stacked.mlp, odd=True)
+    for name, value in params.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-12)
 
 
 def test_control_labels():

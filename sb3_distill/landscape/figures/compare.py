@@ -11,12 +11,12 @@ from sb3_distill.inner_loop.gradient_steps import GradientSteps
 from sb3_distill.landscape.curvature import distilled_rows, fisher_rows
 from sb3_distill.landscape.figures.controls import FACTOR, OTHER, RANDOM, REAL, SCALED, SHUFFLED, UNTRAINED, control_batches
 from sb3_distill.landscape.figures.planes import plane_figures
-from sb3_distill.landscape.landscape import Landscape
 from sb3_distill.landscape.maths.curvature import gradient, share_in_span, span
 from sb3_distill.landscape.maths.objectives import Batch, loss_left, mse
 from sb3_distill.landscape.maths.planes import cosine, line
 from sb3_distill.landscape.maths.scores import barrier
 from sb3_distill.landscape.names import INITIAL, OTHER_INITIAL, OTHER_TAUGHT, RANDOM_END, RL, TAUGHT, check_size
+from sb3_distill.landscape.place import Place
 from sb3_distill.landscape.report import Figure, LandscapeReport
 from sb3_distill.typing import Json
 
@@ -29,7 +29,7 @@ LINE = 11
 
 
 def compare(
-    landscape: Landscape,
+    landscape: Place,
     size: int = 21,
     n_episodes: int = 16,
     n_planes: int = 5,
@@ -64,7 +64,7 @@ def compare(
     return LandscapeReport(name or info.env_id or "dataset", info.inner_loop, [figures], protocol, [landscape.seed])
 
 
-def _controls(landscape: Landscape, n: int, generator: th.Generator) -> Mapping[str, Sequence[Batch]]:
+def _controls(landscape: Place, n: int, generator: th.Generator) -> Mapping[str, Sequence[Batch]]:
     batch, shape = landscape.batch, landscape.shape
     plain = shape.dataset.encode()
     assert isinstance(plain, th.Tensor)
@@ -78,7 +78,7 @@ def _mean(batches: Sequence[Batch], figure: Callable[[Batch], float]) -> float:
     return float(np.mean([figure(batch) for batch in batches]))
 
 
-def _ends(landscape: Landscape) -> dict[str, Figure]:
+def _ends(landscape: Place) -> dict[str, Figure]:
     """Returns of taught and RL-trained network."""
     figures: dict[str, Figure] = {}
     for kind, deterministic in (("greedy", True), ("sampled", False)):
@@ -89,7 +89,7 @@ def _ends(landscape: Landscape) -> dict[str, Figure]:
     return figures
 
 
-def _gradients(landscape: Landscape, controls: Mapping[str, Sequence[Batch]]) -> dict[str, Figure]:
+def _gradients(landscape: Place, controls: Mapping[str, Sequence[Batch]]) -> dict[str, Figure]:
     """Cosines of gradients at the start, and of the step with RL's path."""
     start, shape = landscape.points[INITIAL], landscape.shape
 
@@ -118,7 +118,7 @@ def _gradients(landscape: Landscape, controls: Mapping[str, Sequence[Batch]]) ->
     return figures
 
 
-def _curvature(landscape: Landscape, controls: Mapping[str, Sequence[Batch]], generator: th.Generator) -> dict[str, Figure]:
+def _curvature(landscape: Place, controls: Mapping[str, Sequence[Batch]], generator: th.Generator) -> dict[str, Figure]:
     """How much of the policy's Fisher information the distilled batch can move."""
     point, shape = landscape.points[TAUGHT], landscape.shape
     rows = fisher_rows(shape, landscape.arena, point, landscape.seed)
@@ -138,7 +138,7 @@ def _curvature(landscape: Landscape, controls: Mapping[str, Sequence[Batch]], ge
     }
 
 
-def _barriers(landscape: Landscape, n_episodes: int, with_controls: bool) -> dict[str, Figure]:
+def _barriers(landscape: Place, n_episodes: int, with_controls: bool) -> dict[str, Figure]:
     """Lines between networks; all of them are one population."""
     points = landscape.points
     matched = points[OTHER_TAUGHT]
@@ -167,7 +167,7 @@ def _barriers(landscape: Landscape, n_episodes: int, with_controls: bool) -> dic
     return figures
 
 
-def _step(landscape: Landscape, controls: Mapping[str, Sequence[Batch]]) -> dict[str, Figure]:
+def _step(landscape: Place, controls: Mapping[str, Sequence[Batch]]) -> dict[str, Figure]:
     """The distilled loss along the step, and what of it does not depend on the scale of labels."""
     shape, start, batch = landscape.shape, landscape.points[INITIAL], landscape.batch
     alphas = np.linspace(0, 3, 301)

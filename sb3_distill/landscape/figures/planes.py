@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from sb3_distill.landscape.figures.controls import RANDOM, REAL, SHUFFLED, UNTRAINED
-from sb3_distill.landscape.landscape import Landscape
 from sb3_distill.landscape.maths.objectives import Batch
 from sb3_distill.landscape.maths.planes import Plane
 from sb3_distill.landscape.maths.scores import PLATEAU, largest_drop, rank_correlation, regret
 from sb3_distill.landscape.names import INITIAL, LOSSES, RL, SMALLEST, TAUGHT
+from sb3_distill.landscape.place import Place
 from sb3_distill.landscape.report import Figure
 from sb3_distill.landscape.result import Surface
 from sb3_distill.typing import Array
@@ -19,7 +19,7 @@ SET = "set"
 
 
 def plane_figures(
-    landscape: Landscape, controls: Mapping[str, Sequence[Batch]], size: int, n_episodes: int, n_planes: int, bar: Any
+    landscape: Place, controls: Mapping[str, Sequence[Batch]], size: int, n_episodes: int, n_planes: int, bar: Any
 ) -> dict[str, Figure]:
     """
     :param landscape: a landscape
@@ -50,7 +50,7 @@ def plane_figures(
     return {**figures, **_flatness(surfaces, floor)}
 
 
-def _planes(landscape: Landscape, n: int) -> dict[str, list[Plane]]:
+def _planes(landscape: Place, n: int) -> dict[str, list[Plane]]:
     """Planes that hold the taught network, and planes around RL's end that do not."""
     if landscape.path is None:
         return {"with": landscape.planes_along("random", n, TAUGHT)}
@@ -62,7 +62,7 @@ def _planes(landscape: Landscape, n: int) -> dict[str, list[Plane]]:
 
 
 def _scores(
-    landscape: Landscape, surface: Surface, batches: Mapping[str, Sequence[Batch]], floor: float
+    landscape: Place, surface: Surface, batches: Mapping[str, Sequence[Batch]], floor: float
 ) -> dict[str, dict[str, list[float]]]:
     """Regret and rank correlation for each loss, by the name of the control, of each of its draws."""
     points = surface.plane.points(len(surface.values))

@@ -14,7 +14,7 @@ from sb3_distill.errors import UnsupportedError
 from sb3_distill.evaluation.protocol import evaluate_learners, make_environments
 from sb3_distill.evaluation.result import Returns
 from sb3_distill.landscape.maths.objectives import clipped_surrogate, rewards_to_go
-from sb3_distill.landscape.points.shape import Shape
+from sb3_distill.landscape.points.shape import Shape, inputs_of
 from sb3_distill.teaching.acting import normalize
 from sb3_distill.typing import RawObservations
 
@@ -92,9 +92,10 @@ class Arena:
     def finite(self, points: th.Tensor) -> th.Tensor:
         """
         :param points: parameters ``(M, d)``
-        :return: which of them are finite ``(M,)``
+        :return: which of them are finite, and have finite outputs on an observation of the set ``(M,)``
         """
-        return points.isfinite().all(dim=1)
+        outputs = self.shape.outputs(points, inputs_of(self.shape)[:1])
+        return points.isfinite().all(dim=1) & outputs.isfinite().all(dim=2).all(dim=1)
 
     @th.no_grad()
     def experience(self, point: th.Tensor, n_envs: int = N_ENVS, n_steps: int = N_STEPS, seed: int = 0) -> Experience:
