@@ -32,10 +32,12 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.results import PICTURES, RUNS, one_thread, read, write
 from nd_cartpole import dynamics
-from sb3_distill import SyntheticDataset, make_vec_env
+from sb3_distill import SyntheticDataset, make_vec_env, shipped_sets
 from sb3_distill.generalisation.bootstrap import estimate
 from sb3_distill.generalisation.metrics import transfer
 from sb3_distill.landscape import Landscape, LandscapeReport
+from sb3_distill.landscape.figures.controls import shuffled
+from sb3_distill.landscape.maths.objectives import Batch, loss_left
 from sb3_distill.landscape.maths.planes import line
 from sb3_distill.landscape.maths.scores import barrier
 from sb3_distill.landscape.names import INITIAL, RL, TAUGHT
@@ -206,6 +208,62 @@ def between_seeds(n_dims: int, kind: str, seeds: int) -> Json:
     return {name: estimate(transfer, np.array(values)[:, None])[0].summary() for name, values in heights.items()}
 
 
+def at_alpha_one(n_dims: int, seeds: int) -> Json:
+    """
+    The one-step set with labels at the scale that puts the minimum along the step at the taught network, and rates as much
+    smaller: what is left of the loss there, and the returns. The scale is the mean of five other initialisations.
+    """
+    dataset = dataset_of(n_dims, "step")
+    assert dataset is not None
+    scales = []
+    for seed in range(1_000, 1_005):
+        place = Landscape.around(dataset, seed, directions="random")
+        outputs = place.outputs(th.stack([place.points[INITIAL], place.points[TAUGHT]]), place.batch.inputs)
+        change = outputs[1] - outputs[0]
+        scales.append(float(change.square().sum() / (change * place.batch.labels).sum()))
+    factor = float(np.mean(scales))
+    labels = dataset.labels.detach() * factor
+    learned = {key: value.detach() - float(np.log(factor)) for key, value in dataset.learned.items()}
+    rows = []
+    for seed in range(seeds):
+        place = Landscape.around(dataset, seed, directions="random")
+        start, batch = place.points[INITIAL], Batch(place.batch.inputs, labels)
+        end = place.shape.teach(start.unsqueeze(0), labels, learned)[0]
+        losses = place.losses(line(start, end, np.linspace(0, 3, 301)), "mse", batch)
+        profiled = place.losses(end.unsqueeze(0), "profiled", batch)[0]
+        returns = [place.arena.returns(end.unsqueeze(0), TEST_EPISODES, greedy).mean() for greedy in (True, False)]
+        rows.append([0.01 * losses.argmin(), losses[100] / losses[0], profiled, *returns])
+    names = ("alpha*", "loss taught / initial", "profiled", "return greedy", "return sampled")
+    columns = zip(names, np.array(rows).T, strict=True)
+    return {"labels x": factor, **{name: estimate(transfer, column[:, None])[0].summary() for name, column in columns}}
+
+
+def every_set() -> Json:
+    """
+    For each shipped set of gradient steps, but those of pixels: the loss of the taught over that of the initial network, as
+    the labels are stored and at the scale that puts the minimum there, and the same for shuffled labels; mean of five networks.
+    """
+    rows: Json = {}
+    for name in shipped_sets():
+        if "Frameskip" in name or (dataset := SyntheticDataset.load(name)).inner_loop.name != "sgd":
+            continue
+        found = []
+        for seed in range(5):
+            place = Landscape.around(dataset, seed, directions="random")
+            generator = th.Generator().manual_seed(seed)
+            start, batch = place.points[INITIAL].unsqueeze(0), place.batch
+            losses = place.losses(th.cat([place.points[TAUGHT].unsqueeze(0), start]), "mse")
+            row = [losses[0] / losses[1]]
+            for labels in (batch.labels, shuffled(batch, generator).labels):
+                ends = th.cat([start, place.shape.teach(start, labels)])
+                row.append(loss_left(*place.outputs(ends, batch.inputs), labels))
+            found.append(row)
+        stored, left, control = np.mean(found, axis=0).tolist()
+        rows[name] = {"as stored": stored, "left": left, "left, shuffled labels": control, "k": dataset.n_instances}
+        print(name, rows[name], flush=True)
+    return rows
+
+
 def run(dims: list[int], kinds: list[str], seeds: int) -> None:
     """Seeds outermost, so that a run that is cut off has some of everything."""
     done: dict[str, list[LandscapeReport]] = {}
@@ -242,7 +300,7 @@ def show() -> None:
     for name, summary in results.get("sets", {}).items():
         report = LandscapeReport.from_summary(summary)
         print(f"\n{name}: " + "; ".join(f"{key} {report.estimate(key)}" for key in others if key in report.names))
-    for key in ("between seeds", "robustness", "after an update", "seconds of a plane"):
+    for key in ("between seeds", "at alpha* = 1", "robustness", "after an update", "every set", "seconds of a plane"):
         if key in results:
             print(f"\n{key}: {results[key]}")
 
@@ -275,10 +333,13 @@ def main() -> None:
     parser.add_argument("--robustness", action="store_true", help="perturbations and updates, instead of planes")
     parser.add_argument("--show", action="store_true", help="only show the tables")
     parser.add_argument("--speed", action="store_true", help="measure only the time of a plane")
+    parser.add_argument("--every-set", action="store_true", help="only the loss that steps of all shipped sets leave")
     parser.add_argument("--pictures", action="store_true", help="draw only the pictures")
     options = parser.parse_args()
     one_thread()
-    if options.speed:
+    if options.every_set:
+        write(FILE, {**read(FILE), "every set": every_set()})
+    elif options.speed:
         write(FILE, {**read(FILE), "seconds of a plane": speed()})
     elif options.pictures:
         pictures()
@@ -290,7 +351,9 @@ def main() -> None:
                 results.setdefault("between seeds", {})[f"{n_dims}-D {kind}"] = found
                 write(FILE, results)
         for n_dims in options.dims:
-            for key, measure in (("robustness", robustness), ("after an update", after_an_update)):
+            for key, measure in (
+                ("at alpha* = 1", at_alpha_one), ("robustness", robustness), ("after an update", after_an_update)
+            ):  # fmt: skip
                 results = read(FILE)
                 results.setdefault(key, {})[f"{n_dims}-D"] = measure(n_dims, options.seeds)
                 write(FILE, results)
