@@ -240,8 +240,8 @@ def at_alpha_one(n_dims: int, seeds: int) -> Json:
 
 def every_set() -> Json:
     """
-    For each shipped set of gradient steps, but those of pixels: the loss of the taught over that of the initial network, as
-    the labels are stored and at the scale that puts the minimum there, and the same for shuffled labels; mean of five networks.
+    For each shipped set of gradient steps, but those of pixels: the loss of the taught over that of the initial
+    network, as labels are stored and at the scale that puts the minimum there, for shuffled labels too; means of 5 networks.
     """
     rows: Json = {}
     for name in shipped_sets():

@@ -9,6 +9,7 @@ from sb3_distill.landscape.maths.curvature import (
     hessian_product,
     jacobian,
     overlap,
+    right_vectors,
     share_in_span,
     span,
     top_eigenvectors,
@@ -74,7 +75,7 @@ def spectrum_at(shape: Shape, batch: Batch, arena: Arena, point: th.Tensor, name
 
     rows = fisher_rows(shape, arena, point, seed)
     n_states = len(rows) / shape.dataset.labels.shape[1]
-    values, right = th.linalg.svd(rows.double(), full_matrices=False)[1:]
+    values, right = right_vectors(rows)
     hessian, vectors = top_eigenvectors(hessian_product(loss, point), point, n, seed)
     basis = span(distilled_rows(shape, point, batch.inputs))
     return Spectrum(

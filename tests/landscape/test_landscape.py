@@ -145,6 +145,7 @@ def test_points_that_diverged_are_masked_and_counted(place):
         assert np.isfinite(surface.best).all()
 
 
+@pytest.mark.slow
 def test_a_report_of_several_seeds_with_controls(tmp_path):
     arguments = dict(rl=4_000, n_planes=2, n_controls=2, rl_settings=SETTINGS, folder=tmp_path, name="simplex", **FEW)
     report = landscape_report(simplex_dataset(2, 10.0), n_seeds=2, **arguments)

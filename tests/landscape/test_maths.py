@@ -126,6 +126,15 @@ def test_shares_and_overlaps_of_subspaces():
     assert curvature.overlap(basis, th.eye(4)[2:]) == pytest.approx(0)
 
 
+def test_right_vectors_are_those_of_a_singular_value_decomposition():
+    rows = th.randn(4, 9, generator=GENERATOR)
+    rows[3] = rows[0] - 2 * rows[1]
+    values, vectors = curvature.right_vectors(rows)
+    np.testing.assert_allclose(values, th.linalg.svdvals(rows.double())[:3], rtol=1e-6)
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(3), atol=1e-9)
+    np.testing.assert_allclose((rows.double() @ vectors.T).norm(dim=0), values, rtol=1e-6)
+
+
 def test_random_directions_have_the_norms_of_rows_and_leave_biases(small):
     _, point, _, layout = small
     direction = layout.unflatten(planes.random_direction(point, layout, GENERATOR)[None])

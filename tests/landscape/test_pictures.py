@@ -36,6 +36,7 @@ def test_lines_and_figures(place):
     assert "1 seeds" in draw_report(report).axes[0].get_title()
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
