@@ -21,7 +21,7 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ import torch as th
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
+from benchmarks.lib.landscape_tables import TABLES
 from benchmarks.lib.results import PICTURES, RUNS, one_thread, read, write
 from nd_cartpole import dynamics
 from sb3_distill import SyntheticDataset, make_vec_env, shipped_sets
@@ -42,7 +43,6 @@ from sb3_distill.landscape.maths.planes import line
 from sb3_distill.landscape.maths.scores import barrier
 from sb3_distill.landscape.names import INITIAL, RL, TAUGHT
 from sb3_distill.landscape.points.training import train_from
-from sb3_distill.landscape.report import TITLES
 from sb3_distill.landscape.study import Keep, around, landscape_report
 from sb3_distill.typing import Array, Json
 
@@ -296,13 +296,10 @@ def show() -> None:
             verdict = "yes" if reached(value.value) else "no"
             says = {None: "", True: "yes", False: "no: says nothing"}[report.says_something(figure)]
             print(f"| {name} | {len(report.seeds)} | {value} | {verdict} | {controls} | {says} |")
-    others = [name for name in TITLES if name not in {figure for figure, _, _ in TARGETS.values()}]
-    for name, summary in results.get("sets", {}).items():
-        report = LandscapeReport.from_summary(summary)
-        print(f"\n{name}: " + "; ".join(f"{key} {report.estimate(key)}" for key in others if key in report.names))
-    for key in ("between seeds", "at alpha* = 1", "robustness", "after an update", "every set", "seconds of a plane"):
-        if key in results:
-            print(f"\n{key}: {results[key]}")
+    for key, table in TABLES.items():
+        with suppress(KeyError):  # what was not measured yet
+            print(f"\n{key}\n{table(results)}")
+    print(f"\nseconds of a plane: {results.get('seconds of a plane')}")
 
 
 def speed() -> Json:

@@ -169,7 +169,7 @@ def draw_report(report: LandscapeReport, path: str | os.PathLike[str] | None = N
     :return: the figure
     :raises ImportError: without matplotlib
     """
-    names = [name for name in report.names if report.says_something(name) is not None][::-1]
+    names = [name for name in report.names if TITLES[name].sign and report.controls(name)][::-1]
     if ax is None:
         ax = new_figure(9, 1.0 + 0.4 * len(names)).subplots()
     signs: dict[str, str] = {}

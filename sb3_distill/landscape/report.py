@@ -115,11 +115,11 @@ class LandscapeReport(HasFacts):
         """
         :param name: name of a figure
         :return: whether the set is ahead of each control by more than ``MARGIN``, with the interval of a paired bootstrap
-            above 0; ``None`` for a figure without controls, or one that stands alone
+            above 0; ``None`` for a figure without controls, for one that stands alone, and for one seed, which has no interval
         """
         sign = TITLES[name].sign
         controls = [control for control in self.controls(name) if control not in UNBEATABLE]
-        if not sign or not controls:
+        if not sign or not controls or len(self.seeds) < 2:
             return None
         differences = [self.estimate(name, less=control) for control in controls]
         return all(sign * one.value > MARGIN and min(sign * one.low, sign * one.high) > 0 for one in differences)
@@ -184,7 +184,7 @@ class LandscapeReport(HasFacts):
     def facts(self) -> dict[str, object]:
         """What is to be known of the report, by name."""
         facts: dict[str, object] = {"set": f"{self.name} ({inner_loop_in_words(dict(self.inner_loop))})"}
-        shown = [name for name in self.names if self.says_something(name) is not None]
+        shown = [name for name in self.names if TITLES[name].sign]
         facts |= {TITLES[name].text: str(self.estimate(name)) for name in shown}
         return {**facts, "protocol": ", ".join(f"{key} {value}" for key, value in self.protocol.items())}
 

@@ -156,6 +156,8 @@ def test_a_report_of_several_seeds_with_controls(tmp_path):
     assert report.estimate("fisher share").value > 10 * report.estimate("fisher share", "random rows").value
     summary = json.loads(json.dumps(report.summary(), allow_nan=False))
     assert LandscapeReport.from_summary(summary).summary() == summary
+    assert {report.says_something(name) for name in ("fisher share", "path cosine")} <= {True, False}
+    assert report.says_something("return RL greedy") is None
     columns, rows = report.table()
     assert len(rows) == len(report.names) and all(len(row) == len(columns) for row in rows)
     kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
