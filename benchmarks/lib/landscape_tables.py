@@ -84,12 +84,18 @@ def between(results: Json) -> str:
 
 
 def every(results: Json) -> str:
-    """What a step leaves of the loss, for each shipped set of gradient steps."""
+    """What a step leaves of the loss, for each shipped set of gradient steps, and counts. One file may have several names."""
+    distinct = {tuple(row.values()): (name, row) for name, row in results["every set"].items()}.values()
+    figures = [(row["as stored"], row["left"], row["left, shuffled labels"]) for _, row in distinct]
     rows = [
-        [name, str(row["k"]), f"{row['as stored']:.2g}", f"{row['left']:.3f}", f"{row['left, shuffled labels']:.3f}"]
-        for name, row in results["every set"].items()
+        [name, str(row["k"]), f"{stored:.3g}", f"{left:.3f}", f"{control:.3f}"]
+        for (name, row), (stored, left, control) in zip(distinct, figures, strict=True)
     ]
-    return _rows(["set", "k", "taught / initial, as stored", "loss left", "shuffled labels"], rows)
+    counts = (
+        f"{len(figures)} sets: the loss rises in {sum(stored > 1 for stored, _, _ in figures)}, less than half is left in "
+        f"{sum(left < 0.5 for _, left, _ in figures)}, {sum(left < other - 0.02 for _, left, other in figures)} beat shuffled"
+    )
+    return _rows(["set", "k", "taught / initial, as stored", "loss left", "shuffled labels"], rows) + f"\n\n{counts}"
 
 
 def at_alpha_one(results: Json) -> str:
