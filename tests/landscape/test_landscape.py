@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch as th
-from helpers import ReachEnv, random_dataset, simplex_dataset
+from gymnasium import spaces
+from helpers import ImageEnv, ReachEnv, random_dataset, simplex_dataset
 from stable_baselines3 import PPO
 
 from sb3_distill import DistilledPolicy, Landscape, SyntheticDataset, evaluate_learners, landscape_report, make_vec_env
@@ -241,6 +242,22 @@ def test_a_set_whose_learners_are_all_encoder():
     place = Landscape.around(half, rl=300, rl_settings=SETTINGS)
     assert place.shape.layout.n_numbers == 8 * 4 + 4
     assert place.surface(**FEW).n_diverged == 0
+
+
+def test_networks_that_landscapes_do_not_take():
+    both = spaces.Dict({"a": spaces.Box(-1, 1, (2,)), "b": spaces.Box(-1, 1, (3,))})
+    with pytest.raises(UnsupportedError, match="observations that are one tensor, this set has a dict of them"):
+        Landscape.around(random_dataset(both, spaces.Discrete(2)), directions="random")
+    env = ReachEnv()
+    arguments = dict(env=ReachEnv, directions="random", policy="MlpPolicy", policy_kwargs=dict(use_sde=True))
+    noisy = Landscape.around(random_dataset(env.observation_space, env.action_space), **arguments)
+    with pytest.raises(UnsupportedError, match="policy gradients of gSDE are not drawn"):
+        noisy.surface("surrogate", **FEW)
+    image = ImageEnv()
+    seen = Landscape.around(random_dataset(image.observation_space, image.action_space), env=ImageEnv, directions="random")
+    assert np.isfinite(seen.surface("mse", **FEW).values).all()
+    with pytest.raises(UnsupportedError, match="units are matched in perceptrons"):
+        seen.matched(seen.points["taught"], seen.points["other taught"])
 
 
 def test_normalised_observations_stay_as_the_set_has_them():

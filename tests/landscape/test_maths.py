@@ -6,6 +6,7 @@ import torch as th
 from gymnasium import spaces
 from torch import nn
 
+from sb3_distill.errors import NotFiniteError, UnsupportedError
 from sb3_distill.landscape.figures.controls import random_labels, shuffled
 from sb3_distill.landscape.maths import curvature, objectives, planes, scores
 from sb3_distill.landscape.maths.layout import Layout
@@ -115,6 +116,13 @@ def test_fisher_factors_are_the_curvature_of_the_divergence(space, width):
 def test_fisher_information_of_a_gaussian_is_its_precision():
     factor = curvature.fisher_factors(th.zeros(2, 2), spaces.Box(-1, 1, (2,)), th.tensor([0.0, 1.0]))
     np.testing.assert_allclose(factor[1].T @ factor[1], np.diag([1.0, np.exp(-2.0)]), rtol=1e-6)
+
+
+def test_curvature_that_is_not_there():
+    with pytest.raises(UnsupportedError, match="no Fisher information of actions of a Text"):
+        curvature.fisher_factors(th.zeros(1, 2), spaces.Text(3))
+    with pytest.raises(NotFiniteError, match="the curvature is not finite here"):
+        curvature.top_eigenvectors(lambda vector: vector * float("nan"), th.zeros(5), 2)
 
 
 def test_shares_and_overlaps_of_subspaces():

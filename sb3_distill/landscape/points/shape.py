@@ -118,8 +118,6 @@ def shape_of(
     distribution = make_action_distribution(dataset.info.action_space, getattr(built, "action_dist", None))
     stacked = StackedNetwork(rest)
     shape = Shape(dataset, stacked, Layout.of(stack_parameters([rest])), layers, distribution)
-    if shape.outputs(parameters_of(shape, built), inputs_of(shape)).shape[2] != dataset.labels.shape[1]:
-        raise MisfitError(f"the policy has other outputs than the labels of the dataset, {dataset.labels.shape[1]}")
     return shape, policy_class, kwargs
 
 
