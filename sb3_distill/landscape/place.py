@@ -27,7 +27,7 @@ from sb3_distill.landscape.names import (
     Objective,
     check_objective,
     check_size,
-)  # fmt: skip
+)
 from sb3_distill.landscape.points.play import Arena, Experience
 from sb3_distill.landscape.points.shape import POINTS_AT_ONCE, Shape, inputs_of
 from sb3_distill.landscape.result import RETURN, Barrier, Ray, Spectrum, Surface

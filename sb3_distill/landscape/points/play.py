@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common.utils import obs_as_tensor
 
 from sb3_distill.environments.foreign.copies import own_steps
 from sb3_distill.environments.foreign.hand_over import EnvSource
@@ -140,8 +141,6 @@ class Arena:
 
     def _inputs(self, observations: RawObservations) -> th.Tensor:
         """Raw observations as the stacked networks see them."""
-        from stable_baselines3.common.utils import obs_as_tensor
-
         raw = normalize(self.shape.dataset, observations)
         inputs = self.shape.actor.preprocess(obs_as_tensor(raw, self.shape.dataset.labels.device))  # type: ignore[arg-type]
         inputs = inputs if self.shape.encode is None else self.shape.encode(inputs)

@@ -1,5 +1,6 @@
 """Ordinary reinforcement learning from the networks that a dataset teaches, with its path."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from sb3_distill.evaluation.protocol import make_environments
 from sb3_distill.landscape.points.shape import Shape, parameters_of
 from sb3_distill.networks.anatomy import actor_of
 from sb3_distill.networks.stacked import write_parameters
+from sb3_distill.outer_loop.rates import schedule
 from sb3_distill.teaching.distilled_policy import DistilledPolicy
 
 N_ENVS = 64
@@ -35,7 +37,7 @@ class _Path(BaseCallback):
     shape: Shape
     total_timesteps: int
     points: list[th.Tensor] = field(default_factory=list)
-    progress: Any = None
+    progress: Callable[[int], object] | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -61,7 +63,7 @@ def train_from(
     policy_kwargs: dict[str, Any] | None = None,
     env: EnvSource | None = None,
     settings: dict[str, Any] | None = None,
-    progress: Any = None,
+    progress: Callable[[int], object] | None = None,
 ) -> th.Tensor:
     """
     SB3's PPO, whose actor starts where a learner starts, and sees observations as the dataset normalises them. An encoder
@@ -85,7 +87,7 @@ def train_from(
     taught = DistilledPolicy.from_dataset(dataset, policy, policy_kwargs, seed, dataset.labels.device)
     venv, is_ours = make_environments(dataset, env, 1, N_ENVS, None, ())
     try:
-        model = _model(taught, venv, seed, {**PPO_SETTINGS, **(settings or {})}, timesteps)
+        model = _model(taught, venv, seed, {**PPO_SETTINGS, **(settings or {})})
         actor = actor_of(model.policy)
         if dataset.encoder is not None:
             layers, rest = dataset.encoder.split(actor)
@@ -102,10 +104,8 @@ def train_from(
             venv.close()
 
 
-def _model(taught: DistilledPolicy, venv: VecEnv, seed: int, settings: dict[str, Any], timesteps: int) -> PPO:
+def _model(taught: DistilledPolicy, venv: VecEnv, seed: int, settings: dict[str, Any]) -> PPO:
     """A PPO whose normalisation, if there is one, stays that of the dataset."""
-    from sb3_distill.outer_loop.rates import schedule
-
     rate = settings.pop("learning_rate")
     settings["batch_size"] = min(settings["batch_size"], settings["n_steps"] * venv.num_envs)
     model = taught.to_algorithm(
