@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sb3_distill.environments.make import make_vec_env
     from sb3_distill.evaluation import Evaluation, evaluate_learners
     from sb3_distill.generalisation import generalisation_report
+    from sb3_distill.landscape import Landscape, landscape_report
     from sb3_distill.learners.component import LearnerComponent
     from sb3_distill.learners.distribution import LearnerDistribution
     from sb3_distill.offline import OfflineDistillation, Recording, record
@@ -35,6 +36,7 @@ __all__ = [
     "DistilledPolicy",
     "Evaluation",
     "Expert",
+    "Landscape",
     "LearnerComponent",
     "LearnerDistribution",
     "OfflineDistillation",
@@ -46,6 +48,7 @@ __all__ = [
     "evaluate_learners",
     "evaluate_supervised",
     "generalisation_report",
+    "landscape_report",
     "make_vec_env",
     "min_instances",
     "record",
@@ -61,6 +64,7 @@ _ROOM_OF = {
     "DistilledPolicy": "teaching.distilled_policy",
     "Evaluation": "evaluation",
     "Expert": "dagger",
+    "Landscape": "landscape",
     "LearnerComponent": "learners.component",
     "LearnerDistribution": "learners.distribution",
     "OfflineDistillation": "offline",
@@ -72,6 +76,7 @@ _ROOM_OF = {
     "evaluate_learners": "evaluation",
     "evaluate_supervised": "supervised",
     "generalisation_report": "generalisation",
+    "landscape_report": "landscape",
     "make_vec_env": "environments.make",
     "min_instances": "spaces",
     "record": "offline",

@@ -21,7 +21,7 @@ LAYERS = [
     ["ppmo"],
     ["dagger", "report", "supervised"],
     ["rollback", "generalisation", "offline"],
-    ["ensemble"],
+    ["ensemble", "landscape"],
     ["zoo_configs"],
     ["cli"],
     ["__main__"],

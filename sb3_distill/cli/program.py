@@ -20,6 +20,7 @@ from sb3_distill.cli.pipes import CLOSED_PIPE, ClosedPipe, quiet_pipe
 from sb3_distill.cli.printing import visible
 from sb3_distill.cli.studies.ensemble import add_ensemble_command
 from sb3_distill.cli.studies.generalisation import add_study_commands
+from sb3_distill.cli.studies.landscape import add_landscape_command
 from sb3_distill.dataset.allowed import import_modules
 from sb3_distill.dataset.info import library_versions
 
@@ -106,6 +107,7 @@ def _parser() -> Parser:
     add_recording_command(add)
     add_study_commands(add)
     add_ensemble_command(add)
+    add_landscape_command(add)
     add_completion(add, commands.choices)
     return parser
 

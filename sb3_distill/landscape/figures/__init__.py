@@ -1,0 +1,1 @@
+"""Figures of a landscape, each beside its controls."""
