@@ -20,6 +20,8 @@ from sb3_distill.inner_loop.loop import INNER_LOOPS
 from sb3_distill.teaching.as_zip import ALGORITHMS, TaughtZip, teach_as_zip
 from sb3_distill.typing import Json
 
+N_EPISODES = 100
+"""Episodes of each learner, unless the user says another number."""
 DATASET = "a .safetensors file, or the name of a shipped set"
 
 
@@ -37,7 +39,7 @@ def add_dataset_commands(add: AddCommand) -> None:
     command = add("evaluate", _evaluate, about)
     command.add_argument("dataset", help=DATASET)
     command.add_argument("--learners", type=int, default=100, help="number of fresh learners (default: 100)")
-    command.add_argument("--episodes", type=int, default=100, help="episodes of each (default: 100)")
+    command.add_argument("--episodes", type=int, help=f"episodes of each (default: {N_EPISODES})")
     command.add_argument("--deterministic", action="store_true", help="greedy actions only (default: sampled and greedy)")
     command.add_argument("--seed", type=seed, default=0, help="of learners, actions and environments (default: 0)")
     command.add_argument("--learner-distribution", help="which learners (default: the dataset's policy as SB3 starts it)")
@@ -125,6 +127,9 @@ def _evaluate(options: argparse.Namespace) -> Json:
     dataset = _dataset(options)
     if "n_examples" in dataset.info.data or options.data is not None:
         return evaluate_on_data(dataset, options)
+    if options.module is not None:
+        raise ArgumentError("--module is for sets of labelled data: leave it out")
+    options.episodes = N_EPISODES if options.episodes is None else options.episodes
     if options.grid is not None and options.learner_distribution is not None:
         raise ArgumentError("--grid says which learners: leave out --learner-distribution")
     evaluations = _evaluate_kinds(dataset, options) if options.grid is None else _evaluate_cells(dataset, options)

@@ -88,7 +88,12 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
     :param name_or_path: a path or the name of a shipped set, see ``SyntheticDataset.load``
     :return: the path of the file
     :raises FileNotFoundError: if there is none
+    :raises ValueError: if it is neither a name nor a path
     """
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise ArgumentError(
+            f"a dataset must be a SyntheticDataset, a path, or the name of a shipped set, got {name_or_path!r:.100}"
+        )
     if isinstance(name_or_path, str) and not name_or_path.endswith(".safetensors"):
         path = Path(str(resources.files("sb3_distill.dataset") / "shipped")) / f"{name_or_path.replace('/', '--')}.safetensors"
         if not path.is_file():

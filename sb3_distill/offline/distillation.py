@@ -9,8 +9,8 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import torch as th
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.utils import get_device
 
+from sb3_distill.arguments import device_of, number, whole
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.dataset.start import draw_dataset, initialise_from_observations, shrink_initial_rates
@@ -26,7 +26,7 @@ from sb3_distill.outer_loop.regularization import RegularizersLike
 from sb3_distill.outer_loop.regularizers import disagreement, weighted_mean
 from sb3_distill.outer_loop.settings import InnerRate, Settings, inner_loop_of, resolve
 from sb3_distill.supervised import saving
-from sb3_distill.supervised.run import NOT_SAVED, RunOnData, positive
+from sb3_distill.supervised.run import NOT_SAVED, RunOnData
 from sb3_distill.teaching.acting import Actor
 from sb3_distill.teaching.resolve_policy import resolve_policy
 from sb3_distill.trees import index, map_leaves
@@ -113,17 +113,17 @@ class OfflineDistillation(RunOnData):
             raise ArgumentError(f"`weighting` must be one of {', '.join(get_args(Weighting))}, got {weighting!r}")
         for argument, value in (("temperature", temperature), ("largest_weight", largest_weight)):
             low = int(argument == "largest_weight")
-            if not low < value < np.inf:
+            if not low < number(argument, value) < np.inf:
                 raise ArgumentError(f"`{argument}` must be above {low} and finite, got {value}")
-        fit = ValueFit(gamma, gae_lambda, expectile, positive("n_value_updates", n_value_updates))
+        fit = ValueFit(gamma, gae_lambda, expectile, whole("n_value_updates", n_value_updates))
         fit.check()
         self.data = Recording.of(data)
         self.data_size = len(self.data)
-        self.batch_size = positive("batch_size", batch_size)
-        device = get_device(device)
+        self.batch_size = whole("batch_size", batch_size)
+        device = device_of(device)
         settings = resolve(
             Settings(
-                n_instances=n_instances, n_learners=positive("n_learners", n_learners),
+                n_instances=n_instances, n_learners=whole("n_learners", n_learners),
                 learner_distribution=learner_distribution, inner_loop=inner_loop, inner_learning_rate=inner_learning_rate,
                 inner_rate_per_role=inner_rate_per_role, inner_rate_relative=inner_rate_relative,
                 carry_strength=carry_strength, n_inner_steps=n_inner_steps, initial_dataset=initial_dataset,
@@ -155,7 +155,7 @@ class OfflineDistillation(RunOnData):
         """Weight of each recorded action ``(N,)``; their mean is 1."""
         if weighting == "advantage":
             space, last_seen = self.data.observation_space, self._as_seen(columns.last_observations)
-            generator = self.generator if seed is None else th.Generator().manual_seed(int(seed))  # the same when loaded
+            generator = self.generator if self.seed is None else th.Generator().manual_seed(self.seed)  # the same when loaded
             advantages = advantages_of(columns, seen, last_seen, space, fit, generator, device, verbose > 0)
             self.weights = weights_of(advantages, temperature, largest_weight)
         self._ends_of_weights = th.as_tensor(np.cumsum(self.weights))

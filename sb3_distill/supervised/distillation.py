@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import torch as th
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.utils import get_device
 
+from sb3_distill.arguments import device_of, whole
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.errors import ArgumentError
@@ -25,7 +25,7 @@ from sb3_distill.supervised.evaluation import DataEvaluation, evaluate_supervise
 from sb3_distill.supervised.examples import Data, Examples, as_seen, target_scale
 from sb3_distill.supervised.modules.factory import ModuleFactory, find_module, name_of
 from sb3_distill.supervised.modules.sampler import sampler_for
-from sb3_distill.supervised.run import NOT_SAVED, RunOnData, positive
+from sb3_distill.supervised.run import NOT_SAVED, RunOnData
 from sb3_distill.supervised.start import start_from_data
 from sb3_distill.typing import InnerLoopName, Rate
 
@@ -105,14 +105,14 @@ class SupervisedDistillation(RunOnData):
         if augment is not None and not callable(augment):
             raise ArgumentError(f"`augment` must be a function of inputs and a generator, got {augment!r}")
         self.data_size = len(self.data)
-        self.batch_size = min(positive("batch_size", batch_size), self.data_size)
-        device = get_device(device)
+        self.batch_size = min(whole("batch_size", batch_size), self.data_size)
+        device = device_of(device)
         spaces_ = self.data.input_space, self.data.target_space
         if n_instances is None:
             n_instances = self.data.n_classes or 64
         settings = resolve(
             Settings(
-                n_instances=n_instances, n_learners=positive("n_learners", n_learners),
+                n_instances=n_instances, n_learners=whole("n_learners", n_learners),
                 learner_distribution=learner_distribution, inner_loop=inner_loop, inner_learning_rate=inner_learning_rate,
                 inner_rate_per_role=inner_rate_per_role, inner_rate_relative=inner_rate_relative,
                 carry_strength=carry_strength, n_inner_steps=n_inner_steps, regularizers=regularizers, combine=combine,

@@ -10,6 +10,7 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 
+from sb3_distill.arguments import drawn_seed, whole
 from sb3_distill.dataset.facts import HasFacts, inner_loop_in_words
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.evaluation.protocol import copy_on
@@ -19,7 +20,6 @@ from sb3_distill.learners.population import Learners
 from sb3_distill.supervised.examples import Data, Examples, as_seen, target_scale
 from sb3_distill.supervised.modules.factory import ModuleFactory
 from sb3_distill.supervised.modules.sampler import sampler_for
-from sb3_distill.supervised.run import positive
 from sb3_distill.typing import Json
 
 AT_ONCE = 2_000
@@ -113,11 +113,11 @@ def evaluate_supervised(
     :raises DatasetError: if the dataset names learners that are not to be found
     :raises ValueError: if the data do not fit the dataset, or ``n_learners`` is below 1
     """
-    n_learners = positive("n_learners", n_learners)
+    n_learners = whole("n_learners", n_learners)
     dataset = copy_on(device, dataset, inner_loop)
     distribution = replace(LearnerDistribution.parse(learner_distribution), n_shapes=n_learners)
     sampler = sampler_for(dataset, distribution, module, policy, policy_kwargs, allow_imports)
-    generator = th.Generator().manual_seed(int(th.randint(2**62, ())) if seed is None else int(seed))
+    generator = th.Generator().manual_seed(drawn_seed(seed))
     examples = Examples.of(data, _n_classes(dataset))
     examples.check_like(dataset.info.observation_space, dataset.info.action_space)
     learners = sampler.sample(n_learners, generator)

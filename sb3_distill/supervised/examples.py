@@ -1,6 +1,7 @@
 """Labelled examples: what a supervised task is made of."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -17,6 +18,8 @@ from sb3_distill.typing import Array, Json, Shape, Space
 
 MOST_CLASSES = 100_000
 """Largest class: one output for each has to be affordable."""
+WANTED = "data must be a pair (inputs, targets) or a torch dataset"
+"""Beginning of messages about what is no data."""
 Data: TypeAlias = "Examples | Dataset[Any] | Sequence[Any]"
 """Examples, a torch dataset of pairs, or a pair of arrays ``(inputs, targets)``."""
 
@@ -163,19 +166,20 @@ def target_scale(info: DatasetInfo) -> tuple[th.Tensor, th.Tensor]:
 
 def _pair(data: object) -> tuple[Array, Array]:
     """Inputs and targets as arrays."""
-    if isinstance(data, str):
-        raise ArgumentError(
-            f"data must be a pair (inputs, targets) or a torch dataset, got {data!r}: load_examples reads files"
-        )
-    if isinstance(data, (Sequence, np.ndarray)):
+    if isinstance(data, (str, os.PathLike)):
+        raise ArgumentError(f"{WANTED}, got {str(data)!r}: load_examples reads files")
+    if isinstance(data, (np.ndarray, th.Tensor)) and len(data) != 2:
+        raise ArgumentError(f"{WANTED}, got one array of the shape {tuple(data.shape)}")
+    if isinstance(data, (Sequence, np.ndarray, th.Tensor)):
         if len(data) != 2:
-            raise ArgumentError(f"data must be a pair (inputs, targets) or a torch dataset, got {len(data)} parts")
+            raise ArgumentError(f"{WANTED}, got {len(data)} parts")
         return _array("inputs", data[0]), _array("targets", data[1])
-    if not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
-        raise ArgumentError(
-            f"data must be a pair (inputs, targets) or a torch dataset with a length, got {type(data).__name__}"
-        )
-    items = [data[i] for i in range(len(data))]
+    if isinstance(data, Mapping) or not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
+        raise ArgumentError(f"{WANTED} with a length, got {type(data).__name__}; recorded play is for OfflineDistillation")
+    try:
+        items = [data[i] for i in range(len(data))]
+    except (KeyError, IndexError, TypeError) as error:
+        raise ArgumentError(f"{WANTED}, got {type(data).__name__}, which has no items by number: {error!r}") from error
     if not items:
         raise ArgumentError("the data are empty: the dataset has no items")
     if any(not isinstance(item, Sequence) or len(item) != 2 for item in items):

@@ -11,6 +11,7 @@ import torch as th
 from stable_baselines3.common.utils import configure_logger
 from tqdm.auto import tqdm
 
+from sb3_distill.arguments import drawn_seed, not_negative, whole
 from sb3_distill.dataset.facts import HasFacts, facts_of
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError, NotFiniteError
@@ -60,13 +61,14 @@ class RunOnData(HasFacts):
         :param seed: seed of the generator; ``None`` draws one from torch's global generator
         :param tensorboard_log: folder of logs for TensorBoard
         :param verbose: 1 prints a table now and then
-        :raises ValueError: for a text that is no schedule
+        :raises ValueError: for what is no rate, a number below 0, or a seed that is no whole number
         """
         self.learning_rate, self._rates = learning_rate, {**dict.fromkeys(FOLLOWING_RATES), **rates}
-        self.weight_decay, self.max_grad_norm = weight_decay, max_grad_norm
+        self.weight_decay = not_negative("weight_decay", weight_decay)
+        self.max_grad_norm = not_negative("max_grad_norm", max_grad_norm)
         self.sizes(1.0)  # refuses what is no rate
-        self.seed, self.n_updates = None if seed is None else int(seed), 0
-        self.generator = th.Generator().manual_seed(int(th.randint(2**62, ())) if seed is None else int(seed))
+        self.seed, self.n_updates = None if seed is None else drawn_seed(seed), 0
+        self.generator = th.Generator().manual_seed(drawn_seed(seed))
         self.logger = configure_logger(verbose, tensorboard_log, self.name)
 
     def facts(self) -> dict[str, object]:
@@ -126,10 +128,14 @@ class RunOnData(HasFacts):
         :param progress_bar: whether a bar is shown
         :param checkpoint: zip that is written every few minutes, at the end and after Ctrl-C; ``load`` goes on from it
         :param minutes: time between two of them
+        :raises ValueError: for a number below 1, or a callback that is no function
         :raises FloatingPointError: if the dataset becomes NaN or infinite
         :raises OSError: if the checkpoint cannot be written, before learning
         """
-        total = positive("n_updates", n_updates)
+        total, log_interval = whole("n_updates", n_updates), whole("log_interval", log_interval)
+        minutes = not_negative("minutes", minutes)
+        if callback is not None and not callable(callback):
+            raise ArgumentError(f"`callback` must be a function of the run, got {callback!r}")
         if reset_num_updates:
             self.n_updates = 0
         if checkpoint is not None:
@@ -220,12 +226,3 @@ class RunOnData(HasFacts):
         self.logger.record("time/updates_per_second", speed)
         self.logger.record("time/updates", self.n_updates)
         self.logger.dump(self.n_updates)
-
-
-def positive(name: str, value: object) -> int:
-    """
-    :raises ValueError: if it is no whole number from 1
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ArgumentError(f"`{name}` must be a whole number from 1, got {value!r}")
-    return int(value)

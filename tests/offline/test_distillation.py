@@ -154,6 +154,10 @@ def test_weights():
         (dict(batch_size=0), "`batch_size` must be a whole number from 1, got 0"),
         (dict(policy_kwargs=dict(use_sde=True)), "`use_sde` is for exploration"),
         (dict(policy="Mlp"), "unknown `policy` 'Mlp'"),
+        (dict(policy_kwargs=3), "`policy_kwargs` must be a dict"),
+        (dict(temperature="a"), "`temperature` must be a number, got 'a'"),
+        (dict(gamma=None), "`gamma` must be a number, got None"),
+        (dict(expectile="a"), "`expectile` must be a number, got 'a'"),
     ],
 )
 def test_arguments_that_do_not_fit(arguments, message):
@@ -221,7 +225,20 @@ def test_mistakes_are_told_in_a_line(tmp_path, monkeypatch, capsys, arguments, m
     assert error.startswith("error: ") and message in error and "\n" not in error.strip()
 
 
-@pytest.mark.parametrize("data", [None, ([0.0], [1])])
-def test_what_is_no_recording_is_named(data):
-    with pytest.raises(ValueError, match=f"`data` must be a Recording or a path, got a {type(data).__name__}"):
+@pytest.mark.parametrize(
+    "data, got",
+    [
+        (None, "got None: `record` makes"),
+        (([0.0], [1]), "got an object of the type tuple: .*Recording.from_arrays one of arrays"),
+        ([recording(), recording()], "got an object of the type list: Recording.concatenate makes one of several"),
+    ],
+    ids=["None", "arrays", "several"],
+)
+def test_what_is_no_recording_is_named(data, got):
+    with pytest.raises(ValueError, match=f"`data` must be a Recording or the path of one, {got}"):
         OfflineDistillation(data)
+
+
+def test_names_that_are_no_paths_are_told_what_makes_a_recording():
+    with pytest.raises(FileNotFoundError, match="there is no recording CartPole-v1: `record` makes one"):
+        OfflineDistillation("CartPole-v1")

@@ -218,11 +218,38 @@ def test_distilling_for_the_ensemble_lowers_its_loss(blobs, combine):
         ({"module": lambda: nn.Linear(5, 7)}, ArgumentError, "has 7 outputs"),
         ({"module": sequential, "learner_distribution": {"width": 8}}, ArgumentError, "draws layers of perceptrons"),
         ({"learning_rate": "linear_1"}, ArgumentError, "a schedule must be written"),
+        ({"learning_rate": None}, ArgumentError, "a step size must be a number, a function or 'lin_<number>', got None"),
+        ({"weight_decay": "a"}, ArgumentError, "`weight_decay` must be a number, got 'a'"),
+        ({"max_grad_norm": -1}, ArgumentError, "`max_grad_norm` must be a number from 0, got -1"),
+        ({"policy_kwargs": [64]}, ArgumentError, r"`policy_kwargs` must be a dict of arguments of the policy, got \[64\]"),
+        ({"initial_dataset": 3}, ArgumentError, "a dataset must be a SyntheticDataset, a path, or the name"),
+        ({"seed": 1.5}, ArgumentError, "`seed` must be None or a whole number"),
+        ({"device": "toaster"}, ArgumentError, "`device` must be cpu, cuda, auto"),
+        ({"device": "meta"}, ArgumentError, "`device` must be one that computes"),
     ],
 )
 def test_what_does_not_fit_is_refused(blobs, arguments, error, message):
     with pytest.raises(error, match=message):
         SupervisedDistillation(blobs[0], **arguments)
+
+
+def test_one_learner_has_nothing_to_combine(blobs):
+    with pytest.warns(UserWarning, match="n_learners=1 leaves nothing to combine"):
+        SupervisedDistillation(blobs[0], n_learners=1, combine="probs", seed=0)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"n_updates": "a"}, "`n_updates` must be a whole number from 1"),
+        ({"log_interval": 0}, "`log_interval` must be a whole number from 1, got 0"),
+        ({"callback": 3}, "`callback` must be a function of the run, got 3"),
+        ({"minutes": "a"}, "`minutes` must be a number, got 'a'"),
+    ],
+)
+def test_arguments_of_learn_that_do_not_fit(blobs, arguments, message):
+    with pytest.raises(ArgumentError, match=message):
+        SupervisedDistillation(blobs[0], seed=0).learn(**{"n_updates": 1, **arguments})
 
 
 def test_a_mixture_of_architectures(blobs):
