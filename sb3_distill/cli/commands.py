@@ -1,15 +1,12 @@
 """The commands for datasets that are there: list, show, evaluate, teach and watch."""
 
 import argparse
-import json
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 from sb3_distill.cli.learning.data import add_data_arguments, evaluate_on_data
 from sb3_distill.cli.parsing import AddCommand, add_device, add_gym_packages, path_beside, seed
-from sb3_distill.cli.printing import kind_of, print_evaluations, print_table, score_of, shown, visible
+from sb3_distill.cli.printing import kind_of, print_evaluations, print_table, score_of, visible
+from sb3_distill.cli.showing import show_file
 from sb3_distill.dataset.file import find, shipped_sets
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError
@@ -31,9 +28,9 @@ def add_dataset_commands(add: AddCommand) -> None:
     """
     add("datasets", _datasets, "List the datasets that come with the package.")
 
-    command = add("show", _show, "Draw a dataset and print what its file says.")
-    command.add_argument("dataset", help=DATASET)
-    command.add_argument("-o", "--output", type=Path, help="the picture (default: <name>.png in this folder)")
+    command = add("show", show_file, "Draw a dataset and print what its file says, or that of recorded play or an ensemble.")
+    command.add_argument("dataset", help=f"{DATASET}; or the file of a recording or an ensemble")
+    command.add_argument("-o", "--output", type=Path, help="the picture of a dataset (default: <name>.png in this folder)")
 
     about = "Teach fresh learners and let each play (the protocol of the paper's Table 1), or predict --data."
     command = add("evaluate", _evaluate, about)
@@ -105,22 +102,6 @@ def _datasets(options: argparse.Namespace) -> list[Json]:
 def _row(entry: Json) -> list[str]:
     scores = [score_of(entry["scores"].get(kind, {})) for kind in ("sampled", "greedy")]
     return [entry["name"], str(entry["k"]), entry["kind"], *scores, f"{entry['bytes'] / 1000:.1f} kB"]
-
-
-def _show(options: argparse.Namespace) -> Json:
-    from sb3_distill.report.pictures import show
-
-    dataset = SyntheticDataset.load(options.dataset)
-    output = path_beside(options.dataset, options.output, ".png")
-    show(dataset, output)
-    info = {"k": dataset.n_instances, **dataset.info.to_json(), **dataset.inner_loop.rates(dataset.learned)}
-    if not options.json:
-        table = Table(title=shown(options.dataset), show_header=False)
-        for key, value in info.items():
-            table.add_row(shown(key), shown(value if isinstance(value, str) else json.dumps(value)))
-        Console().print(table)
-        print(f"picture: {visible(str(output))}")
-    return {**info, "picture": str(output)}
 
 
 def _evaluate(options: argparse.Namespace) -> Json:

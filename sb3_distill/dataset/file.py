@@ -184,6 +184,20 @@ def read(path: Path, kind: FileKind = DATASET) -> tuple[Json, dict[str, th.Tenso
     return info, tensors
 
 
+def format_of(path: Path) -> str | None:
+    """
+    :param path: path of a file that is there
+    :return: what its header says that it holds, see ``FileKind.format``; ``None`` where it says nothing that can be read
+    """
+    try:
+        with path.open("rb") as file:
+            metadata = _header(file, os.fstat(file.fileno()).st_size).get("__metadata__", {})
+    except (ValueError, RecursionError):
+        return None
+    found: str | None = metadata.get("format")
+    return found
+
+
 def _header(file: BinaryIO, size: int) -> dict[str, Any]:
     """The header of a safetensors file, after its length was compared with that of the file."""
     length = int.from_bytes(file.read(LENGTH), "little")
