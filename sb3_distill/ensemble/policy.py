@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 import torch as th
+from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import PyTorchObs
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
@@ -15,7 +16,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 from sb3_distill.arguments import device_of, drawn_seed, whole
 from sb3_distill.dataset.facts import HasFacts, facts_of
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
-from sb3_distill.ensemble.acting import MemberStack, act
+from sb3_distill.ensemble.acting import MemberStack, act, checked_masks
 from sb3_distill.ensemble.drawing import Drawing
 from sb3_distill.ensemble.evaluation import Arena, best_of
 from sb3_distill.ensemble.files.content import Content, read_ensemble, write_ensemble
@@ -30,6 +31,7 @@ from sb3_distill.learners.population import Learners
 from sb3_distill.teaching.acting import Actor, as_taught
 from sb3_distill.teaching.distilled_policy import DistilledPolicy
 from sb3_distill.teaching.resolve_policy import check_acts
+from sb3_distill.trees import length
 from sb3_distill.typing import Array, Observations, RawObservations
 
 
@@ -48,6 +50,8 @@ class DistilledEnsemble(HasFacts, BasePolicy):
     dataset: SyntheticDataset
     combine: str
     """The rule of combination; ``"auto"`` is resolved."""
+    needs_masks = False
+    """Members were taught without masks, and act without, too."""
 
     def __init__(self, drawing: Drawing, indices: Sequence[int], taught: Learners, combine: str = AUTO) -> None:
         dataset, self.distribution = drawing.dataset, drawing.distribution
@@ -131,16 +135,31 @@ class DistilledEnsemble(HasFacts, BasePolicy):
         state: tuple[Array, ...] | None = None,
         episode_start: Array | None = None,
         deterministic: bool = False,
+        action_masks: Array | None = None,
     ) -> tuple[Array, tuple[Array, ...] | None]:
         """
         As SB3's ``predict``, on raw observations of the environment, one or a batch of them. Samples come from PyTorch's
         global generator, as those of SB3's policies do.
 
-        :raises ValueError: if the observation has another shape than the dataset was made for
+        :param action_masks: actions that are allowed ``(b, n_choices)``, as ``MaskablePPO`` takes them: each member chooses
+            among these
+        :raises ValueError: if the observation has another shape than the dataset was made for, or the masks another one, or
+            actions are no choices
         :raises FloatingPointError: if it has NaN in it
         """
         observations = as_taught(self.dataset, cast(RawObservations, observation), self.observation_space)
-        return super().predict(observations, state, episode_start, deterministic)  # type: ignore[arg-type]
+        if action_masks is None:
+            return super().predict(observations, state, episode_start, deterministic)  # type: ignore[arg-type]
+        tensors, is_batch = self.obs_to_tensor(observations)  # type: ignore[arg-type]
+        masks = checked_masks(action_masks, self.action_space, length(tensors), self.device)
+        with th.no_grad():
+            actions = self._actor.to_env(self._act(tensors, deterministic, masks).cpu().numpy())
+        return actions if is_batch else actions.squeeze(0), state
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether ``predict`` takes ``action_masks``: where actions are choices."""
+        return not isinstance(self.action_space, spaces.Box)
 
     def uncertainty(self, observation: RawObservations | VecEnvObs) -> dict[str, Array]:
         """
@@ -264,8 +283,11 @@ class DistilledEnsemble(HasFacts, BasePolicy):
         return export(self, path)
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> th.Tensor:
+        return self._act(observation, deterministic)
+
+    def _act(self, observation: Observations, deterministic: bool, masks: th.Tensor | None = None) -> th.Tensor:
         generator = None if deterministic else th.default_generator
-        return act(self.combine, self.distribution, self._see(observation), self.dataset.log_std, generator)
+        return act(self.combine, self.distribution, self._see(observation), self.dataset.log_std, generator, masks)
 
     def _see(self, observation: Observations) -> tuple[th.Tensor, th.Tensor | None]:
         seen: tuple[th.Tensor, th.Tensor | None] = self.stack(self._actor.preprocess(observation))
