@@ -69,6 +69,26 @@ class Examples:
             return cls(as_tensor, th.as_tensor(targets.reshape(len(targets), -1), dtype=th.float32), None)
         return cls(as_tensor, *_classes(targets, n_classes))
 
+    @classmethod
+    def unlabelled(cls, inputs: object) -> "Examples":
+        """
+        :param inputs: an array, a tensor, or a sequence of these ``(n, *shape)``
+        :return: the inputs as examples, whose targets are zeros that nobody looks at
+        :raises ValueError, FloatingPointError: see ``of``
+        """
+        array = np.atleast_1d(_array("inputs", inputs))
+        return cls.of((array, np.zeros(len(array))))
+
+    def check_inputs(self, input_space: Space) -> None:
+        """
+        :param input_space: inputs that a dataset was made for
+        :raises ValueError: if these inputs have another shape
+        """
+        if self.input_space.shape != input_space.shape:
+            raise ArgumentError(
+                f"the dataset was made for inputs of the shape {input_space.shape}, the data have {self.shape}"
+            )
+
     def __len__(self) -> int:
         return len(self.targets)
 
@@ -117,10 +137,7 @@ class Examples:
         :param target_space: likewise, its targets
         :raises ValueError: if these examples are of another kind
         """
-        if self.input_space.shape != input_space.shape:
-            raise ArgumentError(
-                f"the dataset was made for inputs of the shape {input_space.shape}, the data have {self.shape}"
-            )
+        self.check_inputs(input_space)
         if type(self.target_space) is not type(target_space):
             kinds = [
                 ("numbers" if isinstance(space, spaces.Box) else "classes") for space in (target_space, self.target_space)

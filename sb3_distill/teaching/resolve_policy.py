@@ -37,8 +37,8 @@ def resolve_policy(
         raise ArgumentError(f"unknown `policy` {policy!r}; known are {', '.join(POLICIES)}, or pass a class")
     if policy is None and dataset.info.policy is None and dataset.info.module is not None:
         raise DatasetError(
-            f"the dataset was made for modules ({dataset.info.module}), which are no policies: teach one with teach_module, "
-            "or pass a `policy`"
+            f"the dataset was made for modules ({dataset.info.module}), which are no policies: SupervisedEnsemble "
+            "and teach_module make what predicts, or pass a `policy`"
         )
     if policy is None and dataset.info.policy is None:
         raise DatasetError("the dataset was made with a custom policy: pass its class as `policy`")

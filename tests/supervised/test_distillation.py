@@ -107,7 +107,7 @@ def test_what_a_set_of_data_is_not_for(blobs):
     with pytest.raises(ArgumentError, match="has no environment: evaluate_supervised scores it"):
         evaluate_learners(run.dataset, 2, 2)
     modules = SupervisedDistillation(blobs[0], Custom, seed=0)
-    with pytest.raises(DatasetError, match="which are no policies: teach one with teach_module"):
+    with pytest.raises(DatasetError, match="which are no policies: SupervisedEnsemble and teach_module make"):
         DistilledPolicy.from_dataset(modules.dataset)
 
 
