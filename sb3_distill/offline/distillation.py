@@ -17,7 +17,9 @@ from sb3_distill.dataset.start import draw_dataset, initialise_from_observations
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
+from sb3_distill.learners.policy_factory import PolicyFactory
 from sb3_distill.learners.population import Learners
+from sb3_distill.learners.sampler import LearnerSampler
 from sb3_distill.networks.policy_kwargs import recorded_policy
 from sb3_distill.offline.advantages import ValueFit, advantages_of, weights_of
 from sb3_distill.offline.recording import Recording
@@ -101,13 +103,18 @@ class OfflineDistillation(RunOnData):
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
         log_std_learning_rate: Rate | None = None,
+        encoder_layers: int = 0,
+        encoder_learning_rate: Rate | None = None,
         tensorboard_log: str | None = None,
         verbose: int = 0,
         seed: int | None = None,
         device: th.device | str = "auto",
     ) -> None:
         self.arguments = {name: value for name, value in locals().items() if name not in NOT_SAVED}
-        rates = {"labels": labels_learning_rate, "rates": rates_learning_rate, "log_std": log_std_learning_rate}
+        rates = {
+            "labels": labels_learning_rate, "rates": rates_learning_rate, "log_std": log_std_learning_rate,
+            "encoder": encoder_learning_rate,
+        }  # fmt: skip
         super().__init__(learning_rate, rates, weight_decay, max_grad_norm, seed, tensorboard_log, verbose)
         if weighting not in get_args(Weighting):
             raise ArgumentError(f"`weighting` must be one of {', '.join(get_args(Weighting))}, got {weighting!r}")
@@ -127,7 +134,7 @@ class OfflineDistillation(RunOnData):
                 learner_distribution=learner_distribution, inner_loop=inner_loop, inner_learning_rate=inner_learning_rate,
                 inner_rate_per_role=inner_rate_per_role, inner_rate_relative=inner_rate_relative,
                 carry_strength=carry_strength, n_inner_steps=n_inner_steps, initial_dataset=initial_dataset,
-                dataset_init=dataset_init, regularizers=regularizers, combine=combine,
+                dataset_init=dataset_init, regularizers=regularizers, combine=combine, encoder_layers=encoder_layers,
             ),
             *self._spaces,
             None,
@@ -135,9 +142,13 @@ class OfflineDistillation(RunOnData):
         dataset = self._start(settings, normalize, policy, policy_kwargs)
         dataset.to(device)
         policy_class, kwargs = resolve_policy(dataset, policy, dict(policy_kwargs or {}))
-        sampler = LearnerDistribution.parse(learner_distribution).bind(
-            policy_class, kwargs, *self._spaces, device, dataset.statistics, dataset.encoder
-        )
+
+        def make_sampler() -> LearnerSampler[PolicyFactory]:
+            return LearnerDistribution.parse(learner_distribution).bind(
+                policy_class, kwargs, *self._spaces, device, dataset.statistics, dataset.encoder
+            )
+
+        sampler = self.sampler_with_encoder(dataset, make_sampler, encoder_layers, initial_dataset is None)
         distribution = sampler.factory.action_distribution(sampler.components[0])
         if distribution.state_dependent:
             raise ArgumentError("`use_sde` is for exploration, and recorded play is not explored: leave it out")

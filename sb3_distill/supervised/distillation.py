@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,6 +56,8 @@ class SupervisedDistillation(RunOnData):
         regression at targets of the data, where inputs do
     :param combine: ``None``: the loss is the mean over learners. ``"probs"`` or ``"logits"``: the loss is that of the
         combined prediction of all learners on the same examples, so that they make a good ensemble
+    :param encoder_layers: so many first layers of the learners are an encoder, which all of them share. The encoder follows
+        the same loss, and travels with the dataset; with a ``combine`` there is none
     :param augment: changes the real inputs of an update at random, so that the dataset cannot suit these examples too well:
         from normalised inputs ``(b, *shape)`` and a generator to inputs of the same shape; see ``augment.shifts``
     :param verbose: 1 prints a table now and then
@@ -92,13 +95,15 @@ class SupervisedDistillation(RunOnData):
         augment: Augment | None = None,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
+        encoder_layers: int = 0,
+        encoder_learning_rate: Rate | None = None,
         tensorboard_log: str | None = None,
         verbose: int = 0,
         seed: int | None = None,
         device: th.device | str = "auto",
     ) -> None:
         self.arguments = {name: value for name, value in locals().items() if name not in NOT_SAVED}
-        rates = {"labels": labels_learning_rate, "rates": rates_learning_rate}
+        rates = {"labels": labels_learning_rate, "rates": rates_learning_rate, "encoder": encoder_learning_rate}
         super().__init__(learning_rate, rates, weight_decay, max_grad_norm, seed, tensorboard_log, verbose)
         self.data, self.module = Examples.of(data, n_classes), module
         self.combine, self.augment = combine, augment
@@ -116,6 +121,7 @@ class SupervisedDistillation(RunOnData):
                 learner_distribution=learner_distribution, inner_loop=inner_loop, inner_learning_rate=inner_learning_rate,
                 inner_rate_per_role=inner_rate_per_role, inner_rate_relative=inner_rate_relative,
                 carry_strength=carry_strength, n_inner_steps=n_inner_steps, regularizers=regularizers, combine=combine,
+                encoder_layers=encoder_layers,
             ),
             *spaces_,
             None,
@@ -137,7 +143,8 @@ class SupervisedDistillation(RunOnData):
         self.inputs = as_seen(dataset.info, self.data.inputs).to(device)
         self.targets = self._scaled(dataset, self.data).to(device)
         dataset.to(device)
-        sampler = sampler_for(dataset, distribution, module, policy, policy_kwargs)
+        make_sampler = partial(sampler_for, dataset, distribution, module, policy, policy_kwargs)
+        sampler = self.sampler_with_encoder(dataset, make_sampler, encoder_layers, initial_dataset is None)
         self._variance = self.targets.var(dim=0).clamp(min=1e-12) if self.data.n_classes is None else th.ones(())
         self.make_distiller(dataset, sampler, settings.n_learners or 1, regularizers, initial_dataset is None)
         self._policy = policy, policy_kwargs

@@ -14,9 +14,10 @@ from tqdm.auto import tqdm
 from sb3_distill.arguments import drawn_seed, not_negative, whole
 from sb3_distill.dataset.facts import HasFacts, facts_of
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
-from sb3_distill.errors import ArgumentError, NotFiniteError
+from sb3_distill.errors import ArgumentError, DatasetError, NotFiniteError
 from sb3_distill.learners.population import Learners
 from sb3_distill.learners.sampler import LearnerSampler
+from sb3_distill.networks.encoder import Encoder, split
 from sb3_distill.outer_loop.distiller import Distiller
 from sb3_distill.outer_loop.rates import FOLLOWING_RATES, schedule, step_sizes
 from sb3_distill.outer_loop.regularization import Regularization, Regularizers, RegularizersLike
@@ -74,6 +75,45 @@ class RunOnData(HasFacts):
     def facts(self) -> dict[str, object]:
         """What is to be known of the run, by name."""
         return {**facts_of(self.dataset.info, self.dataset.n_instances), "updates": self.n_updates}
+
+    def sampler_with_encoder(
+        self,
+        dataset: SyntheticDataset,
+        make_sampler: Callable[[], LearnerSampler[Any]],
+        encoder_layers: int,
+        is_new: bool,
+    ) -> LearnerSampler[Any]:
+        """
+        Give a new dataset its encoder.
+
+        :param dataset: the dataset that is learned, on its device
+        :param make_sampler: makes the sampler of learners for the dataset as it is
+        :param encoder_layers: number of layers of the encoder
+        :param is_new: whether the dataset is none that goes on, which brings its own encoder
+        :return: the sampler of learners, whose first layers are the encoder's
+        :raises ValueError: if the learners have no such layers, nothing would be left to teach, or a dataset that goes on has
+            another number of them
+        """
+        sampler = make_sampler()
+        level = dataset.encoder_layers
+        if is_new and encoder_layers == 0:
+            return sampler
+        if not is_new and encoder_layers not in (0, level):
+            raise ArgumentError(f"`initial_dataset` has {level} layers in its encoder, not encoder_layers={encoder_layers!r}")
+        if not is_new and dataset.encoder is None:
+            return sampler
+        with th.random.fork_rng(devices=[]):
+            th.manual_seed(int(th.randint(2**31, (), generator=self.generator)) if is_new else 0)
+            network = sampler.factory.build(sampler.components[0], False)
+        if dataset.encoder is not None:  # a file has no order of parameters, and the state of an optimiser needs one
+            dataset.encoder = dataset.encoder.first(level, network)
+        else:
+            layers, rest = split(network, encoder_layers)
+            if layers is None or rest is None:
+                raise ArgumentError(f"encoder_layers={encoder_layers} are all layers of the learners: leave one to be taught")
+            dataset.encoder, dataset.info.encoder_layers = Encoder.of(layers, encoder_layers), encoder_layers
+        dataset.to(dataset.labels.device)
+        return make_sampler()
 
     def make_distiller(
         self, dataset: SyntheticDataset, sampler: LearnerSampler[Any], n_learners: int, regularizers: RegularizersLike | None,
@@ -205,10 +245,15 @@ class RunOnData(HasFacts):
         :param path: where, for the message
         :return: this run, which goes on with ``learn(n_updates, reset_num_updates=False)``
         :raises ValueError: if it was a run on another number of examples
+        :raises DatasetError: if the state is not that of the dataset
         """
         if self.data_size != state["data_size"]:
             raise ArgumentError(f"{path} is a run on {state['data_size']:,} examples, the data have {self.data_size:,}")
-        self.distiller.optimizer.load_state_dict(state["optimizer"])
+        optimizer = self.distiller.optimizer
+        optimizer.load_state_dict(state["optimizer"])
+        for parameter, values in optimizer.state.items():  # fused steps do not look at shapes, and write where they may not
+            if any(values[name].shape != parameter.shape for name in ("exp_avg", "exp_avg_sq")):
+                raise DatasetError(f"{path} is damaged: the state of its optimiser is not that of its dataset")
         self.generator.set_state(state["generator"])
         self.distiller.regularization.log_weights = state["log_weights"]
         self.n_updates = state["n_updates"]

@@ -113,6 +113,21 @@ def test_a_set_goes_on(mixed):
         OfflineDistillation(mixed, initial_dataset=simplex_dataset(2, 10.0), **SMALL)
 
 
+@pytest.mark.parametrize("inner_loop", ["sgd", "carry"])
+def test_first_layers_are_trained_and_travel_with_the_set(tmp_path, mixed, inner_loop):
+    arguments = dict(encoder_layers=1, inner_loop=inner_loop, **SMALL)
+    run = OfflineDistillation(mixed, **arguments)
+    start = [value.detach().clone() for value in run.dataset.encoder.parameters()]
+    run.learn(20)
+    assert all((value != old).any() for value, old in zip(run.dataset.encoder.parameters(), start, strict=True))
+    run.save(tmp_path / "run.zip")
+    again = OfflineDistillation.load(tmp_path / "run.zip", mixed)
+    assert again.dataset.encoder_layers == 1
+    run.dataset.save(tmp_path / "set.safetensors")
+    found = evaluate_learners(tmp_path / "set.safetensors", 3, 2)
+    assert (found.returns == evaluate_learners(again.dataset, 3, 2).returns).all()
+
+
 def test_it_may_start_at_recorded_observations():
     play = recording()
     run = OfflineDistillation(play, dataset_init="observations", normalize=False, weighting="none", n_instances=4, **SMALL)

@@ -252,6 +252,57 @@ def test_arguments_of_learn_that_do_not_fit(blobs, arguments, message):
         SupervisedDistillation(blobs[0], seed=0).learn(**{"n_updates": 1, **arguments})
 
 
+@pytest.mark.parametrize("module", [None, sequential])
+@pytest.mark.parametrize("loop", ["sgd", "ridge", "carry"])
+def test_first_layers_are_trained_and_travel_with_the_set(blobs, loop, module, tmp_path):
+    data, test = blobs
+    run = SupervisedDistillation(data, module, inner_loop=loop, encoder_layers=1, seed=0)
+    start = [value.detach().clone() for value in run.dataset.encoder.parameters()]
+    run.learn(60)
+    assert all((value != old).any() for value, old in zip(run.dataset.encoder.parameters(), start, strict=True))
+    run.dataset.save(tmp_path / "set.safetensors")
+    found = evaluate_supervised(tmp_path / "set.safetensors", test, 10, module=module)
+    assert (found.scores == run.evaluate(test, 10).scores).all()
+    assert found.mean > evaluate_supervised(run.dataset, test, 10, module=module, teach=False).mean + 0.2
+    if module is not None:
+        taught = teach_module(module(), tmp_path / "set.safetensors")
+        assert (next(taught.parameters()) == next(run.dataset.encoder.parameters())).all()
+        seen = th.as_tensor(np.asarray(run.dataset.info.normalization(test[0].astype(np.float32))))
+        accuracy = (taught(seen).argmax(dim=1).numpy() == test[1]).mean()
+        assert found.scores.min() - 0.25 < accuracy
+
+
+def test_a_run_with_an_encoder_goes_on(blobs, tmp_path):
+    arguments = dict(encoder_layers=1, encoder_learning_rate=0.01, seed=0)
+    whole = SupervisedDistillation(blobs[0], **arguments).learn(6)
+    run = SupervisedDistillation(blobs[0], **arguments)
+    run.learn(6, callback=lambda run: run.n_updates < 3)
+    run.save(tmp_path / "run.zip")
+    again = SupervisedDistillation.load(tmp_path / "run.zip", blobs[0]).learn(6, reset_num_updates=False)
+    for one, other in zip(again.dataset.parameters(), whole.dataset.parameters(), strict=True):
+        assert th.equal(one, other)
+    more = SupervisedDistillation(blobs[0], initial_dataset=whole.dataset, seed=1).learn(1)
+    assert more.dataset.encoder_layers == more.dataset.info.encoder_layers == 1
+    with pytest.raises(ArgumentError, match="`initial_dataset` has 1 layers in its encoder, not encoder_layers=2"):
+        SupervisedDistillation(blobs[0], initial_dataset=whole.dataset, encoder_layers=2)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"encoder_layers": 3}, "encoder_layers=3 are all layers of the learners: leave one to be taught"),
+        ({"encoder_layers": 4}, "`encoder_layers` must be a whole number from 0 to 3"),
+        ({"encoder_layers": "a"}, "`encoder_layers` must be a whole number from 0 to 3"),
+        ({"encoder_layers": 1, "module": Custom}, "nothing in it can be cut"),
+        ({"encoder_layers": 1, "combine": "probs"}, "an encoder does not go with it"),
+        ({"encoder_layers": 1, "learner_distribution": "wide"}, "those that can be drawn start before its end"),
+    ],
+)
+def test_encoders_that_there_are_not(blobs, arguments, message):
+    with pytest.raises(ArgumentError, match=message):
+        SupervisedDistillation(blobs[0], **arguments)
+
+
 def test_a_mixture_of_architectures(blobs):
     data, test = blobs
     run = SupervisedDistillation(data, learner_distribution="wide", inner_loop="carry", n_learners=8, seed=0).learn(100)
