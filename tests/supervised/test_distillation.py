@@ -281,6 +281,11 @@ def test_a_run_with_an_encoder_goes_on(blobs, tmp_path):
     again = SupervisedDistillation.load(tmp_path / "run.zip", blobs[0]).learn(6, reset_num_updates=False)
     for one, other in zip(again.dataset.parameters(), whole.dataset.parameters(), strict=True):
         assert th.equal(one, other)
+    state = {**again.distiller.optimizer.state_dict()}
+    state["state"] = {**state["state"], 0: state["state"][1]}
+    saved = {"data_size": len(again.data), "optimizer": state}
+    with pytest.raises(DatasetError, match="the state of its optimiser is not that of its dataset"):
+        again.restore(saved, "run.zip")
     more = SupervisedDistillation(blobs[0], initial_dataset=whole.dataset, seed=1).learn(1)
     assert more.dataset.encoder_layers == more.dataset.info.encoder_layers == 1
     with pytest.raises(ArgumentError, match="`initial_dataset` has 1 layers in its encoder, not encoder_layers=2"):
