@@ -10,7 +10,7 @@ import sb3_distill.environments.atari  # noqa: F401  (likewise)
 if TYPE_CHECKING:
     from sb3_distill.dagger import DAgger, Expert, clone
     from sb3_distill.dataset import DatasetError, SyntheticDataset, shipped_sets
-    from sb3_distill.ensemble import DistilledEnsemble, evaluate_ensemble
+    from sb3_distill.ensemble import DistilledEnsemble, SupervisedEnsemble, evaluate_ensemble
     from sb3_distill.environments.make import make_vec_env
     from sb3_distill.evaluation import Evaluation, evaluate_learners
     from sb3_distill.generalisation import generalisation_report
@@ -42,6 +42,7 @@ __all__ = [
     "OfflineDistillation",
     "Recording",
     "SupervisedDistillation",
+    "SupervisedEnsemble",
     "SyntheticDataset",
     "clone",
     "evaluate_ensemble",
@@ -70,6 +71,7 @@ _ROOM_OF = {
     "OfflineDistillation": "offline",
     "Recording": "offline",
     "SupervisedDistillation": "supervised",
+    "SupervisedEnsemble": "ensemble",
     "SyntheticDataset": "dataset",
     "clone": "dagger",
     "evaluate_ensemble": "ensemble",

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "sb3_distill"
 LAYERS = [
     ["typing", "errors"],
-    ["trees", "whole_files"],
+    ["trees", "whole_files", "arguments"],
     ["spaces"],
     ["networks"],
     ["learners"],

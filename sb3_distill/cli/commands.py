@@ -1,15 +1,12 @@
 """The commands for datasets that are there: list, show, evaluate, teach and watch."""
 
 import argparse
-import json
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 from sb3_distill.cli.learning.data import add_data_arguments, evaluate_on_data
 from sb3_distill.cli.parsing import AddCommand, add_device, add_gym_packages, path_beside, seed
-from sb3_distill.cli.printing import kind_of, print_evaluations, print_table, score_of, shown, visible
+from sb3_distill.cli.printing import kind_of, print_evaluations, print_table, score_of, visible
+from sb3_distill.cli.showing import show_file
 from sb3_distill.dataset.file import find, shipped_sets
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError
@@ -20,6 +17,8 @@ from sb3_distill.inner_loop.loop import INNER_LOOPS
 from sb3_distill.teaching.as_zip import ALGORITHMS, TaughtZip, teach_as_zip
 from sb3_distill.typing import Json
 
+N_EPISODES = 100
+"""Episodes of each learner, unless the user says another number."""
 DATASET = "a .safetensors file, or the name of a shipped set"
 
 
@@ -29,15 +28,15 @@ def add_dataset_commands(add: AddCommand) -> None:
     """
     add("datasets", _datasets, "List the datasets that come with the package.")
 
-    command = add("show", _show, "Draw a dataset and print what its file says.")
-    command.add_argument("dataset", help=DATASET)
-    command.add_argument("-o", "--output", type=Path, help="the picture (default: <name>.png in this folder)")
+    command = add("show", show_file, "Draw a dataset and print what its file says, or that of recorded play or an ensemble.")
+    command.add_argument("dataset", help=f"{DATASET}; or the file of a recording or an ensemble")
+    command.add_argument("-o", "--output", type=Path, help="the picture of a dataset (default: <name>.png in this folder)")
 
     about = "Teach fresh learners and let each play (the protocol of the paper's Table 1), or predict --data."
     command = add("evaluate", _evaluate, about)
     command.add_argument("dataset", help=DATASET)
     command.add_argument("--learners", type=int, default=100, help="number of fresh learners (default: 100)")
-    command.add_argument("--episodes", type=int, default=100, help="episodes of each (default: 100)")
+    command.add_argument("--episodes", type=int, help=f"episodes of each (default: {N_EPISODES})")
     command.add_argument("--deterministic", action="store_true", help="greedy actions only (default: sampled and greedy)")
     command.add_argument("--seed", type=seed, default=0, help="of learners, actions and environments (default: 0)")
     command.add_argument("--learner-distribution", help="which learners (default: the dataset's policy as SB3 starts it)")
@@ -105,26 +104,13 @@ def _row(entry: Json) -> list[str]:
     return [entry["name"], str(entry["k"]), entry["kind"], *scores, f"{entry['bytes'] / 1000:.1f} kB"]
 
 
-def _show(options: argparse.Namespace) -> Json:
-    from sb3_distill.report.pictures import show
-
-    dataset = SyntheticDataset.load(options.dataset)
-    output = path_beside(options.dataset, options.output, ".png")
-    show(dataset, output)
-    info = {"k": dataset.n_instances, **dataset.info.to_json(), **dataset.inner_loop.rates(dataset.learned)}
-    if not options.json:
-        table = Table(title=shown(options.dataset), show_header=False)
-        for key, value in info.items():
-            table.add_row(shown(key), shown(value if isinstance(value, str) else json.dumps(value)))
-        Console().print(table)
-        print(f"picture: {visible(str(output))}")
-    return {**info, "picture": str(output)}
-
-
 def _evaluate(options: argparse.Namespace) -> Json:
     dataset = _dataset(options)
     if "n_examples" in dataset.info.data or options.data is not None:
         return evaluate_on_data(dataset, options)
+    if options.module is not None:
+        raise ArgumentError("--module is for sets of labelled data: leave it out")
+    options.episodes = N_EPISODES if options.episodes is None else options.episodes
     if options.grid is not None and options.learner_distribution is not None:
         raise ArgumentError("--grid says which learners: leave out --learner-distribution")
     evaluations = _evaluate_kinds(dataset, options) if options.grid is None else _evaluate_cells(dataset, options)

@@ -10,6 +10,7 @@ from numbers import Number
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
+from sb3_distill.arguments import SEEDS
 from sb3_distill.errors import ArgumentError
 from sb3_distill.ppmo import PPMO
 from sb3_distill.typing import Json
@@ -18,8 +19,6 @@ Run: TypeAlias = Callable[[argparse.Namespace], object]
 """Runs a command; the result is what ``--json`` prints."""
 AddCommand: TypeAlias = Callable[[str, Run, str], argparse.ArgumentParser]
 """Adds a command: its name, what runs it, and a summary."""
-SEEDS = range(-(2**63), 2**64)
-"""Seeds that PyTorch takes."""
 TEXTS = ("initial_dataset", "encoder_from", "tensorboard_log")
 """Arguments of algorithms that are names or paths."""
 

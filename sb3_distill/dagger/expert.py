@@ -48,7 +48,7 @@ class Expert:
             raise ArgumentError(f"an Expert is made of a policy, got {policy!r}: a file is read by Expert.load(path)")
         self.policy = policy
         self.normalization = normalization
-        self.takes_masks = takes_argument(policy.predict, "action_masks")
+        self.takes_masks = bool(getattr(policy, "takes_masks", takes_argument(policy.predict, "action_masks")))
         """Whether its actions depend on which are allowed."""
         self._check_normalization()
         self._check_memory()
@@ -113,12 +113,17 @@ class Expert:
             name, wanted, given = found
             raise ArgumentError(f"the agent was trained for {name} space {wanted}, the environment has {given}")
 
+    @property
+    def needs_masks(self) -> bool:
+        """Whether it was trained with masks, and is not to act without."""
+        return self.takes_masks and bool(getattr(self.policy, "needs_masks", True))
+
     def check_masks(self, env: VecEnv) -> None:
         """
         :param env: an environment
-        :raises ValueError: if the agent asks which actions are allowed, and the environment does not say
+        :raises ValueError: if the agent must know which actions are allowed, and the environment does not say
         """
-        if self.takes_masks and not has_masks(env):
+        if self.needs_masks and not has_masks(env):
             raise ArgumentError(
                 "the agent's actions depend on action masks, and the environment has no method `action_masks`: give it the "
                 "one that the agent was trained with (one that allows everything, if it was trained without)"
@@ -127,9 +132,9 @@ class Expert:
     def masks_of(self, env: VecEnv) -> Array | None:
         """
         :param env: an environment
-        :return: which actions are allowed now ``(n, n_actions)``; ``None`` if the agent does not ask
+        :return: which actions are allowed now ``(n, n_actions)``; ``None`` if the agent does not ask, or nobody says
         """
-        return masks_of(env) if self.takes_masks else None
+        return masks_of(env) if self.needs_masks or (self.takes_masks and has_masks(env)) else None
 
     def __call__(self, observations: RawObservations, action_masks: Array | None = None, deterministic: bool = True) -> Array:
         """

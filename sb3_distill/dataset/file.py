@@ -88,7 +88,12 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
     :param name_or_path: a path or the name of a shipped set, see ``SyntheticDataset.load``
     :return: the path of the file
     :raises FileNotFoundError: if there is none
+    :raises ValueError: if it is neither a name nor a path
     """
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise ArgumentError(
+            f"a dataset must be a SyntheticDataset, a path, or the name of a shipped set, got {name_or_path!r:.100}"
+        )
     if isinstance(name_or_path, str) and not name_or_path.endswith(".safetensors"):
         path = Path(str(resources.files("sb3_distill.dataset") / "shipped")) / f"{name_or_path.replace('/', '--')}.safetensors"
         if not path.is_file():
@@ -177,6 +182,20 @@ def read(path: Path, kind: FileKind = DATASET) -> tuple[Json, dict[str, th.Tenso
     if not isinstance(info, dict):
         raise DatasetError(f"it has malformed metadata: they are a {type(info).__name__}, not an object")
     return info, tensors
+
+
+def format_of(path: Path) -> str | None:
+    """
+    :param path: path of a file that is there
+    :return: what its header says that it holds, see ``FileKind.format``; ``None`` where it says nothing that can be read
+    """
+    try:
+        with path.open("rb") as file:
+            metadata = _header(file, os.fstat(file.fileno()).st_size).get("__metadata__", {})
+    except (ValueError, RecursionError):
+        return None
+    found: str | None = metadata.get("format")
+    return found
 
 
 def _header(file: BinaryIO, size: int) -> dict[str, Any]:

@@ -3,17 +3,21 @@
 from collections.abc import Callable
 from typing import Any, Self
 
+import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.utils import obs_as_tensor
 from torch import nn
 
 from sb3_distill.ensemble.rules import centre, choices_of, choose, joined
+from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.population import Group, Learners
 from sb3_distill.networks.action_distribution import ActionDistribution
+from sb3_distill.spaces.checks import describe
+from sb3_distill.spaces.sizes import n_classes
 from sb3_distill.teaching.acting import Actor, normalize
 from sb3_distill.trees import map_leaves
-from sb3_distill.typing import Array, Observations, RawObservations
+from sb3_distill.typing import Array, Observations, RawObservations, Space
 
 
 class MemberStack(nn.Module):
@@ -92,6 +96,26 @@ def act(
     return distribution.act(mean, noise.to(mean.device), log_std, latent)
 
 
+def checked_masks(masks: Array, action_space: Space, n: int, device: th.device) -> th.Tensor:
+    """
+    :param masks: which choices are allowed, one after the other ``(n, n_choices)``, or ``(n_choices,)`` for one observation
+    :param action_space: action space of the environment
+    :param n: number of observations
+    :param device: device of the result
+    :return: the masks ``(n, n_choices)``
+    :raises ValueError: for masks of another shape, or actions that are no choices
+    """
+    if isinstance(action_space, spaces.Box):
+        raise ArgumentError(f"`action_masks` are for actions that are choices, not for {describe(action_space)}")
+    allowed, n_choices = np.asarray(masks, dtype=bool), n_classes(action_space)
+    if allowed.size != n * n_choices:
+        raise ArgumentError(
+            f"`action_masks` must have {n_choices} entries for each of {n} observation{'s' if n > 1 else ''}, got the shape "
+            f"{allowed.shape}"
+        )
+    return th.as_tensor(allowed.reshape(n, n_choices), device=device)
+
+
 class ActingEnsemble:
     """
     Actions of an ensemble for the observations of environments.
@@ -118,6 +142,8 @@ class ActingEnsemble:
         dataset = self.actor.dataset
         raw: Any = normalize(dataset, observations)
         seen = self.stack(self.actor.preprocess(obs_as_tensor(raw, dataset.labels.device)))
-        masks = None if self.masks is None else th.as_tensor(self.masks(), device=dataset.labels.device)
+        masks, space, device = None, dataset.info.action_space, dataset.labels.device
+        if self.masks is not None:
+            masks = checked_masks(self.masks(), space, seen[0].shape[1], device)
         actions = act(self.rule, self.actor.distribution, seen, dataset.log_std, self.generator, masks)
         return self.actor.to_env(actions.cpu().numpy())

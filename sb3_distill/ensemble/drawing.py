@@ -10,6 +10,7 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 
+from sb3_distill.arguments import whole
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError, UnsupportedError
 from sb3_distill.evaluation.protocol import sampler_of
@@ -49,8 +50,7 @@ class Drawing:
     source: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.n_drawn, int) or self.n_drawn < 1:
-            raise ArgumentError(f"`n_members` must be at least 1 and whole, got {self.n_drawn!r}")
+        object.__setattr__(self, "n_drawn", whole("n_members", self.n_drawn))
         if isinstance(self.policy, BasePolicy):
             raise ArgumentError(
                 f"members are drawn afresh, and a {type(self.policy).__name__} is one network: pass its class as `policy`, "

@@ -11,6 +11,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm.auto import tqdm
 
+from sb3_distill.arguments import drawn_seed, whole
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.ensemble.acting import ActingEnsemble, MemberStack
 from sb3_distill.ensemble.drawing import Drawing
@@ -56,6 +57,21 @@ class Arena:
             self.dataset, self.distribution, bool(self.dataset.info.policy_kwargs.get("normalize_images", True))
         )
 
+    def open(self, n_players: int, n_episodes: int) -> VecEnv:
+        """
+        :param n_players: number of members or ensembles that play at once
+        :param n_episodes: number of episodes of each
+        :return: their environments, made when they are first asked for
+        :raises DatasetError: if their spaces are not those of the dataset
+        :raises ValueError: if there is no environment
+        """
+        key = (n_players, n_episodes)
+        if key not in self._made:
+            made = make_environments(self.dataset, self.env, n_players, n_episodes, self.max_envs, self.allow_imports)
+            self._made[key] = made
+            self.dataset.check_spaces(made[0].observation_space, made[0].action_space)
+        return self._made[key][0]
+
     def members(
         self, learners: Learners, n_episodes: int, deterministic: bool, seed: int, progress_bar: bool = False
     ) -> Returns:
@@ -98,12 +114,7 @@ class Arena:
 
     @contextmanager
     def _environments(self, n_players: int, n_episodes: int, seed: int) -> Iterator[VecEnv]:
-        key = (n_players, n_episodes)
-        if key not in self._made:
-            made = make_environments(self.dataset, self.env, n_players, n_episodes, self.max_envs, self.allow_imports)
-            self._made[key] = made
-            self.dataset.check_spaces(made[0].observation_space, made[0].action_space)
-        venv = self._made[key][0]
+        venv = self.open(n_players, n_episodes)
         venv.seed(seed)
         with raw_observations(venv):  # members normalise by themselves, with the statistics of the dataset
             yield venv
@@ -137,7 +148,7 @@ def evaluate_ensemble(
     env: EnvSource | None = None,
     learner_distribution: LearnerDistributionLike | None = None,
     inner_loop: InnerLoopLike | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     progress_bar: bool = False,
     deterministic: bool | None = None,
     policy: str | type[BasePolicy] | None = None,
@@ -162,7 +173,7 @@ def evaluate_ensemble(
     :param env: the environment, see ``evaluate_learners``; ``None`` for the dataset's
     :param learner_distribution: which members; ``None`` for the policy, initialised its own way
     :param inner_loop: another way of teaching than the dataset's
-    :param seed: seed of members, actions, environments and bootstraps
+    :param seed: seed of members, actions, environments and bootstraps; ``None`` draws one
     :param progress_bar: whether a bar is shown
     :param deterministic: whether only greedy actions are tried, or only sampled ones; ``None`` for both
     :param policy: alias or class of the policy; ``None`` for the one that the dataset names
@@ -178,10 +189,12 @@ def evaluate_ensemble(
     """
     name = name or (str(dataset) if isinstance(dataset, (str, os.PathLike)) else None)
     dataset = copy_on(device, dataset, inner_loop)
+    n_members = whole("n_members", n_members)
     sizes = _checked_sizes(sizes, n_members)
-    for label, number in (("n_select", n_select), ("n_episodes", n_episodes), ("n_draws", n_draws)):
-        if number < 1:
-            raise ArgumentError(f"`{label}` must be at least 1, got {number}")
+    n_select, n_episodes, n_draws = (
+        whole(label, n) for label, n in (("n_select", n_select), ("n_episodes", n_episodes), ("n_draws", n_draws))
+    )
+    seed = drawn_seed(seed)
     rules = list(dict.fromkeys(checked_rule(rule, dataset.info.action_space) for rule in rules))
     if not rules:
         raise ArgumentError(f"`rules` must have at least one rule, such as {AUTO!r}")
@@ -200,6 +213,7 @@ def evaluate_ensemble(
     arena = Arena(dataset, drawings[0].distribution, env, max_envs, allow_imports)
     parts = []
     try:
+        arena.open(n_members, n_select)  # what is wrong with the environment is said before a bar is shown
         with tqdm(total=n_draws * len(kinds) * 2 + n_draws * len(contests), unit="play", disable=not progress_bar) as bar:
             for drawing in drawings:
                 parts.append(_play_draw(arena, drawing, kinds, contests, n_select, n_episodes, bar))

@@ -2,20 +2,21 @@
 
 import copy
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
 import torch as th
+from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import PyTorchObs
-from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 
+from sb3_distill.arguments import device_of, drawn_seed, whole
 from sb3_distill.dataset.facts import HasFacts, facts_of
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
-from sb3_distill.ensemble.acting import MemberStack, act
+from sb3_distill.ensemble.acting import MemberStack, act, checked_masks
 from sb3_distill.ensemble.drawing import Drawing
 from sb3_distill.ensemble.evaluation import Arena, best_of
 from sb3_distill.ensemble.files.content import Content, read_ensemble, write_ensemble
@@ -23,13 +24,14 @@ from sb3_distill.ensemble.member import member_as_policy
 from sb3_distill.ensemble.rules import AUTO, checked_rule
 from sb3_distill.ensemble.uncertainty import uncertainty
 from sb3_distill.environments.foreign.hand_over import EnvSource
-from sb3_distill.errors import ArgumentError
+from sb3_distill.errors import ArgumentError, NotFiniteError
 from sb3_distill.inner_loop.loop import InnerLoopLike
 from sb3_distill.learners.distribution import LearnerDistributionLike
 from sb3_distill.learners.population import Learners
 from sb3_distill.teaching.acting import Actor, as_taught
 from sb3_distill.teaching.distilled_policy import DistilledPolicy
 from sb3_distill.teaching.resolve_policy import check_acts
+from sb3_distill.trees import length
 from sb3_distill.typing import Array, Observations, RawObservations
 
 
@@ -48,6 +50,8 @@ class DistilledEnsemble(HasFacts, BasePolicy):
     dataset: SyntheticDataset
     combine: str
     """The rule of combination; ``"auto"`` is resolved."""
+    needs_masks = False
+    """Members were taught without masks, and act without, too."""
 
     def __init__(self, drawing: Drawing, indices: Sequence[int], taught: Learners, combine: str = AUTO) -> None:
         dataset, self.distribution = drawing.dataset, drawing.distribution
@@ -74,7 +78,7 @@ class DistilledEnsemble(HasFacts, BasePolicy):
         learner_distribution: LearnerDistributionLike | None = None,
         inner_loop: InnerLoopLike | None = None,
         combine: str = AUTO,
-        seed: int = 0,
+        seed: int | None = 0,
         device: th.device | str = "auto",
     ) -> Self:
         """
@@ -92,7 +96,7 @@ class DistilledEnsemble(HasFacts, BasePolicy):
             ``"vote-sampled"``: every member samples, and the majority decides (greedy: the highest mean probability). For
             ``Box`` actions: ``"mean"`` or ``"median"`` of the members' means. ``"auto"`` is ``"mean"`` for a ``Box`` and
             ``"vote-sampled"`` for all others. Several choices at once are combined one by one
-        :param seed: seed of the members
+        :param seed: seed of the members; ``None`` draws one from PyTorch's global generator, see ``drawing.seed``
         :param device: device of the members
         :return: the ensemble, in evaluation mode
         :raises FileNotFoundError: if there is no such dataset
@@ -102,11 +106,12 @@ class DistilledEnsemble(HasFacts, BasePolicy):
         """
         source = str(dataset) if isinstance(dataset, (str, os.PathLike)) else None
         # A copy, since a dataset that is still being learned changes.
-        whole = copy.deepcopy(SyntheticDataset.of(dataset)).to(get_device(device))
-        check_acts(whole)
-        checked_rule(combine, whole.info.action_space)
-        drawing = Drawing(whole, n_members, int(seed), policy, policy_kwargs, learner_distribution, inner_loop, source)
-        return cls(drawing, range(n_members), drawing.taught(), combine)
+        taught = copy.deepcopy(SyntheticDataset.of(dataset)).to(device_of(device))
+        check_acts(taught)
+        checked_rule(combine, taught.info.action_space)
+        seed = drawn_seed(seed)
+        drawing = Drawing(taught, n_members, seed, policy, policy_kwargs, learner_distribution, inner_loop, source)
+        return cls(drawing, range(drawing.n_drawn), drawing.taught(), combine)
 
     @property
     def members(self) -> Learners:
@@ -130,15 +135,31 @@ class DistilledEnsemble(HasFacts, BasePolicy):
         state: tuple[Array, ...] | None = None,
         episode_start: Array | None = None,
         deterministic: bool = False,
+        action_masks: Array | None = None,
     ) -> tuple[Array, tuple[Array, ...] | None]:
         """
         As SB3's ``predict``, on raw observations of the environment, one or a batch of them. Samples come from PyTorch's
         global generator, as those of SB3's policies do.
 
-        :raises ValueError: if the observation has another shape than the dataset was made for
+        :param action_masks: actions that are allowed ``(b, n_choices)``, as ``MaskablePPO`` takes them: each member chooses
+            among these
+        :raises ValueError: if the observation has another shape than the dataset was made for, or the masks another one, or
+            actions are no choices
+        :raises FloatingPointError: if it has NaN in it
         """
         observations = as_taught(self.dataset, cast(RawObservations, observation), self.observation_space)
-        return super().predict(observations, state, episode_start, deterministic)  # type: ignore[arg-type]
+        if action_masks is None:
+            return super().predict(observations, state, episode_start, deterministic)  # type: ignore[arg-type]
+        tensors, is_batch = self.obs_to_tensor(observations)  # type: ignore[arg-type]
+        masks = checked_masks(action_masks, self.action_space, length(tensors), self.device)
+        with th.no_grad():
+            actions = self._actor.to_env(self._act(tensors, deterministic, masks).cpu().numpy())
+        return actions if is_batch else actions.squeeze(0), state
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether ``predict`` takes ``action_masks``: where actions are choices."""
+        return not isinstance(self.action_space, spaces.Box)
 
     def uncertainty(self, observation: RawObservations | VecEnvObs) -> dict[str, Array]:
         """
@@ -150,11 +171,15 @@ class DistilledEnsemble(HasFacts, BasePolicy):
             ``"mutual_information"`` of action and member, in nats (the sum over choices). For a ``Box``: ``"variance_ratio"``,
             the variance of the members' means over the variance of one policy (the mean over dimensions)
         :raises ValueError: if the observation has another shape than the dataset was made for
+        :raises FloatingPointError: if the observation, or what a member makes of it, is NaN or infinite
         """
         raw = as_taught(self.dataset, cast(RawObservations, observation), self.observation_space)
         observations, is_batch = self.obs_to_tensor(raw)  # type: ignore[arg-type]
         with th.no_grad():
-            figures = uncertainty(self.distribution, self._see(observations), self.dataset.log_std)
+            seen = self._see(observations)
+            if not seen[0].isfinite().all():
+                raise NotFiniteError("members return NaN or infinite numbers for this observation")
+            figures = uncertainty(self.distribution, seen, self.dataset.log_std)
         return {name: np.asarray((value if is_batch else value[0]).cpu().numpy()) for name, value in figures.items()}
 
     def select(
@@ -162,7 +187,7 @@ class DistilledEnsemble(HasFacts, BasePolicy):
         n: int,
         env: EnvSource | None = None,
         n_episodes: int = 20,
-        seed: int = 0,
+        seed: int | None = 0,
         deterministic: bool = True,
         max_envs: int | None = None,
         allow_imports: Collection[str] = (),
@@ -174,17 +199,15 @@ class DistilledEnsemble(HasFacts, BasePolicy):
         :param n: number of members to keep
         :param env: the environment, see ``evaluate_learners``; ``None`` for the dataset's
         :param n_episodes: number of episodes of each member
-        :param seed: seed of environments and actions
+        :param seed: seed of environments and actions; ``None`` draws one
         :param deterministic: whether members take greedy actions
         :param max_envs: see ``evaluate_learners``
         :param allow_imports: see ``make_vec_env``
         :return: the ensemble of the ``n`` members with the highest mean returns
         :raises ValueError: if there are no ``n`` members, or ``n_episodes`` is below 1
         """
-        if not 1 <= n <= self.n_members:
-            raise ArgumentError(f"`n` must be from 1 to {self.n_members}, the number of members, got {n}")
-        if n_episodes < 1:
-            raise ArgumentError(f"`n_episodes` must be at least 1, got {n_episodes}")
+        n = whole("n", n, high=self.n_members, what="the number of members")
+        n_episodes, seed = whole("n_episodes", n_episodes), drawn_seed(seed, 2**31)  # environments take no larger ones
         arena = Arena(self.dataset, self.distribution, env, max_envs, allow_imports)
         try:
             chosen = best_of(arena.members(self.members, n_episodes, deterministic, seed), n)
@@ -198,20 +221,20 @@ class DistilledEnsemble(HasFacts, BasePolicy):
         :return: the ensemble of these members
         :raises ValueError: if one is not that of a member, or they are none, or not in order
         """
-        chosen = [int(index) for index in chosen]
-        if not chosen or chosen != sorted(set(chosen)) or not 0 <= chosen[0] <= chosen[-1] < self.n_members:
+        members = list(chosen) if isinstance(chosen, Iterable) else []
+        are_whole = bool(members) and all(isinstance(index, (int, np.integer)) for index in members)
+        if not are_whole or members != sorted(set(members)) or not 0 <= members[0] <= members[-1] < self.n_members:
             raise ArgumentError(f"`chosen` must be different indices from 0 to {self.n_members - 1} in order, got {chosen}")
-        indices = [self.indices[index] for index in chosen]
-        return type(self)(self.drawing, indices, self.members.take(chosen), self.combine)
+        indices = [self.indices[index] for index in members]
+        return type(self)(self.drawing, indices, self.members.take([int(index) for index in members]), self.combine)
 
     def member(self, i: int) -> DistilledPolicy:
         """
         :param i: index of a member
         :return: an SB3 policy that acts as this member does; its critic is a fresh one
-        :raises ValueError: if there is no such member
+        :raises ValueError: if there is no such member, or ``i`` is no whole number
         """
-        if not 0 <= i < self.n_members:
-            raise ArgumentError(f"`i` must be from 0 to {self.n_members - 1}, got {i}")
+        i = whole("i", i, 0, self.n_members - 1)
         components = self.drawing.sampler.components
         origins = self.drawing.initial().components if len(components) > 1 else []
         component = components[origins[self.indices[i]] if origins else 0]
@@ -244,7 +267,7 @@ class DistilledEnsemble(HasFacts, BasePolicy):
             where the file was written (another version of PyTorch may draw other numbers)
         :raises ValueError: if the file names no set that is found, and ``dataset`` is ``None``
         """
-        return cls(*read_ensemble(Path(path), dataset, get_device(device)))
+        return cls(*read_ensemble(Path(path), dataset, device_of(device)))
 
     def export(self, path: str | os.PathLike[str]) -> list[Path]:
         """
@@ -260,8 +283,11 @@ class DistilledEnsemble(HasFacts, BasePolicy):
         return export(self, path)
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> th.Tensor:
+        return self._act(observation, deterministic)
+
+    def _act(self, observation: Observations, deterministic: bool, masks: th.Tensor | None = None) -> th.Tensor:
         generator = None if deterministic else th.default_generator
-        return act(self.combine, self.distribution, self._see(observation), self.dataset.log_std, generator)
+        return act(self.combine, self.distribution, self._see(observation), self.dataset.log_std, generator, masks)
 
     def _see(self, observation: Observations) -> tuple[th.Tensor, th.Tensor | None]:
         seen: tuple[th.Tensor, th.Tensor | None] = self.stack(self._actor.preprocess(observation))

@@ -8,10 +8,10 @@ from typing import TypeAlias, overload
 
 import torch as th
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm.auto import tqdm
 
+from sb3_distill.arguments import device_of, drawn_seed
 from sb3_distill.dataset.recorded_arguments import refused_by_environment
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.dataset.wrapper_records import atari_options
@@ -137,15 +137,15 @@ def evaluate_learners(
             policy_kwargs, device, allow_imports, inner_loop,
         )  # fmt: skip
     _check_counts(n_learners, n_episodes)
-    n_learners, n_episodes, seed = int(n_learners), int(n_episodes), None if seed is None else int(seed)  # NumPy's too
+    n_learners, n_episodes = int(n_learners), int(n_episodes)  # NumPy's too
     dataset = copy_on(device, dataset, inner_loop)
     generator = th.Generator()
-    generator.manual_seed(int(th.randint(2**62, ())) if seed is None else seed)
+    generator.manual_seed(drawn_seed(seed))
     sampler = sampler_of(dataset, n_learners, learner_distribution, policy, policy_kwargs)
     venv, is_ours = make_environments(dataset, env, n_learners, n_episodes, max_envs, allow_imports)
     try:
         dataset.check_spaces(venv.observation_space, venv.action_space)
-        venv.seed(seed)
+        venv.seed(None if seed is None else int(seed))
         learners = sampler.sample(n_learners, generator)
         if callable(teach):  # with gradients, should it want some
             learners = teach(learners)
@@ -222,13 +222,7 @@ def copy_on(device: th.device | str, dataset: DatasetLike, inner_loop: InnerLoop
     """
     dataset = copy.deepcopy(dataset) if isinstance(dataset, SyntheticDataset) else SyntheticDataset.load(dataset)
     dataset = dataset if inner_loop is None else dataset.with_inner_loop(inner_loop)
-    try:
-        moved = dataset.to(get_device(device))
-    except RuntimeError as error:
-        raise ArgumentError(f"`device` must be cpu, cuda, auto or another one of PyTorch's, got {device!r}") from error
-    if moved.labels.is_meta:
-        raise ArgumentError("`device` must be one that computes, got 'meta'")
-    return moved
+    return dataset.to(device_of(device))
 
 
 def sampler_of(

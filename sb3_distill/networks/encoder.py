@@ -76,6 +76,15 @@ class Encoder(nn.Module):
                 module = module.get_submodule(part)
             module.register_parameter(leaf, nn.Parameter(value.detach().clone()))
 
+    @classmethod
+    def of(cls, layers: nn.Module, n_layers: int) -> "Encoder":
+        """
+        :param layers: first layers of an actor, see ``split``
+        :param n_layers: number of these layers
+        :return: an encoder that starts with their values
+        """
+        return cls(dict(layers.named_parameters()), n_layers, kinds_of(layers))
+
     def split(self, actor: Network) -> tuple[nn.Module, Network | None]:
         """
         :param actor: any actor

@@ -27,6 +27,15 @@ def kwargs_of_the_set(
     return {name: policy_kwargs[name] for name in names if name in policy_kwargs}
 
 
+def check_policy_kwargs(policy_kwargs: object) -> None:
+    """
+    :param policy_kwargs: an argument of that name
+    :raises ValueError: if it is no dict
+    """
+    if not isinstance(policy_kwargs, Mapping):
+        raise ArgumentError(f"`policy_kwargs` must be a dict of arguments of the policy, got {policy_kwargs!r}")
+
+
 def policy_kwargs_to_json(policy_kwargs: Mapping[str, object]) -> Json | None:
     """
     :param policy_kwargs: keyword arguments of an SB3 policy; torch's activations and SB3's extractors are stored by name
@@ -54,7 +63,9 @@ def recorded_policy(name: str | None, policy_kwargs: Mapping[str, object]) -> Kw
     :param policy_kwargs: its keyword arguments
     :return: ``policy`` and ``policy_kwargs`` of a ``DatasetInfo``, which names the policy where JSON can hold its arguments,
         and says in any case what belongs to the set
+    :raises ValueError: if ``policy_kwargs`` is no dict
     """
+    check_policy_kwargs(policy_kwargs)
     as_json = policy_kwargs_to_json(policy_kwargs)
     if as_json is None:
         return {"policy": None, "policy_kwargs": kwargs_of_the_set(policy_kwargs)}

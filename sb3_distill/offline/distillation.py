@@ -9,15 +9,17 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import torch as th
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.utils import get_device
 
+from sb3_distill.arguments import device_of, number, whole
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.dataset.start import draw_dataset, initialise_from_observations, shrink_initial_rates
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.errors import ArgumentError
 from sb3_distill.learners.distribution import LearnerDistribution, LearnerDistributionLike
+from sb3_distill.learners.policy_factory import PolicyFactory
 from sb3_distill.learners.population import Learners
+from sb3_distill.learners.sampler import LearnerSampler
 from sb3_distill.networks.policy_kwargs import recorded_policy
 from sb3_distill.offline.advantages import ValueFit, advantages_of, weights_of
 from sb3_distill.offline.recording import Recording
@@ -26,7 +28,7 @@ from sb3_distill.outer_loop.regularization import RegularizersLike
 from sb3_distill.outer_loop.regularizers import disagreement, weighted_mean
 from sb3_distill.outer_loop.settings import InnerRate, Settings, inner_loop_of, resolve
 from sb3_distill.supervised import saving
-from sb3_distill.supervised.run import NOT_SAVED, RunOnData, positive
+from sb3_distill.supervised.run import NOT_SAVED, RunOnData
 from sb3_distill.teaching.acting import Actor
 from sb3_distill.teaching.resolve_policy import resolve_policy
 from sb3_distill.trees import index, map_leaves
@@ -101,33 +103,38 @@ class OfflineDistillation(RunOnData):
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
         log_std_learning_rate: Rate | None = None,
+        encoder_layers: int = 0,
+        encoder_learning_rate: Rate | None = None,
         tensorboard_log: str | None = None,
         verbose: int = 0,
         seed: int | None = None,
         device: th.device | str = "auto",
     ) -> None:
         self.arguments = {name: value for name, value in locals().items() if name not in NOT_SAVED}
-        rates = {"labels": labels_learning_rate, "rates": rates_learning_rate, "log_std": log_std_learning_rate}
+        rates = {
+            "labels": labels_learning_rate, "rates": rates_learning_rate, "log_std": log_std_learning_rate,
+            "encoder": encoder_learning_rate,
+        }  # fmt: skip
         super().__init__(learning_rate, rates, weight_decay, max_grad_norm, seed, tensorboard_log, verbose)
         if weighting not in get_args(Weighting):
             raise ArgumentError(f"`weighting` must be one of {', '.join(get_args(Weighting))}, got {weighting!r}")
         for argument, value in (("temperature", temperature), ("largest_weight", largest_weight)):
             low = int(argument == "largest_weight")
-            if not low < value < np.inf:
+            if not low < number(argument, value) < np.inf:
                 raise ArgumentError(f"`{argument}` must be above {low} and finite, got {value}")
-        fit = ValueFit(gamma, gae_lambda, expectile, positive("n_value_updates", n_value_updates))
+        fit = ValueFit(gamma, gae_lambda, expectile, whole("n_value_updates", n_value_updates))
         fit.check()
         self.data = Recording.of(data)
         self.data_size = len(self.data)
-        self.batch_size = positive("batch_size", batch_size)
-        device = get_device(device)
+        self.batch_size = whole("batch_size", batch_size)
+        device = device_of(device)
         settings = resolve(
             Settings(
-                n_instances=n_instances, n_learners=positive("n_learners", n_learners),
+                n_instances=n_instances, n_learners=whole("n_learners", n_learners),
                 learner_distribution=learner_distribution, inner_loop=inner_loop, inner_learning_rate=inner_learning_rate,
                 inner_rate_per_role=inner_rate_per_role, inner_rate_relative=inner_rate_relative,
                 carry_strength=carry_strength, n_inner_steps=n_inner_steps, initial_dataset=initial_dataset,
-                dataset_init=dataset_init, regularizers=regularizers, combine=combine,
+                dataset_init=dataset_init, regularizers=regularizers, combine=combine, encoder_layers=encoder_layers,
             ),
             *self._spaces,
             None,
@@ -135,9 +142,13 @@ class OfflineDistillation(RunOnData):
         dataset = self._start(settings, normalize, policy, policy_kwargs)
         dataset.to(device)
         policy_class, kwargs = resolve_policy(dataset, policy, dict(policy_kwargs or {}))
-        sampler = LearnerDistribution.parse(learner_distribution).bind(
-            policy_class, kwargs, *self._spaces, device, dataset.statistics, dataset.encoder
-        )
+
+        def make_sampler() -> LearnerSampler[PolicyFactory]:
+            return LearnerDistribution.parse(learner_distribution).bind(
+                policy_class, kwargs, *self._spaces, device, dataset.statistics, dataset.encoder
+            )
+
+        sampler = self.sampler_with_encoder(dataset, make_sampler, encoder_layers, initial_dataset is None)
         distribution = sampler.factory.action_distribution(sampler.components[0])
         if distribution.state_dependent:
             raise ArgumentError("`use_sde` is for exploration, and recorded play is not explored: leave it out")
@@ -155,7 +166,7 @@ class OfflineDistillation(RunOnData):
         """Weight of each recorded action ``(N,)``; their mean is 1."""
         if weighting == "advantage":
             space, last_seen = self.data.observation_space, self._as_seen(columns.last_observations)
-            generator = self.generator if seed is None else th.Generator().manual_seed(int(seed))  # the same when loaded
+            generator = self.generator if self.seed is None else th.Generator().manual_seed(self.seed)  # the same when loaded
             advantages = advantages_of(columns, seen, last_seen, space, fit, generator, device, verbose > 0)
             self.weights = weights_of(advantages, temperature, largest_weight)
         self._ends_of_weights = th.as_tensor(np.cumsum(self.weights))

@@ -91,7 +91,8 @@ def read_recording(path: str | os.PathLike[str]) -> Fields:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"there is no recording {path}")
+        advice = "" if path.suffix == ".safetensors" else ": `record` makes one, Recording.from_minari reads a Minari dataset"
+        raise FileNotFoundError(f"there is no recording {path}{advice}")
     info, tensors = read(path, RECORDING)
     check_info(info, tensors, REQUIRED, SMALLEST_BOUND)
     spaces_ = space_from_json(info["observation_space"]), space_from_json(info["action_space"])

@@ -9,6 +9,7 @@ import torch as th
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from tqdm.auto import tqdm
 
+from sb3_distill.arguments import drawn_seed
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.environments.finite import check_observations
 from sb3_distill.environments.foreign.copies import copied, own_steps
@@ -79,7 +80,7 @@ def record(
         n_learners = inner.num_envs if n_learners is None else n_learners
         if n_learners < 1 or inner.num_envs % n_learners:
             raise ArgumentError(f"`n_learners` must divide the {inner.num_envs} environments, got {n_learners}")
-        generator = th.Generator().manual_seed(int(th.randint(2**62, ())) if seed is None else int(seed))
+        generator = th.Generator().manual_seed(drawn_seed(seed))
         rng = np.random.default_rng(int(th.randint(2**62, (), generator=generator)))
         inner.action_space.seed(int(rng.integers(2**31)))
         inner.seed(seed)

@@ -258,9 +258,13 @@ class Recording(HasFacts):
         """
         if isinstance(recording, Recording):
             return recording
-        if not isinstance(recording, (str, os.PathLike)):
-            raise ArgumentError(f"`data` must be a Recording or a path, got a {type(recording).__name__}")
-        return cls.load(recording)
+        if isinstance(recording, (str, os.PathLike)):
+            return cls.load(recording)
+        advice = "`record` makes a recording of play, Recording.from_arrays one of arrays"
+        if isinstance(recording, Sequence) and recording and all(isinstance(part, Recording) for part in recording):
+            advice = "Recording.concatenate makes one of several"
+        got = "None" if recording is None else f"an object of the type {type(recording).__name__}"
+        raise ArgumentError(f"`data` must be a Recording or the path of one, got {got}: {advice}")
 
 
 def _task(origin: Origin) -> str:

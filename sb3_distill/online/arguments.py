@@ -10,6 +10,7 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy, MultiInputActorCriticPolicy
 
 from sb3_distill.errors import ArgumentAssertionError, ArgumentError, warn
+from sb3_distill.networks.policy_kwargs import check_policy_kwargs
 from sb3_distill.online.buffers import LearnerRolloutBuffer
 from sb3_distill.spaces.values import plain
 from sb3_distill.typing import Space
@@ -88,8 +89,7 @@ def check_policy(policy: object, policy_kwargs: object, observation_space: Space
     :param aliases: names of policies, for the message
     :raises ValueError: if it is no policy class, or one for other observations
     """
-    if not isinstance(policy_kwargs, Mapping):
-        raise ArgumentError(f"`policy_kwargs` must be a dict of arguments of the policy, got {policy_kwargs!r}")
+    check_policy_kwargs(policy_kwargs)
     if not (inspect.isclass(policy) and issubclass(policy, BasePolicy)):
         raise ArgumentError(f"`policy` must be one of {', '.join(aliases)}, or an SB3 policy class, got {policy!r}")
     if issubclass(policy, MultiInputActorCriticPolicy) and not isinstance(observation_space, spaces.Dict):

@@ -12,6 +12,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv
 
+from sb3_distill.arguments import drawn_seed
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.environments.finite import check_finite
 from sb3_distill.environments.foreign.copies import copied, own_steps
@@ -97,7 +98,7 @@ class RolloutOfLearners(TellsInterruptions, HasRates, HasBeginning, OnPolicyAlgo
         state = self._generator.get_state() if is_loaded else None
         can_share = self._build_policy()
         if not is_loaded:
-            self._generator = th.Generator().manual_seed(int(th.randint(2**62, ())) if self.seed is None else self.seed)
+            self._generator = th.Generator().manual_seed(drawn_seed(self.seed))
         actor, start = actor_to_teach(self.policy), Start()
         n_envs = None if self.env is None and not is_loaded else self.n_envs
         if is_loaded:

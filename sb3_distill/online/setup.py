@@ -16,7 +16,7 @@ from sb3_distill.learners.distribution import LearnerDistribution
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.action_distribution import make_action_distribution
 from sb3_distill.networks.anatomy import Network, actor_of, needs_of
-from sb3_distill.networks.encoder import Encoder, holds_features, kinds_of
+from sb3_distill.networks.encoder import Encoder, holds_features
 from sb3_distill.networks.precision import Precision
 from sb3_distill.online.critic import Critic, evaluates_plainly
 from sb3_distill.online.normalizing.choice import Normalised
@@ -211,7 +211,7 @@ def build_parts(policy: ActorCriticPolicy, actor: Network, recipe: Recipe, gener
         policy.share_features_extractor = True
     encoder = start.encoder
     if start.source is None and layers is not None:
-        encoder = Encoder(dict(layers.named_parameters()), settings.encoder_layers, kinds_of(layers))
+        encoder = Encoder.of(layers, settings.encoder_layers)
     distribution = make_action_distribution(policy.action_space, policy.action_dist)
     if distribution.state_dependent and policy_actor.rest is None:
         raise ArgumentError("gSDE needs the inputs of a learner's last layer: leave it out of the encoder")

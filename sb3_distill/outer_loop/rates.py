@@ -1,12 +1,13 @@
 """Step sizes of the outer loop."""
 
 import math
+import numbers
 from collections.abc import Mapping
 
 from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 
-from sb3_distill.errors import ArgumentError
+from sb3_distill.errors import ArgumentAssertionError, ArgumentError
 from sb3_distill.typing import Rate
 
 FOLLOWING_RATES = {"labels": 10.0, "rates": 5.0, "log_std": 1.0, "critic": 0.5, "encoder": 0.05, "input_scale": 0.0}
@@ -17,8 +18,10 @@ def schedule(rate: Rate) -> Schedule:
     """
     :param rate: a number, a function of the remaining progress, or ``"lin_x"``: from x to zero, as rl-zoo writes it
     :return: a function of the remaining progress
-    :raises ValueError: for another text
+    :raises ValueError: for anything else
     """
+    if not (isinstance(rate, (str, numbers.Real)) or callable(rate)):
+        raise ArgumentAssertionError(f"a step size must be a number, a function or 'lin_<number>', got {rate!r}")
     if not isinstance(rate, str):
         return FloatSchedule(rate)
     kind, _, start = rate.partition("_")

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from sb3_distill.dataset.start import DATASET_INITS
 from sb3_distill.dataset.synthetic_dataset import DatasetLike
-from sb3_distill.errors import ArgumentError
+from sb3_distill.errors import ArgumentError, warn
 from sb3_distill.inner_loop.carry import default_strength
 from sb3_distill.inner_loop.loop import INNER_LOOPS, InnerLoop, make_inner_loop
 from sb3_distill.learners.distribution import LearnerDistributionLike
@@ -223,6 +223,8 @@ def resolve(
         inner_learning_rate=rate,
         carry_strength=default_strength(action_space) if arguments.carry_strength is None else arguments.carry_strength,
     )
+    if settings.combine is not None and settings.n_learners == 1 and (arguments.n_learners == 1 or n_envs is not None):
+        warn("`combine` makes one prediction of all learners, and n_learners=1 leaves nothing to combine: use several")
     if fixed is None:
         return replace(settings, n_instances=resolve_n_instances(arguments.n_instances, observation_space, action_space))
     return replace(settings, **fixed.settings())  # type: ignore[arg-type]

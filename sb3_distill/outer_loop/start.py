@@ -53,6 +53,8 @@ def find_start(arguments: Settings, actor: Network) -> Start:
                 f"`initial_dataset` has {level} layers in its encoder, not encoder_layers={arguments.encoder_layers}"
                 + (": start from it with `encoder_from`" if level > arguments.encoder_layers else "")
             )
+        if dataset.encoder is not None:  # a file has no order of parameters, and the state of an optimiser needs one
+            dataset.encoder = dataset.encoder.first(level, actor)
         return Start(continued=dataset)
     if arguments.encoder_from is None:
         return Start()

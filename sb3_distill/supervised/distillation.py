@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import torch as th
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.utils import get_device
 
+from sb3_distill.arguments import device_of, whole
 from sb3_distill.dataset.info import DatasetInfo
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.errors import ArgumentError
@@ -25,7 +26,7 @@ from sb3_distill.supervised.evaluation import DataEvaluation, evaluate_supervise
 from sb3_distill.supervised.examples import Data, Examples, as_seen, target_scale
 from sb3_distill.supervised.modules.factory import ModuleFactory, find_module, name_of
 from sb3_distill.supervised.modules.sampler import sampler_for
-from sb3_distill.supervised.run import NOT_SAVED, RunOnData, positive
+from sb3_distill.supervised.run import NOT_SAVED, RunOnData
 from sb3_distill.supervised.start import start_from_data
 from sb3_distill.typing import InnerLoopName, Rate
 
@@ -55,6 +56,8 @@ class SupervisedDistillation(RunOnData):
         regression at targets of the data, where inputs do
     :param combine: ``None``: the loss is the mean over learners. ``"probs"`` or ``"logits"``: the loss is that of the
         combined prediction of all learners on the same examples, so that they make a good ensemble
+    :param encoder_layers: so many first layers of the learners are an encoder, which all of them share. The encoder follows
+        the same loss, and travels with the dataset; with a ``combine`` there is none
     :param augment: changes the real inputs of an update at random, so that the dataset cannot suit these examples too well:
         from normalised inputs ``(b, *shape)`` and a generator to inputs of the same shape; see ``augment.shifts``
     :param verbose: 1 prints a table now and then
@@ -92,30 +95,33 @@ class SupervisedDistillation(RunOnData):
         augment: Augment | None = None,
         labels_learning_rate: Rate | None = None,
         rates_learning_rate: Rate | None = None,
+        encoder_layers: int = 0,
+        encoder_learning_rate: Rate | None = None,
         tensorboard_log: str | None = None,
         verbose: int = 0,
         seed: int | None = None,
         device: th.device | str = "auto",
     ) -> None:
         self.arguments = {name: value for name, value in locals().items() if name not in NOT_SAVED}
-        rates = {"labels": labels_learning_rate, "rates": rates_learning_rate}
+        rates = {"labels": labels_learning_rate, "rates": rates_learning_rate, "encoder": encoder_learning_rate}
         super().__init__(learning_rate, rates, weight_decay, max_grad_norm, seed, tensorboard_log, verbose)
         self.data, self.module = Examples.of(data, n_classes), module
         self.combine, self.augment = combine, augment
         if augment is not None and not callable(augment):
             raise ArgumentError(f"`augment` must be a function of inputs and a generator, got {augment!r}")
         self.data_size = len(self.data)
-        self.batch_size = min(positive("batch_size", batch_size), self.data_size)
-        device = get_device(device)
+        self.batch_size = min(whole("batch_size", batch_size), self.data_size)
+        device = device_of(device)
         spaces_ = self.data.input_space, self.data.target_space
         if n_instances is None:
             n_instances = self.data.n_classes or 64
         settings = resolve(
             Settings(
-                n_instances=n_instances, n_learners=positive("n_learners", n_learners),
+                n_instances=n_instances, n_learners=whole("n_learners", n_learners),
                 learner_distribution=learner_distribution, inner_loop=inner_loop, inner_learning_rate=inner_learning_rate,
                 inner_rate_per_role=inner_rate_per_role, inner_rate_relative=inner_rate_relative,
                 carry_strength=carry_strength, n_inner_steps=n_inner_steps, regularizers=regularizers, combine=combine,
+                encoder_layers=encoder_layers,
             ),
             *spaces_,
             None,
@@ -137,7 +143,8 @@ class SupervisedDistillation(RunOnData):
         self.inputs = as_seen(dataset.info, self.data.inputs).to(device)
         self.targets = self._scaled(dataset, self.data).to(device)
         dataset.to(device)
-        sampler = sampler_for(dataset, distribution, module, policy, policy_kwargs)
+        make_sampler = partial(sampler_for, dataset, distribution, module, policy, policy_kwargs)
+        sampler = self.sampler_with_encoder(dataset, make_sampler, encoder_layers, initial_dataset is None)
         self._variance = self.targets.var(dim=0).clamp(min=1e-12) if self.data.n_classes is None else th.ones(())
         self.make_distiller(dataset, sampler, settings.n_learners or 1, regularizers, initial_dataset is None)
         self._policy = policy, policy_kwargs

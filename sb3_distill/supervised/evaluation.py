@@ -10,6 +10,7 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 
+from sb3_distill.arguments import drawn_seed, whole
 from sb3_distill.dataset.facts import HasFacts, inner_loop_in_words
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
 from sb3_distill.evaluation.protocol import copy_on
@@ -19,7 +20,6 @@ from sb3_distill.learners.population import Learners
 from sb3_distill.supervised.examples import Data, Examples, as_seen, target_scale
 from sb3_distill.supervised.modules.factory import ModuleFactory
 from sb3_distill.supervised.modules.sampler import sampler_for
-from sb3_distill.supervised.run import positive
 from sb3_distill.typing import Json
 
 AT_ONCE = 2_000
@@ -113,14 +113,10 @@ def evaluate_supervised(
     :raises DatasetError: if the dataset names learners that are not to be found
     :raises ValueError: if the data do not fit the dataset, or ``n_learners`` is below 1
     """
-    n_learners = positive("n_learners", n_learners)
+    n_learners = whole("n_learners", n_learners)
     dataset = copy_on(device, dataset, inner_loop)
-    distribution = replace(LearnerDistribution.parse(learner_distribution), n_shapes=n_learners)
-    sampler = sampler_for(dataset, distribution, module, policy, policy_kwargs, allow_imports)
-    generator = th.Generator().manual_seed(int(th.randint(2**62, ())) if seed is None else int(seed))
-    examples = Examples.of(data, _n_classes(dataset))
-    examples.check_like(dataset.info.observation_space, dataset.info.action_space)
-    learners = sampler.sample(n_learners, generator)
+    learners = draw(dataset, n_learners, drawn_seed(seed), learner_distribution, module, policy, policy_kwargs, allow_imports)
+    examples = examples_for(dataset, data)
     if teach is True:
         learners = dataset.teach(learners)
     elif callable(teach):
@@ -129,6 +125,41 @@ def evaluate_supervised(
     outputs = predictions(dataset, learners, examples)
     result = _scores_of_classes if examples.n_classes else _scores_of_numbers
     return result(outputs, examples.targets, dataset.info.inner_loop if teach is True else None)
+
+
+def draw(
+    dataset: SyntheticDataset,
+    n_learners: int,
+    seed: int,
+    learner_distribution: LearnerDistributionLike | None = None,
+    module: ModuleFactory | None = None,
+    policy: str | type[BasePolicy] | None = None,
+    policy_kwargs: Mapping[str, Any] | None = None,
+    allow_imports: Collection[str] = (),
+) -> Learners:
+    """
+    :param dataset: a dataset of labelled examples
+    :param n_learners: number of learners, each of which may have a shape of its own
+    :param seed: seed of the draw
+    :return: initial learners; the other arguments are those of ``evaluate_supervised``
+    :raises DatasetError: if the dataset names learners that are not to be found
+    """
+    distribution = replace(LearnerDistribution.parse(learner_distribution), n_shapes=n_learners)
+    sampler = sampler_for(dataset, distribution, module, policy, policy_kwargs, allow_imports)
+    return sampler.sample(n_learners, th.Generator().manual_seed(seed))
+
+
+def examples_for(dataset: SyntheticDataset, data: Data) -> Examples:
+    """
+    :param dataset: a dataset of labelled examples
+    :param data: examples, see ``Examples.of``
+    :return: the examples, as the dataset's learners predict them
+    :raises ValueError: if the data do not fit the dataset
+    """
+    space = dataset.info.action_space
+    examples = Examples.of(data, int(space.n) if isinstance(space, spaces.Discrete) else None)
+    examples.check_like(dataset.info.observation_space, space)
+    return examples
 
 
 @th.no_grad()
@@ -147,11 +178,6 @@ def predictions(dataset: SyntheticDataset, learners: Learners, examples: Example
     return th.cat(parts, dim=1) * std + mean
 
 
-def _n_classes(dataset: SyntheticDataset) -> int | None:
-    space = dataset.info.action_space
-    return int(space.n) if isinstance(space, spaces.Discrete) else None
-
-
 def _scores_of_classes(outputs: th.Tensor, targets: th.Tensor, inner_loop: Json | None) -> DataEvaluation:
     log_probs = outputs.double().log_softmax(dim=-1)
     together = log_probs.exp().mean(dim=0).clamp(min=1e-300).log()
@@ -166,12 +192,17 @@ def _scores_of_classes(outputs: th.Tensor, targets: th.Tensor, inner_loop: Json 
     )
 
 
-def _scores_of_numbers(outputs: th.Tensor, targets: th.Tensor, inner_loop: Json | None) -> DataEvaluation:
+def scores_of_numbers(values: th.Tensor, targets: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
+    """
+    :param values: predictions ``(..., n, d)``
+    :param targets: numbers ``(n, d)``
+    :return: coefficients of determination R² and mean squared errors ``(...)``
+    """
     variance = targets.double().var(dim=0, correction=0).clamp(min=1e-12)
+    errors = (values.double() - targets.double()).square()
+    return 1 - (errors.mean(dim=-2) / variance).mean(dim=-1), errors.mean(dim=(-2, -1))
 
-    def scores(values: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
-        errors = (values.double() - targets.double()).square()
-        return 1 - (errors.mean(dim=-2) / variance).mean(dim=-1), errors.mean(dim=(-2, -1))
 
-    each, together = scores(outputs), scores(outputs.mean(dim=0))
+def _scores_of_numbers(outputs: th.Tensor, targets: th.Tensor, inner_loop: Json | None) -> DataEvaluation:
+    each, together = scores_of_numbers(outputs, targets), scores_of_numbers(outputs.mean(dim=0), targets)
     return DataEvaluation(each[0].numpy(), each[1].numpy(), float(together[0]), float(together[1]), False, inner_loop)

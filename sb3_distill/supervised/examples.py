@@ -1,6 +1,7 @@
 """Labelled examples: what a supervised task is made of."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -17,6 +18,8 @@ from sb3_distill.typing import Array, Json, Shape, Space
 
 MOST_CLASSES = 100_000
 """Largest class: one output for each has to be affordable."""
+WANTED = "data must be a pair (inputs, targets) or a torch dataset"
+"""Beginning of messages about what is no data."""
 Data: TypeAlias = "Examples | Dataset[Any] | Sequence[Any]"
 """Examples, a torch dataset of pairs, or a pair of arrays ``(inputs, targets)``."""
 
@@ -66,6 +69,26 @@ class Examples:
             return cls(as_tensor, th.as_tensor(targets.reshape(len(targets), -1), dtype=th.float32), None)
         return cls(as_tensor, *_classes(targets, n_classes))
 
+    @classmethod
+    def unlabelled(cls, inputs: object) -> "Examples":
+        """
+        :param inputs: an array, a tensor, or a sequence of these ``(n, *shape)``
+        :return: the inputs as examples, whose targets are zeros that nobody looks at
+        :raises ValueError, FloatingPointError: see ``of``
+        """
+        array = np.atleast_1d(_array("inputs", inputs))
+        return cls.of((array, np.zeros(len(array))))
+
+    def check_inputs(self, input_space: Space) -> None:
+        """
+        :param input_space: inputs that a dataset was made for
+        :raises ValueError: if these inputs have another shape
+        """
+        if self.input_space.shape != input_space.shape:
+            raise ArgumentError(
+                f"the dataset was made for inputs of the shape {input_space.shape}, the data have {self.shape}"
+            )
+
     def __len__(self) -> int:
         return len(self.targets)
 
@@ -114,10 +137,7 @@ class Examples:
         :param target_space: likewise, its targets
         :raises ValueError: if these examples are of another kind
         """
-        if self.input_space.shape != input_space.shape:
-            raise ArgumentError(
-                f"the dataset was made for inputs of the shape {input_space.shape}, the data have {self.shape}"
-            )
+        self.check_inputs(input_space)
         if type(self.target_space) is not type(target_space):
             kinds = [
                 ("numbers" if isinstance(space, spaces.Box) else "classes") for space in (target_space, self.target_space)
@@ -163,19 +183,20 @@ def target_scale(info: DatasetInfo) -> tuple[th.Tensor, th.Tensor]:
 
 def _pair(data: object) -> tuple[Array, Array]:
     """Inputs and targets as arrays."""
-    if isinstance(data, str):
-        raise ArgumentError(
-            f"data must be a pair (inputs, targets) or a torch dataset, got {data!r}: load_examples reads files"
-        )
-    if isinstance(data, (Sequence, np.ndarray)):
+    if isinstance(data, (str, os.PathLike)):
+        raise ArgumentError(f"{WANTED}, got {str(data)!r}: load_examples reads files")
+    if isinstance(data, (np.ndarray, th.Tensor)) and len(data) != 2:
+        raise ArgumentError(f"{WANTED}, got one array of the shape {tuple(data.shape)}")
+    if isinstance(data, (Sequence, np.ndarray, th.Tensor)):
         if len(data) != 2:
-            raise ArgumentError(f"data must be a pair (inputs, targets) or a torch dataset, got {len(data)} parts")
+            raise ArgumentError(f"{WANTED}, got {len(data)} parts")
         return _array("inputs", data[0]), _array("targets", data[1])
-    if not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
-        raise ArgumentError(
-            f"data must be a pair (inputs, targets) or a torch dataset with a length, got {type(data).__name__}"
-        )
-    items = [data[i] for i in range(len(data))]
+    if isinstance(data, Mapping) or not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
+        raise ArgumentError(f"{WANTED} with a length, got {type(data).__name__}; recorded play is for OfflineDistillation")
+    try:
+        items = [data[i] for i in range(len(data))]
+    except (KeyError, IndexError, TypeError) as error:
+        raise ArgumentError(f"{WANTED}, got {type(data).__name__}, which has no items by number: {error!r}") from error
     if not items:
         raise ArgumentError("the data are empty: the dataset has no items")
     if any(not isinstance(item, Sequence) or len(item) != 2 for item in items):

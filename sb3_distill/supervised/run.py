@@ -11,11 +11,13 @@ import torch as th
 from stable_baselines3.common.utils import configure_logger
 from tqdm.auto import tqdm
 
+from sb3_distill.arguments import drawn_seed, not_negative, whole
 from sb3_distill.dataset.facts import HasFacts, facts_of
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
-from sb3_distill.errors import ArgumentError, NotFiniteError
+from sb3_distill.errors import ArgumentError, DatasetError, NotFiniteError
 from sb3_distill.learners.population import Learners
 from sb3_distill.learners.sampler import LearnerSampler
+from sb3_distill.networks.encoder import Encoder, split
 from sb3_distill.outer_loop.distiller import Distiller
 from sb3_distill.outer_loop.rates import FOLLOWING_RATES, schedule, step_sizes
 from sb3_distill.outer_loop.regularization import Regularization, Regularizers, RegularizersLike
@@ -60,18 +62,58 @@ class RunOnData(HasFacts):
         :param seed: seed of the generator; ``None`` draws one from torch's global generator
         :param tensorboard_log: folder of logs for TensorBoard
         :param verbose: 1 prints a table now and then
-        :raises ValueError: for a text that is no schedule
+        :raises ValueError: for what is no rate, a number below 0, or a seed that is no whole number
         """
         self.learning_rate, self._rates = learning_rate, {**dict.fromkeys(FOLLOWING_RATES), **rates}
-        self.weight_decay, self.max_grad_norm = weight_decay, max_grad_norm
+        self.weight_decay = not_negative("weight_decay", weight_decay)
+        self.max_grad_norm = not_negative("max_grad_norm", max_grad_norm)
         self.sizes(1.0)  # refuses what is no rate
-        self.seed, self.n_updates = None if seed is None else int(seed), 0
-        self.generator = th.Generator().manual_seed(int(th.randint(2**62, ())) if seed is None else int(seed))
+        self.seed, self.n_updates = None if seed is None else drawn_seed(seed), 0
+        self.generator = th.Generator().manual_seed(drawn_seed(seed))
         self.logger = configure_logger(verbose, tensorboard_log, self.name)
 
     def facts(self) -> dict[str, object]:
         """What is to be known of the run, by name."""
         return {**facts_of(self.dataset.info, self.dataset.n_instances), "updates": self.n_updates}
+
+    def sampler_with_encoder(
+        self,
+        dataset: SyntheticDataset,
+        make_sampler: Callable[[], LearnerSampler[Any]],
+        encoder_layers: int,
+        is_new: bool,
+    ) -> LearnerSampler[Any]:
+        """
+        Give a new dataset its encoder.
+
+        :param dataset: the dataset that is learned, on its device
+        :param make_sampler: makes the sampler of learners for the dataset as it is
+        :param encoder_layers: number of layers of the encoder
+        :param is_new: whether the dataset is none that goes on, which brings its own encoder
+        :return: the sampler of learners, whose first layers are the encoder's
+        :raises ValueError: if the learners have no such layers, nothing would be left to teach, or a dataset that goes on has
+            another number of them
+        """
+        sampler = make_sampler()
+        level = dataset.encoder_layers
+        if is_new and encoder_layers == 0:
+            return sampler
+        if not is_new and encoder_layers not in (0, level):
+            raise ArgumentError(f"`initial_dataset` has {level} layers in its encoder, not encoder_layers={encoder_layers!r}")
+        if not is_new and dataset.encoder is None:
+            return sampler
+        with th.random.fork_rng(devices=[]):
+            th.manual_seed(int(th.randint(2**31, (), generator=self.generator)) if is_new else 0)
+            network = sampler.factory.build(sampler.components[0], False)
+        if dataset.encoder is not None:  # a file has no order of parameters, and the state of an optimiser needs one
+            dataset.encoder = dataset.encoder.first(level, network)
+        else:
+            layers, rest = split(network, encoder_layers)
+            if layers is None or rest is None:
+                raise ArgumentError(f"encoder_layers={encoder_layers} are all layers of the learners: leave one to be taught")
+            dataset.encoder, dataset.info.encoder_layers = Encoder.of(layers, encoder_layers), encoder_layers
+        dataset.to(dataset.labels.device)
+        return make_sampler()
 
     def make_distiller(
         self, dataset: SyntheticDataset, sampler: LearnerSampler[Any], n_learners: int, regularizers: RegularizersLike | None,
@@ -126,10 +168,14 @@ class RunOnData(HasFacts):
         :param progress_bar: whether a bar is shown
         :param checkpoint: zip that is written every few minutes, at the end and after Ctrl-C; ``load`` goes on from it
         :param minutes: time between two of them
+        :raises ValueError: for a number below 1, or a callback that is no function
         :raises FloatingPointError: if the dataset becomes NaN or infinite
         :raises OSError: if the checkpoint cannot be written, before learning
         """
-        total = positive("n_updates", n_updates)
+        total, log_interval = whole("n_updates", n_updates), whole("log_interval", log_interval)
+        minutes = not_negative("minutes", minutes)
+        if callback is not None and not callable(callback):
+            raise ArgumentError(f"`callback` must be a function of the run, got {callback!r}")
         if reset_num_updates:
             self.n_updates = 0
         if checkpoint is not None:
@@ -199,10 +245,15 @@ class RunOnData(HasFacts):
         :param path: where, for the message
         :return: this run, which goes on with ``learn(n_updates, reset_num_updates=False)``
         :raises ValueError: if it was a run on another number of examples
+        :raises DatasetError: if the state is not that of the dataset
         """
         if self.data_size != state["data_size"]:
             raise ArgumentError(f"{path} is a run on {state['data_size']:,} examples, the data have {self.data_size:,}")
-        self.distiller.optimizer.load_state_dict(state["optimizer"])
+        optimizer = self.distiller.optimizer
+        optimizer.load_state_dict(state["optimizer"])
+        for parameter, values in optimizer.state.items():  # fused steps do not look at shapes, and write where they may not
+            if any(values[name].shape != parameter.shape for name in ("exp_avg", "exp_avg_sq")):
+                raise DatasetError(f"{path} is damaged: the state of its optimiser is not that of its dataset")
         self.generator.set_state(state["generator"])
         self.distiller.regularization.log_weights = state["log_weights"]
         self.n_updates = state["n_updates"]
@@ -220,12 +271,3 @@ class RunOnData(HasFacts):
         self.logger.record("time/updates_per_second", speed)
         self.logger.record("time/updates", self.n_updates)
         self.logger.dump(self.n_updates)
-
-
-def positive(name: str, value: object) -> int:
-    """
-    :raises ValueError: if it is no whole number from 1
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ArgumentError(f"`{name}` must be a whole number from 1, got {value!r}")
-    return int(value)

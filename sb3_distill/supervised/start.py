@@ -45,6 +45,7 @@ def start_from_data(
         ours = {name: value for name, value in info.data.items() if name not in KEPT}
         info.data = {**ours, "updates": 0, **{name: dataset.info.data[name] for name in KEPT if name in dataset.info.data}}
         info.observation_space, info.action_space = dataset.info.observation_space, dataset.info.action_space
+        info.encoder_layers = dataset.encoder_layers
         dataset.info = info
         dataset.set_normalization(info.normalization)
         return dataset

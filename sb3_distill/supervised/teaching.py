@@ -38,8 +38,13 @@ def teach_module(module: nn.Module, dataset: DatasetLike, inner_loop: InnerLoopL
         raise MisfitError(f"the module has {width} outputs, the labels of the dataset have {dataset.labels.shape[1]}")
     params = stack_parameters([network.eval()])
     dataset.to(next(iter(params.values())).device)
-    taught = dataset.teach(Learners([(StackedNetwork(network), params)]))
-    write_parameters(network, taught.groups[0].params)
+    layers, rest = (None, network) if dataset.encoder is None else dataset.encoder.split(network)
+    if dataset.encoder is not None and layers is not None:
+        dataset.encoder.write_to(layers)
+    if rest is not None:
+        params = {name: params[name] for name, _ in rest.named_parameters()}
+        taught = dataset.teach(Learners([(StackedNetwork(rest), params)], encoder_layers=layers))
+        write_parameters(rest, taught.groups[0].params)
     if "target_std" in dataset.info.data:
         _scale_outputs(network.head, *target_scale(dataset.info))
     return module.eval()

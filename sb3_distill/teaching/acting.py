@@ -10,14 +10,14 @@ from stable_baselines3.common.utils import obs_as_tensor
 
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.dataset.wrapper_records import hint
-from sb3_distill.errors import ArgumentError
+from sb3_distill.errors import ArgumentError, NotFiniteError
 from sb3_distill.learners.population import Learners
 from sb3_distill.networks.action_distribution import ActionDistribution, to_env
 from sb3_distill.networks.encoder import BoundEncoder
 from sb3_distill.networks.precision import Precision
 from sb3_distill.outer_loop.combination import Combine, combined
 from sb3_distill.spaces.checks import describe
-from sb3_distill.trees import length, map_leaves
+from sb3_distill.trees import length, map_leaves, named_leaves
 from sb3_distill.typing import Array, Observations, RawObservations, Shape, Space
 
 SAME_STATES = 64
@@ -93,8 +93,13 @@ def as_taught(dataset: SyntheticDataset, observation: RawObservations, space: Sp
     :param space: observation space of the policy
     :return: the same as the policy's class takes them: normalised, where the dataset was made with normalised observations
     :raises ValueError: if the observation has another shape than the dataset was made for
+    :raises FloatingPointError: if it has NaN in it
     """
     check_shape(dataset, observation, space)
+    for key, values in named_leaves(observation):
+        array = np.asarray(values)
+        if array.dtype.kind == "f" and np.isnan(array).any():  # SB3's distributions would name logits, an ensemble nothing
+            raise NotFiniteError(f"the observation{'' if key is None else f' {key!r}'} has NaN in it")
     if dataset.info.normalization is None:
         return observation
     return normalize(dataset, channels_first(observation, space))

@@ -11,10 +11,10 @@ import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv
-from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 
+from sb3_distill.arguments import device_of
 from sb3_distill.dataset.facts import HasFacts, facts_of
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
@@ -74,7 +74,7 @@ class DistilledPolicy(HasFacts, BasePolicy):
         :raises ValueError: for an unknown alias, or arguments together with an instance
         :raises TypeError: for a policy that cannot be taught (recurrent, unknown kind)
         """
-        device = get_device(device)
+        device = device_of(device)
         # A copy, since a dataset that is still being learned changes.
         dataset = copy.deepcopy(SyntheticDataset.of(dataset)).to(device)
         dataset = dataset if inner_loop is None else dataset.with_inner_loop(inner_loop)
@@ -126,6 +126,7 @@ class DistilledPolicy(HasFacts, BasePolicy):
 
         :param action_masks: actions that are allowed, for a policy whose own ``predict`` takes them (``MaskablePPO``)
         :raises ValueError: if the observation has another shape than the dataset was made for, or the policy takes no masks
+        :raises FloatingPointError: if it has NaN in it
         """
         observations = cast(RawObservations, observation)  # the type of SB3 has tuples, which no policy takes
         observations = as_taught(self.dataset, observations, self.observation_space)

@@ -8,7 +8,7 @@ from stable_baselines3.common.policies import BasePolicy
 from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
 from sb3_distill.errors import ArgumentError, DatasetError, MisfitError
 from sb3_distill.networks.policy_aliases import POLICIES
-from sb3_distill.networks.policy_kwargs import kwargs_of_the_set, policy_kwargs_from_json
+from sb3_distill.networks.policy_kwargs import check_policy_kwargs, kwargs_of_the_set, policy_kwargs_from_json
 
 
 def check_acts(dataset: SyntheticDataset) -> None:
@@ -30,15 +30,15 @@ def resolve_policy(
     :param dataset: names a policy and its arguments
     :param policy: an alias or a class; ``None`` for the dataset's
     :param policy_kwargs: its arguments; ``None`` for the dataset's if ``policy`` is ``None`` too, else none
-    :raises ValueError: for an unknown alias
+    :raises ValueError: for an unknown alias, or arguments that are no dict
     :raises DatasetError: if the dataset was made with a custom policy, whose class a file does not carry
     """
     if isinstance(policy, str) and policy not in POLICIES:
         raise ArgumentError(f"unknown `policy` {policy!r}; known are {', '.join(POLICIES)}, or pass a class")
     if policy is None and dataset.info.policy is None and dataset.info.module is not None:
         raise DatasetError(
-            f"the dataset was made for modules ({dataset.info.module}), which are no policies: teach one with teach_module, "
-            "or pass a `policy`"
+            f"the dataset was made for modules ({dataset.info.module}), which are no policies: SupervisedEnsemble "
+            "and teach_module make what predicts, or pass a `policy`"
         )
     if policy is None and dataset.info.policy is None:
         raise DatasetError("the dataset was made with a custom policy: pass its class as `policy`")
@@ -57,6 +57,7 @@ def resolve_policy(
         policy = taught
     if policy_kwargs is None:
         policy_kwargs = policy_kwargs_from_json(dataset.info.policy_kwargs) if policy is None else {}
+    check_policy_kwargs(policy_kwargs)
     name = policy or dataset.info.policy
     policy_class = cast("type[BasePolicy]", POLICIES[name] if isinstance(name, str) else name)
     return policy_class, {**kwargs_of_the_set(dataset.info.policy_kwargs, policy_class), **policy_kwargs}

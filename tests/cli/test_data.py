@@ -39,6 +39,9 @@ def test_distil_and_evaluate(folder, capsys):
     [
         (["evaluate", "set.safetensors"], "name examples with --data"),
         (["evaluate", "set.safetensors", "--data", "data.npz", "--grid", "table1"], "leave it out with --data"),
+        (["evaluate", "set.safetensors", "--data", "data.npz", "--episodes", "3"], "--episodes is for sets of environments"),
+        (["evaluate", "set.safetensors", "--data", "data.npz", "--deterministic"], "--deterministic is for sets of env"),
+        (["evaluate", "NDCartPole1D-v0", "--module", "a:b"], "--module is for sets of labelled data"),
         (["evaluate", "set.safetensors", "--data", "data.npz", "--module", "nets"], "package.module:name"),
         (["evaluate", "set.safetensors", "--data", "none.npz"], "none.npz"),
         (["evaluate", "NDCartPole1D-v0", "--data", "data.npz"], "was not distilled from data"),

@@ -127,7 +127,7 @@ MISTAKES = [
     ([*ROLLBACK, *SMALL, "ent_coef:[1]"], "`ent_coef` must be a number, got [1]"),
     ([*ROLLBACK, *SMALL, "learning_rate:x"], "a schedule must be written 'lin_<number>'"),
     ([*ROLLBACK, *SMALL, "learning_rate:-1"], "Invalid learning rate: -1"),
-    ([*ROLLBACK, *SMALL, "labels_learning_rate:[1]"], "must be a float or a callable"),
+    ([*ROLLBACK, *SMALL, "labels_learning_rate:[1]"], "a step size must be a number, a function"),
     ([*ROLLBACK, *SMALL, "batch_size:0"], "`batch_size` must be greater than 1"),
     ([*ROLLBACK, *SMALL, "clip_range_vf:-1"], "`clip_range_vf` must be positive"),
     ([*ROLLBACK, *SMALL, "policy_kwargs:3"], "`policy_kwargs` must be a dict"),

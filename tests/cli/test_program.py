@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import gymnasium as gym
 import pytest
@@ -10,7 +11,9 @@ from helpers import simplex_dataset
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 
+from sb3_distill import DistilledEnsemble, record
 from sb3_distill.cli import program as cli
+from sb3_distill.ensemble.files.content import hash_of
 
 
 @pytest.fixture
@@ -53,6 +56,37 @@ def test_show_draws_and_prints(path, tmp_path, capsys, name):
     assert cli.main(["show", name, "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (tmp_path / shown["picture"]).exists() and shown["inner_loop"]["name"] == "sgd"
+
+
+def test_show_says_what_a_recording_is(path, tmp_path, capsys):
+    record("random", "CartPole-v1", n_steps=200).save("play.safetensors")
+    assert cli.main(["show", "play.safetensors"]) == 0
+    out = capsys.readouterr().out
+    assert "recorded play" in out and "CartPole-v1" in out and "random" in out and "finished" in out
+    assert cli.main(["show", "play.safetensors", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["steps"], summary["env_id"], summary["sources"][0]["name"]) == (200, "CartPole-v1", "random")
+    assert cli.main(["show", "play.safetensors", "-o", "picture.png"]) == 1
+    assert "only datasets have a picture" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_show_says_what_an_ensemble_is(path, tmp_path, capsys):
+    ensemble = DistilledEnsemble.from_dataset(path, 5, seed=3, combine="logits", device="cpu").take([1, 4])
+    ensemble.save("ensemble.safetensors")
+    Path(path).unlink()  # the set is not needed
+    assert cli.main(["show", "ensemble.safetensors"]) == 0
+    out = capsys.readouterr().out
+    assert "an ensemble" in out and "2 of 5 that are drawn: 1, 4" in out and "set.safetensors" in out and "logits" in out
+    assert cli.main(["show", "ensemble.safetensors", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["members"], said["rule"], said["seed"], said["weights"]) == ([1, 4], "logits", 3, False)
+    assert said["sha256"] == hash_of(ensemble.dataset)
+    content = bytearray(Path("ensemble.safetensors").read_bytes())
+    content[-1] ^= 1
+    Path("ensemble.safetensors").write_bytes(content)
+    assert cli.main(["show", "ensemble.safetensors"]) == 1
+    assert "do not match their checksum" in capsys.readouterr().err
 
 
 def test_pictures_are_named_after_the_whole_set(path, tmp_path, capsys):

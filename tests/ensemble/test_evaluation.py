@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import torch as th
 from helpers import ReachEnv, random_dataset, simplex_dataset
 
-from sb3_distill import evaluate_ensemble, evaluate_learners
+from sb3_distill import SupervisedDistillation, evaluate_ensemble, evaluate_learners
 from sb3_distill.cli import program as cli
 from sb3_distill.ensemble import Contest, EnsembleEvaluation
 from sb3_distill.errors import ArgumentError
@@ -74,10 +75,10 @@ def test_what_plays_test_episodes_starts_in_equal_states():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(n_members=0), "`n_members` must be at least 1|`sizes` must be"),
+        (dict(n_members=0), "`n_members` must be a whole number from 1, got 0"),
         (dict(sizes=[7]), r"`sizes` must be from 1 to 6, the number of members, got \[7\]"),
-        (dict(n_select=0), "`n_select` must be at least 1, got 0"),
-        (dict(n_draws=0), "`n_draws` must be at least 1, got 0"),
+        (dict(n_select=0), "`n_select` must be a whole number from 1, got 0"),
+        (dict(n_draws=0), "`n_draws` must be a whole number from 1, got 0"),
         (dict(rules=["median"]), "the rule 'median' does not fit actions of Discrete"),
         (dict(rules=[]), "`rules` must have at least one rule"),
         (dict(env="CartPole-v1"), "the dataset"),
@@ -118,6 +119,21 @@ def test_the_command_prints_json_without_a_picture(folder, capsys):
     assert result["inner_loop"]["name"] == "ridge"
     assert result["ensembles"][0]["size"] == 1
     assert not list(folder.glob("*.png"))
+
+
+def test_a_set_without_an_environment_is_refused_before_any_bar(folder, capsys):
+    inputs = np.random.default_rng(0).standard_normal((20, 4))
+    SupervisedDistillation((inputs, inputs[:, 0] > 0), seed=0).learn(1).dataset.save("data.safetensors")
+    assert cli.main(["ensemble", "data.safetensors", "--members", "2", "--draws", "1"]) == 1
+    assert capsys.readouterr().err == (
+        "error: the dataset was distilled from data, and has no environment: evaluate_supervised scores it\n"
+    )
+
+
+def test_without_a_seed_the_evaluation_keeps_the_one_it_drew():
+    th.manual_seed(0)
+    results = [evaluated(seed=None, n_draws=1, n_episodes=1, n_select=1, sizes=[1]) for _ in range(2)]
+    assert results[0].seed != results[1].seed
 
 
 @pytest.mark.usefixtures("folder")

@@ -14,7 +14,7 @@ from stable_baselines3.sac.policies import SACPolicy
 from sb3_distill import DistilledEnsemble, DistilledPolicy, evaluate_learners, make_vec_env
 from sb3_distill.dagger import clone
 from sb3_distill.dataset.normalization import Normalization
-from sb3_distill.errors import ArgumentError, UnsupportedError
+from sb3_distill.errors import ArgumentError, NotFiniteError, UnsupportedError
 
 BOX = spaces.Box(-1, 1, (3,))
 IMAGE = spaces.Box(0, 255, (1, 36, 36), np.uint8)
@@ -158,7 +158,11 @@ def test_an_ensemble_is_distilled_into_a_set():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(n_members=0), "`n_members` must be at least 1 and whole, got 0"),
+        (dict(n_members=0), "`n_members` must be a whole number from 1, got 0"),
+        (dict(n_members=2.5), "`n_members` must be a whole number from 1, got 2.5"),
+        (dict(seed="x"), "`seed` must be None or a whole number"),
+        (dict(device="toaster"), "`device` must be cpu, cuda, auto"),
+        (dict(policy="MlpPolicy", policy_kwargs=3), "`policy_kwargs` must be a dict"),
         (dict(combine="mean"), "the rule 'mean' does not fit actions of Discrete.*those that fit are logits"),
         (dict(combine="average"), "unknown rule 'average' in `combine`; known are auto, logits"),
         (dict(learner_distribution="nobody"), "unknown `learner_distribution`"),
@@ -184,18 +188,51 @@ def test_networks_that_are_there_and_policies_that_squash_are_refused():
 
 def test_members_that_are_not_there_and_other_observations_are_refused():
     ensemble = DistilledEnsemble.from_dataset(simplex_dataset(2, 10.0), 3)
-    with pytest.raises(ArgumentError, match="`n` must be from 1 to 3, the number of members, got 4"):
+    with pytest.raises(ArgumentError, match="`n` must be a whole number from 1 to 3, the number of members, got 4"):
         ensemble.select(4)
-    with pytest.raises(ArgumentError, match="`n_episodes` must be at least 1, got 0"):
+    with pytest.raises(ArgumentError, match="`n_episodes` must be a whole number from 1, got 0"):
         ensemble.select(2, n_episodes=0)
-    with pytest.raises(ArgumentError, match="`i` must be from 0 to 2, got 3"):
-        ensemble.member(3)
-    with pytest.raises(ArgumentError, match="`chosen` must be different indices from 0 to 2 in order"):
-        ensemble.take([2, 1])
+    for wrong in (3, 1.5, "0", None, True):
+        with pytest.raises(ArgumentError, match=f"`i` must be a whole number from 0 to 2, got {wrong!r}"):
+            ensemble.member(wrong)
+    for chosen in ([2, 1], [0.5], ["a"], 1, []):
+        with pytest.raises(ArgumentError, match="`chosen` must be different indices from 0 to 2 in order"):
+            ensemble.take(chosen)
+    assert ensemble.take(np.array([0, 2])).indices == [0, 2]
     with pytest.raises(ArgumentError, match=r"the observation has shape \(5,\), the dataset was made for"):
         ensemble.predict(np.zeros(5))
     with pytest.raises(ArgumentError, match=r"the observation has shape \(5,\), the dataset was made for"):
         ensemble.uncertainty(np.zeros(5))
+
+
+def test_observations_that_are_not_finite_are_named():
+    ensemble = DistilledEnsemble.from_dataset(simplex_dataset(2, 10.0), 3, device="cpu")
+    bad = np.zeros((2, 8), np.float32)
+    bad[1, 3] = np.nan
+    for act in (ensemble.uncertainty, ensemble.predict, ensemble.member(0).predict):
+        with pytest.raises(NotFiniteError, match="the observation has NaN in it"):
+            act(bad)
+    bad[1, 3:5] = np.inf
+    with th.no_grad():
+        next(value for value in ensemble.stack.parameters() if value.dim() == 3)[:, :, 3] = 0.0
+    with pytest.raises(NotFiniteError, match="members return NaN or infinite numbers for this observation"):
+        ensemble.uncertainty(bad)
+    both = spaces.Dict({"vector": BOX, "choice": spaces.Discrete(3)})
+    ensemble = DistilledEnsemble.from_dataset(random_dataset(both, spaces.Discrete(3)), 2, device="cpu")
+    with pytest.raises(NotFiniteError, match="the observation 'vector' has NaN in it"):
+        ensemble.uncertainty({"vector": np.full(3, np.nan), "choice": 1})
+
+
+def test_without_a_seed_one_is_drawn_and_kept(tmp_path):
+    dataset = random_dataset(BOX, spaces.Discrete(3))
+    dataset.save(tmp_path / "set.safetensors")
+    th.manual_seed(0)
+    one, other = (DistilledEnsemble.from_dataset(tmp_path / "set.safetensors", 2, seed=None, device="cpu") for _ in range(2))
+    assert one.drawing.seed != other.drawing.seed
+    one.save(tmp_path / "ensemble.safetensors")
+    again = DistilledEnsemble.load(tmp_path / "ensemble.safetensors", device="cpu")
+    assert again.drawing.seed == one.drawing.seed
+    assert (again._see(th.ones(2, 3))[0] == one._see(th.ones(2, 3))[0]).all()
 
 
 def test_members_share_the_encoder_of_a_set():

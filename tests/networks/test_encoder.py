@@ -143,3 +143,14 @@ def test_gradients_of_the_encoder_in_double_precision():
             down = loss().item()
             flat[i] = before
             assert gradient.view(-1)[i].item() == pytest.approx((up - down) / (2 * step), rel=1e-4, abs=1e-7)
+
+
+def test_parameters_of_an_encoder_that_goes_on_have_the_order_of_the_network(tmp_path):
+    """The state of an optimiser has no names: in another order it is that of other parameters after ``load``."""
+    env = make_vec_env("CartPole-v1", n_envs=2, seed=0)
+    few = dict(encoder_layers=2, n_learners=2, n_steps=8, batch_size=8, seed=0)
+    PPMO("MlpPolicy", env, **few).dataset.save(tmp_path / "set.safetensors")
+    for _ in range(5):  # the order of a file that is read is a random one
+        model = PPMO("MlpPolicy", env, initial_dataset=tmp_path / "set.safetensors", **few)
+        names = [name for name, _ in model.dataset.encoder.named_parameters()]
+        assert names == ["latent.0.weight", "latent.0.bias", "latent.2.weight", "latent.2.bias"]

@@ -113,6 +113,21 @@ def test_a_set_goes_on(mixed):
         OfflineDistillation(mixed, initial_dataset=simplex_dataset(2, 10.0), **SMALL)
 
 
+@pytest.mark.parametrize("inner_loop", ["sgd", "carry"])
+def test_first_layers_are_trained_and_travel_with_the_set(tmp_path, mixed, inner_loop):
+    arguments = dict(encoder_layers=1, inner_loop=inner_loop, **SMALL)
+    run = OfflineDistillation(mixed, **arguments)
+    start = [value.detach().clone() for value in run.dataset.encoder.parameters()]
+    run.learn(20)
+    assert all((value != old).any() for value, old in zip(run.dataset.encoder.parameters(), start, strict=True))
+    run.save(tmp_path / "run.zip")
+    again = OfflineDistillation.load(tmp_path / "run.zip", mixed)
+    assert again.dataset.encoder_layers == 1
+    run.dataset.save(tmp_path / "set.safetensors")
+    found = evaluate_learners(tmp_path / "set.safetensors", 3, 2)
+    assert (found.returns == evaluate_learners(again.dataset, 3, 2).returns).all()
+
+
 def test_it_may_start_at_recorded_observations():
     play = recording()
     run = OfflineDistillation(play, dataset_init="observations", normalize=False, weighting="none", n_instances=4, **SMALL)
@@ -154,6 +169,10 @@ def test_weights():
         (dict(batch_size=0), "`batch_size` must be a whole number from 1, got 0"),
         (dict(policy_kwargs=dict(use_sde=True)), "`use_sde` is for exploration"),
         (dict(policy="Mlp"), "unknown `policy` 'Mlp'"),
+        (dict(policy_kwargs=3), "`policy_kwargs` must be a dict"),
+        (dict(temperature="a"), "`temperature` must be a number, got 'a'"),
+        (dict(gamma=None), "`gamma` must be a number, got None"),
+        (dict(expectile="a"), "`expectile` must be a number, got 'a'"),
     ],
 )
 def test_arguments_that_do_not_fit(arguments, message):
@@ -221,7 +240,20 @@ def test_mistakes_are_told_in_a_line(tmp_path, monkeypatch, capsys, arguments, m
     assert error.startswith("error: ") and message in error and "\n" not in error.strip()
 
 
-@pytest.mark.parametrize("data", [None, ([0.0], [1])])
-def test_what_is_no_recording_is_named(data):
-    with pytest.raises(ValueError, match=f"`data` must be a Recording or a path, got a {type(data).__name__}"):
+@pytest.mark.parametrize(
+    "data, got",
+    [
+        (None, "got None: `record` makes"),
+        (([0.0], [1]), "got an object of the type tuple: .*Recording.from_arrays one of arrays"),
+        ([recording(), recording()], "got an object of the type list: Recording.concatenate makes one of several"),
+    ],
+    ids=["None", "arrays", "several"],
+)
+def test_what_is_no_recording_is_named(data, got):
+    with pytest.raises(ValueError, match=f"`data` must be a Recording or the path of one, {got}"):
         OfflineDistillation(data)
+
+
+def test_names_that_are_no_paths_are_told_what_makes_a_recording():
+    with pytest.raises(FileNotFoundError, match="there is no recording CartPole-v1: `record` makes one"):
+        OfflineDistillation("CartPole-v1")

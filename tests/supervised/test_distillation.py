@@ -107,7 +107,7 @@ def test_what_a_set_of_data_is_not_for(blobs):
     with pytest.raises(ArgumentError, match="has no environment: evaluate_supervised scores it"):
         evaluate_learners(run.dataset, 2, 2)
     modules = SupervisedDistillation(blobs[0], Custom, seed=0)
-    with pytest.raises(DatasetError, match="which are no policies: teach one with teach_module"):
+    with pytest.raises(DatasetError, match="which are no policies: SupervisedEnsemble and teach_module make"):
         DistilledPolicy.from_dataset(modules.dataset)
 
 
@@ -218,10 +218,93 @@ def test_distilling_for_the_ensemble_lowers_its_loss(blobs, combine):
         ({"module": lambda: nn.Linear(5, 7)}, ArgumentError, "has 7 outputs"),
         ({"module": sequential, "learner_distribution": {"width": 8}}, ArgumentError, "draws layers of perceptrons"),
         ({"learning_rate": "linear_1"}, ArgumentError, "a schedule must be written"),
+        ({"learning_rate": None}, ArgumentError, "a step size must be a number, a function or 'lin_<number>', got None"),
+        ({"weight_decay": "a"}, ArgumentError, "`weight_decay` must be a number, got 'a'"),
+        ({"max_grad_norm": -1}, ArgumentError, "`max_grad_norm` must be a number from 0, got -1"),
+        ({"policy_kwargs": [64]}, ArgumentError, r"`policy_kwargs` must be a dict of arguments of the policy, got \[64\]"),
+        ({"initial_dataset": 3}, ArgumentError, "a dataset must be a SyntheticDataset, a path, or the name"),
+        ({"seed": 1.5}, ArgumentError, "`seed` must be None or a whole number"),
+        ({"device": "toaster"}, ArgumentError, "`device` must be cpu, cuda, auto"),
+        ({"device": "meta"}, ArgumentError, "`device` must be one that computes"),
     ],
 )
 def test_what_does_not_fit_is_refused(blobs, arguments, error, message):
     with pytest.raises(error, match=message):
+        SupervisedDistillation(blobs[0], **arguments)
+
+
+def test_one_learner_has_nothing_to_combine(blobs):
+    with pytest.warns(UserWarning, match="n_learners=1 leaves nothing to combine"):
+        SupervisedDistillation(blobs[0], n_learners=1, combine="probs", seed=0)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"n_updates": "a"}, "`n_updates` must be a whole number from 1"),
+        ({"log_interval": 0}, "`log_interval` must be a whole number from 1, got 0"),
+        ({"callback": 3}, "`callback` must be a function of the run, got 3"),
+        ({"minutes": "a"}, "`minutes` must be a number, got 'a'"),
+    ],
+)
+def test_arguments_of_learn_that_do_not_fit(blobs, arguments, message):
+    with pytest.raises(ArgumentError, match=message):
+        SupervisedDistillation(blobs[0], seed=0).learn(**{"n_updates": 1, **arguments})
+
+
+@pytest.mark.parametrize("module", [None, sequential])
+@pytest.mark.parametrize("loop", ["sgd", "ridge", "carry"])
+def test_first_layers_are_trained_and_travel_with_the_set(blobs, loop, module, tmp_path):
+    data, test = blobs
+    run = SupervisedDistillation(data, module, inner_loop=loop, encoder_layers=1, seed=0)
+    start = [value.detach().clone() for value in run.dataset.encoder.parameters()]
+    run.learn(60)
+    assert all((value != old).any() for value, old in zip(run.dataset.encoder.parameters(), start, strict=True))
+    run.dataset.save(tmp_path / "set.safetensors")
+    found = evaluate_supervised(tmp_path / "set.safetensors", test, 10, module=module)
+    assert (found.scores == run.evaluate(test, 10).scores).all()
+    assert found.mean > evaluate_supervised(run.dataset, test, 10, module=module, teach=False).mean + 0.2
+    if module is not None:
+        taught = teach_module(module(), tmp_path / "set.safetensors")
+        assert (next(taught.parameters()) == next(run.dataset.encoder.parameters())).all()
+        seen = th.as_tensor(np.asarray(run.dataset.info.normalization(test[0].astype(np.float32))))
+        accuracy = (taught(seen).argmax(dim=1).numpy() == test[1]).mean()
+        assert found.scores.min() - 0.25 < accuracy
+
+
+def test_a_run_with_an_encoder_goes_on(blobs, tmp_path):
+    arguments = dict(encoder_layers=1, encoder_learning_rate=0.01, seed=0)
+    whole = SupervisedDistillation(blobs[0], **arguments).learn(6)
+    run = SupervisedDistillation(blobs[0], **arguments)
+    run.learn(6, callback=lambda run: run.n_updates < 3)
+    run.save(tmp_path / "run.zip")
+    again = SupervisedDistillation.load(tmp_path / "run.zip", blobs[0]).learn(6, reset_num_updates=False)
+    for one, other in zip(again.dataset.parameters(), whole.dataset.parameters(), strict=True):
+        assert th.equal(one, other)
+    state = {**again.distiller.optimizer.state_dict()}
+    state["state"] = {**state["state"], 0: state["state"][1]}
+    saved = {"data_size": len(again.data), "optimizer": state}
+    with pytest.raises(DatasetError, match="the state of its optimiser is not that of its dataset"):
+        again.restore(saved, "run.zip")
+    more = SupervisedDistillation(blobs[0], initial_dataset=whole.dataset, seed=1).learn(1)
+    assert more.dataset.encoder_layers == more.dataset.info.encoder_layers == 1
+    with pytest.raises(ArgumentError, match="`initial_dataset` has 1 layers in its encoder, not encoder_layers=2"):
+        SupervisedDistillation(blobs[0], initial_dataset=whole.dataset, encoder_layers=2)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"encoder_layers": 3}, "encoder_layers=3 are all layers of the learners: leave one to be taught"),
+        ({"encoder_layers": 4}, "`encoder_layers` must be a whole number from 0 to 3"),
+        ({"encoder_layers": "a"}, "`encoder_layers` must be a whole number from 0 to 3"),
+        ({"encoder_layers": 1, "module": Custom}, "nothing in it can be cut"),
+        ({"encoder_layers": 1, "combine": "probs"}, "an encoder does not go with it"),
+        ({"encoder_layers": 1, "learner_distribution": "wide"}, "those that can be drawn start before its end"),
+    ],
+)
+def test_encoders_that_there_are_not(blobs, arguments, message):
+    with pytest.raises(ArgumentError, match=message):
         SupervisedDistillation(blobs[0], **arguments)
 
 

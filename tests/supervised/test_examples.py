@@ -1,10 +1,12 @@
 """What may be handed over as labelled data, and what is refused with a sentence."""
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch as th
+from recordings import recording
 from torch.utils.data import TensorDataset
 
 from sb3_distill.errors import ArgumentError, NotFiniteError
@@ -58,6 +60,10 @@ def test_images_are_normalised_by_channel():
         ((X,), "must be a pair"),
         (3, "must be a pair"),
         ("examples.npz", "load_examples reads files"),
+        (Path("examples.npz"), "load_examples reads files"),
+        (X, r"got one array of the shape \(6, "),
+        ({"inputs": X, "targets": [0] * 6}, "got dict"),
+        (recording(), "got Recording; recorded play is for OfflineDistillation"),
         ([], "must be a pair"),
         (TensorDataset(th.zeros(0, 2), th.zeros(0)), "no items"),
         (TensorDataset(th.zeros(3, 2)), "must be pairs"),

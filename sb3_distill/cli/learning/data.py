@@ -18,6 +18,8 @@ from sb3_distill.supervised.files import load_examples
 from sb3_distill.supervised.modules.factory import ModuleFactory, find_module
 from sb3_distill.typing import Json
 
+OF_ENVIRONMENTS = ("grid", "episodes", "deterministic", "output")
+"""Arguments of ``evaluate`` that mean nothing where learners predict."""
 DATA = "examples: an .npz (inputs and targets, or x_train and y_train), or a folder with the IDX files of MNIST"
 
 
@@ -81,14 +83,15 @@ def evaluate_on_data(dataset: SyntheticDataset, options: argparse.Namespace) -> 
     :param dataset: a set of labelled data
     :param options: arguments of ``evaluate``
     :return: what ``--json`` prints
-    :raises ValueError: for a set that was not distilled from data, or without ``--data``
+    :raises ValueError: for a set that was not distilled from data, without ``--data``, or for arguments of ``OF_ENVIRONMENTS``
     """
     if "n_examples" not in dataset.info.data:
         raise ArgumentError(f"{options.dataset} was not distilled from data: leave out --data")
     if options.data is None:
         raise ArgumentError("the dataset was distilled from data, and has no environment: name examples with --data")
-    if options.grid is not None:
-        raise ArgumentError("--grid is for sets of environments: leave it out with --data")
+    for name in OF_ENVIRONMENTS:
+        if getattr(options, name) not in (None, False):
+            raise ArgumentError(f"--{name} is for sets of environments: leave it out with --data")
     examples = load_examples(options.data, options.split)
     evaluation = evaluate_supervised(
         dataset,

@@ -61,9 +61,23 @@ def _record(options: argparse.Namespace) -> Json:
     th.set_num_threads(options.num_threads)
     recording = _recording(options)
     recording.save(options.output)
+    summary = summary_of(options.output, recording)
+    if not options.json:
+        print_recording(options.output, recording)
+        print(f"sb3-distill distil --data {visible(str(options.output))} -o set.safetensors makes a dataset of it")
+    return summary
+
+
+def summary_of(path: Path, recording: Recording) -> Json:
+    """
+    :param path: path of its file
+    :param recording: recorded play
+    :return: what ``--json`` prints of it
+    """
     returns = recording.returns()
-    summary = {
-        "recording": str(options.output),
+    return {
+        "recording": str(path),
+        "env_id": recording.origin.env_id,
         "steps": len(recording),
         "episodes": recording.n_episodes,
         "finished": len(returns),
@@ -71,11 +85,15 @@ def _record(options: argparse.Namespace) -> Json:
         "std_return": float(returns.std()) if len(returns) else None,
         "sources": [source.to_json() for source in recording.sources],
     }
-    if not options.json:
-        facts = recording.facts()
-        print_table(str(options.output), ["", " "], [[name, str(value)] for name, value in facts.items()], left=["", " "])
-        print(f"sb3-distill distil --data {visible(str(options.output))} -o set.safetensors makes a dataset of it")
-    return summary
+
+
+def print_recording(path: Path, recording: Recording) -> None:
+    """
+    :param path: path of its file
+    :param recording: recorded play
+    """
+    rows = [[name, str(value)] for name, value in recording.facts().items()]
+    print_table(f"{path}: recorded play", ["", " "], rows, left=["", " "])
 
 
 def _recording(options: argparse.Namespace) -> Recording:

@@ -118,6 +118,23 @@ def write_ensemble(path: Path, content: Content, weights: bool) -> None:
     write(path, tensors, info, ENSEMBLE)
 
 
+def read_checked(path: Path) -> tuple[Json, dict[str, th.Tensor]]:
+    """
+    :param path: path of a file of an ensemble
+    :return: what it says, without looking for the set or drawing members; and its tensors
+    :raises FileNotFoundError: if there is no such file
+    :raises DatasetError: if it is damaged
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no ensemble file {path}")
+    try:
+        info, tensors = read(path, ENSEMBLE)
+        check_info(info)
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}") from error.__cause__
+    return info, tensors
+
+
 def read_ensemble(path: Path, dataset: DatasetLike | None, device: th.device) -> Content:
     """
     :param path: path of the file
@@ -128,13 +145,7 @@ def read_ensemble(path: Path, dataset: DatasetLike | None, device: th.device) ->
     :raises DatasetError: if it is damaged, the set has another hash, or a member is another one here
     :raises ValueError: if it names no set that is found, and ``dataset`` is ``None``
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no ensemble file {path}")
-    try:
-        info, tensors = read(path, ENSEMBLE)
-        check_info(info)
-    except DatasetError as error:
-        raise DatasetError(f"{path}: {error}") from error.__cause__
+    info, tensors = read_checked(path)
     source = info["dataset"]["name"] if dataset is None or isinstance(dataset, SyntheticDataset) else str(dataset)
     whole = SyntheticDataset.of(_found(path, source) if dataset is None else dataset).to(device)
     if (found := hash_of(whole)) != info["dataset"]["sha256"]:
