@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import torch as th
 from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
@@ -28,6 +29,7 @@ from benchmarks.lib.results import one_thread, read, write
 from benchmarks.lib.score import WAYS, mean_return, score
 from benchmarks.lib.tasks_of_defaults import TASKS, TUNED, Task
 from sb3_distill import PPMO, min_instances
+from sb3_distill.spaces.sizes import n_states
 from sb3_distill.typing import Json
 
 N_LEARNERS, N_EPISODES = 20, 5
@@ -52,14 +54,30 @@ def proposal(env: VecEnv) -> Json:
     return dict(normalize=None, n_instances=k, ent_coef=0.01 if is_discrete else 0.0, n_steps=n_steps)
 
 
-VARIANTS: dict[str, Callable[[VecEnv], Json]] = {"now": now, "proposal": proposal, "installed": lambda env: {}}
-"""Arguments of ``PPMO``, by name; ``installed`` has the defaults of the code that is run."""
+def named(env: VecEnv) -> Json:
+    """What the warning at the end of a run that has not learned names: a closed-form loop, and longer rollouts."""
+    if not isinstance(env.action_space, spaces.Discrete):
+        return dict(inner_loop="ridge", policy_kwargs={"activation_fn": th.nn.ReLU})
+    n_steps = -(-max(SMALLEST_ROLLOUT, min(16 * n_states(env.observation_space), 16_384)) // env.num_envs)
+    return dict(inner_loop="carry", n_steps=n_steps, n_epochs=10, batch_size=256, learning_rate="lin_0.005")
+
+
+VARIANTS: dict[str, Callable[[VecEnv], Json]] = {"now": now, "proposal": proposal, "named": named, "installed": lambda env: {}}
+"""Arguments of ``PPMO``, by name; ``named`` and ``installed`` leave the rest to the defaults of the code that is run."""
 KINDS = ["ppo", *VARIANTS]
+
+
+def policy_of(env: VecEnv) -> str:
+    """Alias of the policy for these observations."""
+    if isinstance(env.observation_space, spaces.Dict):
+        return "MultiInputPolicy"
+    return "CnnPolicy" if len(env.observation_space.shape or ()) == 3 else "MlpPolicy"
 
 
 def ppo(task: Task, n_envs: int, seed: int) -> Json:
     """Scores of SB3's PPO with its defaults."""
-    model, start = PPO("MlpPolicy", task.make(n_envs, seed), seed=seed, device="cpu"), time.perf_counter()
+    env = task.make(n_envs, seed)
+    model, start = PPO(policy_of(env), env, seed=seed, device="cpu"), time.perf_counter()
     model.learn(task.steps)
     seconds, env = time.perf_counter() - start, task.make(N_LEARNERS, 1000)
     n_episodes = N_LEARNERS * N_EPISODES
@@ -71,11 +89,15 @@ def ppmo(task: Task, n_envs: int, seed: int, variant: str) -> Json:
     """Scores of fresh learners that PPMO's dataset has taught."""
     env = task.make(n_envs, seed)
     arguments = VARIANTS[variant](env)
-    model, start = PPMO("MlpPolicy", env, seed=seed, device="cpu", **arguments), time.perf_counter()
+    model, start = PPMO(policy_of(env), env, seed=seed, device="cpu", **arguments), time.perf_counter()
     model.learn(task.steps)
     seconds = time.perf_counter() - start
     entry = score(model.dataset, n_learners=N_LEARNERS, n_episodes=N_EPISODES, env=task.make, max_envs=N_LEARNERS)
-    chosen = {"arguments": arguments, "normalize": model.normalize, "k": model.n_instances}
+    chosen = {
+        "arguments": {name: str(value) if name == "policy_kwargs" else value for name, value in arguments.items()},
+        "normalize": model.normalize,
+        "k": model.n_instances,
+    }
     return {**entry, **chosen, "seconds": seconds, "steps": model.num_timesteps}
 
 

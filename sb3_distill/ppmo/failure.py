@@ -7,7 +7,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 
 from sb3_distill.errors import warn
 from sb3_distill.online.rollout import RolloutOfLearners
-from sb3_distill.ppmo.signs import Signs, cures
+from sb3_distill.ppmo.signs import MIN_TIMESTEPS, Signs, cures
 
 PAGE = 'the page "My set does not learn" (docs/does_not_learn.md)'
 
@@ -25,10 +25,11 @@ class TellsFailure(RolloutOfLearners):
         """
         :raises ValueError: if there is no environment
         """
-        self.signs = Signs(is_new=self.dataset.info.timesteps == 0)
+        before = self.dataset.info.timesteps
+        self.signs = Signs(is_new=before == 0)
         super().learn(total_timesteps, callback, *args, **kwargs)
-        found = self.signs.found(self._episodes)
-        if found:
+        is_long = self.dataset.info.timesteps - before >= MIN_TIMESTEPS
+        if is_long and (found := self.signs.found(self._episodes)):
             advice = cures(
                 self.settings, self.ent_coef, self.n_steps * self.n_envs, self.dataset.info.return_variance is not None,
                 self.observation_space, self.action_space,

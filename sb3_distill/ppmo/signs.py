@@ -13,7 +13,7 @@ from sb3_distill.outer_loop.settings import Settings
 from sb3_distill.spaces.sizes import class_sizes, n_states
 from sb3_distill.typing import Space
 
-MIN_ROLLOUTS = 20
+MIN_ROLLOUTS, MIN_TIMESTEPS = 20, 20 * SMALLEST_ROLLOUT
 """Shorter runs tell nothing."""
 MIN_EPISODES = 5
 """Episodes of the first rollouts whose mean return counts as that of random actions."""

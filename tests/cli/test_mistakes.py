@@ -223,8 +223,8 @@ def test_developers_see_where_a_mistake_was_found(files, monkeypatch):
 
 def test_hyperparameters_of_the_right_kind_pass():
     zoo.check_hyperparameters({"gamma": 0.5, "learning_rate": "lin_0.1", "clip_range": lambda _: 0.2, "target_kl": None}, "x")
-    with pytest.raises(ArgumentError, match="`n_steps` must be a number, got None"):
-        zoo.check_hyperparameters({"n_steps": None}, "x")
+    with pytest.raises(ArgumentError, match="`n_epochs` must be a number, got None"):
+        zoo.check_hyperparameters({"n_epochs": None}, "x")
 
 
 @pytest.mark.parametrize(

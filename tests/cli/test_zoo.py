@@ -32,7 +32,7 @@ def test_train_with_evaluation_checkpoints_and_tensorboard_then_resume_and_enjoy
         list(run.glob("rl_model_*_steps.zip")) and list(run.glob("*.monitor.csv")) and list((tmp_path / "tb").rglob("events*"))
     )
     model = PPMO.load(run / "NDCartPole1D-v0.zip")
-    assert model.gamma == 0.98 and model.dataset.n_instances == 2
+    assert model.gamma == 0.98 and model.dataset.n_instances == 4
 
     assert (
         cli.main(["train", "--env", "NDCartPole1D-v0", "-i", str(run / "NDCartPole1D-v0.zip"), "--eval-freq", "-1", *QUICK])
