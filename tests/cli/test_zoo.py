@@ -33,6 +33,7 @@ def test_train_with_evaluation_checkpoints_and_tensorboard_then_resume_and_enjoy
     )
     model = PPMO.load(run / "NDCartPole1D-v0.zip")
     assert model.gamma == 0.98 and model.dataset.n_instances == 4
+    assert model.normalize is False  # as the entry says
 
     assert (
         cli.main(["train", "--env", "NDCartPole1D-v0", "-i", str(run / "NDCartPole1D-v0.zip"), "--eval-freq", "-1", *QUICK])
@@ -63,6 +64,8 @@ def test_env_kwargs_of_a_configuration_reach_the_evaluation_too(tmp_path):
         )
     )
     assert cli.main(["train", "--env", "NDCartPole-v0", "-conf", "own.yml", "--eval-freq", "50"]) == 0
+    model = PPMO.load(tmp_path / "logs/ppmo/NDCartPole-v0_1/NDCartPole-v0.zip")
+    assert (model.normalize, model.n_instances, model.ent_coef) == (True, 16, 0.01)  # an entry that leaves them open
 
 
 @pytest.mark.parametrize(

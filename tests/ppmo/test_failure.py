@@ -112,3 +112,41 @@ def test_a_run_that_learns_is_silent_and_so_is_one_that_goes_on():
         warnings.simplefilter("error")
         model.learn(64 * 8 * 40)
         PPMO("MlpPolicy", Unmoved(), n_steps=128, seed=0).learn(512)  # too short to tell
+
+
+class Odd(Unmoved):
+    """
+    Rewards of any size, and an observation that never changes in one number.
+
+    :param reward: paid for the action 1
+    :param base: paid for any action
+    """
+
+    def __init__(self, reward, base=0.0):
+        self.reward, self.base = reward, base
+
+    def see(self):
+        return np.array([self.left / 10, 0.7, -0.3], np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.see(), {}
+
+    def step(self, action):
+        self.left -= 1
+        return self.see(), self.base + self.reward * int(action), self.left == 0, False, {}
+
+
+@pytest.mark.parametrize("reward, base", [(0.0, 0.0), (0.0, 5.0), (1e8, 0.0), (-1e8, 1e8), (1e-8, 0.0)])
+def test_rewards_of_any_size_and_numbers_that_never_change_are_learned_from(reward, base):
+    model = PPMO("MlpPolicy", Odd(reward, base), n_steps=256, seed=0).learn(256 * 12)
+    assert all(bool(value.isfinite().all()) for value in model.dataset.state_dict().values())
+    states = np.stack([[left / 10, 0.7, -0.3] for left in range(1, 11)]).astype(np.float32)
+    actions = model.predict(states, deterministic=True)[0]
+    if abs(reward) > 1:
+        assert (actions == (reward > 0)).all()
+
+
+def test_a_run_shorter_than_one_rollout_makes_one():
+    model = PPMO("MlpPolicy", Odd(1.0), seed=0).learn(10)
+    assert model.num_timesteps == model.dataset.info.timesteps == 1024
