@@ -40,7 +40,8 @@ def test_another_replay_buffer(tmp_path):
 def test_normalised_observations():
     env = make_vec_env("Pendulum-v1", 8)
     with pytest.raises(ValueError, match="put the environment into a VecNormalize"):
-        PPMO("MlpPolicy", env, initial_dataset="Pendulum-v1")
+        PPMO("MlpPolicy", env, initial_dataset="Pendulum-v1", normalize=False)
+    assert PPMO("MlpPolicy", env, initial_dataset="Pendulum-v1").normalize is True  # inside, as nothing is said
     PPMO("MlpPolicy", VecNormalize(env), initial_dataset="Pendulum-v1")
 
 

@@ -89,7 +89,7 @@ class OfSomebody(VecEnv):
 @pytest.mark.parametrize("flipped", [False, True])
 @pytest.mark.parametrize("make", [lambda flipped: Counting(flipped=flipped), OfSomebody])
 def test_what_is_learned_from_is_what_was_seen_before_the_action(make, flipped):
-    model = PPMO("MlpPolicy", make(flipped), n_steps=12, n_epochs=1, seed=0).learn(24)
+    model = PPMO("MlpPolicy", make(flipped), n_steps=12, n_epochs=1, seed=0, normalize=False).learn(24)
     kept = model.rollout_buffer.observations[:, 0, 0]
     np.testing.assert_array_equal(kept, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1])
     np.testing.assert_array_equal(model.rollout_buffer.episode_starts[:, 0], [i % 5 == 0 for i in range(12)])

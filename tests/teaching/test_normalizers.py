@@ -22,7 +22,7 @@ from sb3_distill.dataset.normalization import Normalization, normalization_in
 from sb3_distill.environments.vec_normalize import normalization_of, normalizer_of, raw_observations
 from sb3_distill.teaching.normalizers import check_replacement, difference, let_normalize
 
-SMALL = dict(n_steps=32, n_epochs=1, n_instances=8, seed=0)
+SMALL = dict(n_steps=32, n_epochs=1, n_instances=8, seed=0, normalize=False)
 
 
 def raw(n_envs=4):
@@ -53,10 +53,18 @@ def runs(tmp_path_factory):
 
 WAYS = {
     "to_algorithm": lambda model, path, env: DistilledPolicy.from_dataset(model.dataset, seed=0).to_algorithm(PPO, env),
-    "initial_dataset": lambda model, path, env: PPMO("MlpPolicy", env, initial_dataset=model.dataset, n_steps=32),
+    "initial_dataset": lambda model, path, env: PPMO(
+        "MlpPolicy", env, initial_dataset=model.dataset, n_steps=32, normalize=False
+    ),
     "set_env": lambda model, path, env: PPMO.load(path).set_env(env),
     "clone": lambda model, path, env: clone(
-        Expert(model.policy, VecNormalize(raw(1))), env, 64, initial_dataset=model.dataset, n_steps=8, n_updates=1
+        Expert(model.policy, VecNormalize(raw(1))),
+        env,
+        64,
+        initial_dataset=model.dataset,
+        n_steps=8,
+        n_updates=1,
+        normalize=False,
     ),
 }
 """What refuses an environment that normalises otherwise."""
@@ -87,7 +95,7 @@ def test_what_stands_there_is_what_the_dataset_saw_or_is_refused(runs, way):
 def test_an_environment_of_raw_observations(runs):
     models, folder = runs
     for use in (
-        lambda: PPMO("MlpPolicy", raw(), initial_dataset=models["normalised"].dataset),
+        lambda: PPMO("MlpPolicy", raw(), initial_dataset=models["normalised"].dataset, normalize=False),
         lambda: PPMO.load(folder / "normalised.zip", env=raw()),
         lambda: PPMO.load(folder / "normalised.zip").set_env(raw()),
     ):
