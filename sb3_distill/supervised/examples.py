@@ -74,7 +74,8 @@ class Examples:
         """
         :param inputs: an array, a tensor, or a sequence of these ``(n, *shape)``
         :return: the inputs as examples, whose targets are zeros that nobody looks at
-        :raises ValueError, FloatingPointError: see ``of``
+        :raises ValueError: see ``of``
+        :raises FloatingPointError: see ``of``
         """
         array = np.atleast_1d(_array("inputs", inputs))
         return cls.of((array, np.zeros(len(array))))
