@@ -3,7 +3,7 @@ Does PPMO with its defaults keep up with SB3's PPO with its defaults, at as many
 ``DummyVecEnv``, in 1 and in 8 environments. PPO is scored by its policy, PPMO by 20 fresh learners, with sampled and with
 greedy actions. A score is (return - random) / (reference - random); the share is that of PPO's score.
 
-    python benchmarks/studies/defaults.py [--tasks CartPole] [--variants ppo proposal] [--n-envs 1 8] [--seeds 0 1 2]
+    python benchmarks/studies/defaults.py [--tasks CartPole] [--variants ppo installed] [--n-envs 1 8] [--seeds 0 1 2]
     python benchmarks/studies/defaults.py --show
 
 What is in results/defaults.json is not run again. LunarLander needs Box2D, HalfCheetah needs MuJoCo: without these they are
@@ -29,13 +29,11 @@ from benchmarks.lib.results import one_thread, read, write
 from benchmarks.lib.score import WAYS, mean_return, score
 from benchmarks.lib.tasks_of_defaults import TASKS, TUNED, Task
 from sb3_distill import PPMO, min_instances
-from sb3_distill.spaces.sizes import n_states
+from sb3_distill.ppmo.signs import wanted_rollout
 from sb3_distill.typing import Json
 
 N_LEARNERS, N_EPISODES = 20, 5
 """Fresh learners of a score, and episodes of each; PPO's policy plays as many in all."""
-SMALLEST_ROLLOUT = 1024
-"""Transitions of a rollout, at least, in the variant ``proposal``."""
 
 
 def now(env: VecEnv) -> Json:
@@ -44,25 +42,15 @@ def now(env: VecEnv) -> Json:
     return dict(normalize=False, n_instances=k, ent_coef=0.0, n_steps=128)
 
 
-def proposal(env: VecEnv) -> Json:
-    """Normalised inside, more instances and some entropy for discrete actions, rollouts of ``SMALLEST_ROLLOUT``."""
-    is_discrete = isinstance(env.action_space, spaces.Discrete)
-    k = max(min_instances(env.action_space), 16) if isinstance(env.action_space, spaces.Discrete) else 64
-    if is_discrete and isinstance(env.observation_space, spaces.Discrete):
-        k = min(max(int(env.observation_space.n), 16), 64)
-    n_steps = max(128, -(-SMALLEST_ROLLOUT // env.num_envs))
-    return dict(normalize=None, n_instances=k, ent_coef=0.01 if is_discrete else 0.0, n_steps=n_steps)
-
-
 def named(env: VecEnv) -> Json:
     """What the warning at the end of a run that has not learned names: a closed-form loop, and longer rollouts."""
     if not isinstance(env.action_space, spaces.Discrete):
         return dict(inner_loop="ridge", policy_kwargs={"activation_fn": th.nn.ReLU})
-    n_steps = -(-max(SMALLEST_ROLLOUT, min(16 * n_states(env.observation_space), 16_384)) // env.num_envs)
+    n_steps = -(-wanted_rollout(env.observation_space) // env.num_envs)
     return dict(inner_loop="carry", n_steps=n_steps, n_epochs=10, batch_size=256, learning_rate="lin_0.005")
 
 
-VARIANTS: dict[str, Callable[[VecEnv], Json]] = {"now": now, "proposal": proposal, "named": named, "installed": lambda env: {}}
+VARIANTS: dict[str, Callable[[VecEnv], Json]] = {"now": now, "named": named, "installed": lambda env: {}}
 """Arguments of ``PPMO``, by name; ``named`` and ``installed`` leave the rest to the defaults of the code that is run."""
 KINDS = ["ppo", *VARIANTS]
 
@@ -148,7 +136,7 @@ def _median(results: Mapping[tuple[str, ...], Json], name: str, n_envs: str, kin
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="*", default=list(TUNED), choices=list(TASKS))
-    parser.add_argument("--variants", nargs="*", default=["ppo", "now", "proposal"], choices=KINDS)
+    parser.add_argument("--variants", nargs="*", default=["ppo", "now", "installed"], choices=KINDS)
     parser.add_argument("--n-envs", nargs="*", type=int, default=[1, 8])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--show", action="store_true", help="only show the table")

@@ -202,7 +202,7 @@ def between_seeds(n_dims: int, kind: str, seeds: int) -> Json:
             ends = {"as they are": b, "matched": one.matched(a, b)}
             at = np.linspace(0, 1, 11)
             means = one.arena.returns(th.cat([line(a, point, at) for point in ends.values()]), 16).mean(axis=1)
-            scale = means[[0, 10]].max() - one.arena.floor(one.points[INITIAL])
+            scale = means[[0, 10]].max() - one.floor
             for (name, _), values in zip(ends.items(), means.reshape(2, 11), strict=True):
                 heights.setdefault(f"{start} - {end} {name}", []).append(barrier(values, scale))
     return {name: estimate(transfer, np.array(values)[:, None])[0].summary() for name, values in heights.items()}

@@ -47,11 +47,12 @@ def run(axes: int, seed: int) -> None:
 def show() -> None:
     """Worst and median seed of each entry."""
     print("| axes | seeds | worst sampled | worst greedy | seeds below 475 |\n" + "|---" * 5 + "|")
-    results = {cell: entry for cell, entry in read("presets").items() if "/" in cell}
-    for axes, cells in itertools.groupby(
-        sorted(results, key=lambda cell: cell.split("/")[0]), lambda cell: cell.split("/")[0]
-    ):
-        entries = {int(cell.split("/")[1]): results[cell] for cell in cells}
+    by_axes: dict[str, Json] = {}
+    for cell, entry in read("presets").items():
+        axes, is_cell, seed = cell.partition("/")
+        if is_cell:
+            by_axes.setdefault(axes, {})[int(seed)] = entry
+    for axes, entries in sorted(by_axes.items()):
         failed = sorted(seed for seed, entry in entries.items() if min(entry[way] for way in WAYS) < 475)
         worst = [f"{min(entry[way] for entry in entries.values()):.1f}" for way in WAYS]
         print("|", " | ".join([axes, str(len(entries)), *worst, ", ".join(map(str, failed)) or "none"]), "|")

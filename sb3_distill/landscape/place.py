@@ -74,6 +74,11 @@ class Place(HasFacts):
         return Batch(inputs_of(self.shape), self.shape.dataset.labels.detach())
 
     @cached_property
+    def floor(self) -> float:
+        """The return that counts as nothing, see ``Arena.floor``."""
+        return self.arena.floor(self.points[INITIAL])
+
+    @cached_property
     def experience(self) -> Experience:
         """What the untaught network experiences: its gradient is the policy gradient at the start."""
         return self.arena.experience(self.points[INITIAL])
@@ -177,15 +182,13 @@ class Place(HasFacts):
         :raises ValueError: for a name that the landscape does not have, or fewer than three points
         :raises TypeError: if units shall be matched and the network is no perceptron
         """
-        for name in (a, b):
-            if name not in self.points:
-                raise ArgumentError(f"there is no network {name!r} in this landscape; there are {', '.join(self.points)}")
+        start, end = self._point(a), self._point(b)
         if n_points < SMALLEST:
             raise ArgumentError(f"`n_points` must be at least {SMALLEST}, got {n_points}")
-        end = self.matched(self.points[a], self.points[b]) if matched else self.points[b]
-        inside = line(self.points[a], end, np.linspace(0, 1, n_points))
+        end = self.matched(start, end) if matched else end
+        inside = line(start, end, np.linspace(0, 1, n_points))
         returns = self.arena.returns(inside, n_episodes, deterministic)
-        scale = float(returns.mean(axis=1)[[0, -1]].max()) - self.arena.floor(self.points[INITIAL])
+        scale = float(returns.mean(axis=1)[[0, -1]].max()) - self.floor
         return Barrier(a, b, returns, scale if scale > 0 else float("nan"), matched)
 
     def matched(self, reference: th.Tensor, other: th.Tensor) -> th.Tensor:
@@ -211,9 +214,12 @@ class Place(HasFacts):
         :return: top eigenvalues of the distilled loss's Hessian and of the policy's Fisher information, and how they meet
         :raises ValueError: for a name that the landscape does not have
         """
-        if at not in self.points:
-            raise ArgumentError(f"there is no network {at!r} in this landscape; there are {', '.join(self.points)}")
-        return spectrum_at(self.shape, self.batch, self.arena, self.points[at], at, n, self.seed)
+        return spectrum_at(self.shape, self.batch, self.arena, self._point(at), at, n, self.seed)
+
+    def _point(self, name: str) -> th.Tensor:
+        if name not in self.points:
+            raise ArgumentError(f"there is no network {name!r} in this landscape; there are {', '.join(self.points)}")
+        return self.points[name]
 
     @property
     def _shown(self) -> dict[str, th.Tensor]:

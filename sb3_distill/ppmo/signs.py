@@ -115,6 +115,14 @@ def gets_nowhere(episodes: Sequence[dict[str, float]]) -> float | None:
     return middle if is_same and middle < 0 and len(episodes) >= MIN_EPISODES else None
 
 
+def wanted_rollout(observation_space: Space) -> int:
+    """
+    :param observation_space: observation space of the environment
+    :return: transitions that tell its states apart: the default, for tables 16 of each state, up to 16,384
+    """
+    return max(SMALLEST_ROLLOUT, min(16 * n_states(observation_space), 16_384))
+
+
 def cures(
     settings: Settings, ent_coef: float, rollout: int, normalizes: bool, observation_space: Space, action_space: Space
 ) -> list[str]:
@@ -134,7 +142,7 @@ def cures(
         advice.append(f"n_instances={FEW_INSTANCES}")
     if not is_box and ent_coef <= 0:
         advice.append("ent_coef=0.01")
-    n_wanted = max(SMALLEST_ROLLOUT, min(16 * n_states(observation_space), 16_384))
+    n_wanted = wanted_rollout(observation_space)
     loop = 'inner_loop="ridge", policy_kwargs=dict(activation_fn=torch.nn.ReLU)' if is_box else 'inner_loop="carry"'
     if rollout < n_wanted:
         advice.append(f"rollouts of {n_wanted:,} transitions (n_steps * n_envs) with n_epochs=10")

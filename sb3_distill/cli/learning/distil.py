@@ -6,12 +6,13 @@ from pathlib import Path
 import torch as th
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from sb3_distill.cli.learning.agent import add_statistics, statistics_of
 from sb3_distill.cli.mistakes import interruption_says, refused_by
 from sb3_distill.cli.parsing import AddCommand, add_gym_packages, add_params, levels_of, positive, read_params, seed
 from sb3_distill.cli.printing import kind_of, print_table, score_of
 from sb3_distill.dagger.algorithm import DAgger
 from sb3_distill.dagger.cloning import clone
-from sb3_distill.dagger.expert import Expert, statistics_beside
+from sb3_distill.dagger.expert import Expert
 from sb3_distill.dataset.file import check_path
 from sb3_distill.environments.atari.vec_env import AtariVecEnv
 from sb3_distill.environments.make import make_vec_env
@@ -55,11 +56,7 @@ def add_learning_commands(add: AddCommand) -> None:
     command.add_argument("--env", required=True, help="Gymnasium id of the environment")
     command.add_argument("-o", "--output", type=Path, required=True, help="the dataset, *.safetensors")
     command.add_argument("--algo", help="the algorithm that saved it (default: seen from its policy)")
-    command.add_argument(
-        "--vecnormalize",
-        type=Path,
-        help="statistics of its observations, or none (default: a vecnormalize.pkl that lies with the zip, a pickle too)",
-    )
+    add_statistics(command)
     command.add_argument("--policy", default="MlpPolicy", help="alias of the learners' policy (default: MlpPolicy)")
     command.add_argument("--learner-distribution", help="which learners (default: the policy as SB3 starts it)")
     command.add_argument("--inner-loop", default="sgd", help="sgd, one gradient step (default), or ridge")
@@ -118,9 +115,7 @@ def _clone(options: argparse.Namespace) -> Json:
     check_path(options.output)
     params = read_params(options.hyperparams, CLONE_SAYS, DAgger, DAgger.arguments_of_constructor())
     th.set_num_threads(options.num_threads)
-    statistics = options.vecnormalize or statistics_beside(options.agent, options.env)
-    if str(options.vecnormalize) == "none":
-        statistics = None
+    statistics = statistics_of(options.agent, options)
     expert = Expert.load(options.agent, statistics or "none", options.algo)
     with interruption_says("nothing was written"), refused_by(DAgger):
         model = clone(

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import torch as th
 
+from sb3_distill.cli.learning.agent import add_statistics, statistics_of
 from sb3_distill.cli.mistakes import interruption_says
 from sb3_distill.cli.parsing import AddCommand, add_gym_packages, positive, seed
 from sb3_distill.cli.printing import print_table, visible
-from sb3_distill.dagger.expert import Expert, statistics_beside
+from sb3_distill.dagger.expert import Expert
 from sb3_distill.errors import ArgumentError
 from sb3_distill.offline.file import check_output
 from sb3_distill.offline.players import PlaySource, name_of
@@ -47,11 +48,7 @@ def add_recording_command(add: AddCommand) -> None:
     command.add_argument("--n-envs", type=positive, default=8, help="number of environments (default: 8)")
     command.add_argument("--seed", type=seed, default=0, help="of everything (default: 0)")
     command.add_argument("--algo", help="the algorithm that saved the agent (default: seen from its policy)")
-    command.add_argument(
-        "--vecnormalize",
-        type=Path,
-        help="statistics of its observations, or none (default: a vecnormalize.pkl that lies with the zip, a pickle too)",
-    )
+    add_statistics(command)
     command.add_argument("--num-threads", type=positive, default=1, help="of PyTorch (default: 1, fastest for small networks)")
     add_gym_packages(command)
 
@@ -123,7 +120,4 @@ def _recording(options: argparse.Namespace) -> Recording:
 
 
 def _agent(options: argparse.Namespace) -> Expert:
-    statistics = options.vecnormalize or statistics_beside(Path(options.source), options.env)
-    if str(options.vecnormalize) == "none":
-        statistics = None
-    return Expert.load(options.source, statistics or "none", options.algo)
+    return Expert.load(options.source, statistics_of(Path(options.source), options) or "none", options.algo)

@@ -151,7 +151,7 @@ def _barriers(landscape: Place, n_episodes: int, with_controls: bool) -> dict[st
         ends[OTHER] = (points[OTHER_TAUGHT], points[RL])
     at = np.linspace(0, 1, LINE)
     population = th.cat([line(*pair, at) for pair in ends.values()])
-    floor = landscape.arena.floor(points[INITIAL])
+    floor = landscape.floor
     heights: dict[str, dict[str, float]] = {}
     for kind, deterministic in (("greedy", True), ("sampled", False)):
         means = landscape.arena.returns(population, n_episodes, deterministic).mean(axis=1)

@@ -9,7 +9,7 @@ from sb3_distill.landscape.figures.controls import RANDOM, REAL, SHUFFLED, UNTRA
 from sb3_distill.landscape.maths.objectives import Batch
 from sb3_distill.landscape.maths.planes import Plane
 from sb3_distill.landscape.maths.scores import PLATEAU, largest_drop, rank_correlation, regret
-from sb3_distill.landscape.names import INITIAL, LOSSES, RL, SMALLEST, TAUGHT
+from sb3_distill.landscape.names import LOSSES, RL, SMALLEST, TAUGHT
 from sb3_distill.landscape.place import Place
 from sb3_distill.landscape.report import Figure
 from sb3_distill.landscape.result import Surface
@@ -30,7 +30,7 @@ def plane_figures(
     :param bar: a progress bar, moved on after each plane, or ``None``
     :return: figures of planes that hold the taught network, and of those that do not: of each kind the median over planes
     """
-    floor = landscape.arena.floor(landscape.points[INITIAL])
+    floor = landscape.floor
     used = {key: controls[key] for key in (SHUFFLED, RANDOM, REAL, UNTRAINED) if key in controls}
     batches = {SET: [landscape.batch], **used}
     figures: dict[str, Figure] = {}

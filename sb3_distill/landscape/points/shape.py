@@ -107,7 +107,7 @@ def shape_of(
     network = actor_of(built.to(dataset.labels.device))
     built.set_training_mode(False)
     share_statistics(network, dataset.statistics)
-    layers, rest = _split(network, dataset)
+    layers, rest = split(network, dataset)
     if rest is None:
         raise UnsupportedError(
             f"the encoder of this set holds all {dataset.encoder_layers} layers of its learners: nothing is taught, so that "
@@ -121,8 +121,12 @@ def shape_of(
     return shape, policy_class, kwargs
 
 
-def _split(network: Network, dataset: SyntheticDataset) -> tuple[nn.Module | None, Network | None]:
-    """The layers of the encoder, and what is taught."""
+def split(network: Network, dataset: SyntheticDataset) -> tuple[nn.Module | None, Network | None]:
+    """
+    :param network: an actor
+    :param dataset: its dataset
+    :return: its layers that are the encoder's, with the encoder's parameters, and what is taught; ``None`` for what is not
+    """
     if dataset.encoder is None:
         return None, network
     layers, rest = dataset.encoder.split(network)
@@ -148,7 +152,7 @@ def parameters_of(shape: Shape, policy: BasePolicy) -> th.Tensor:
     :return: parameters of its actor behind the encoder ``(1, d)``
     :raises DatasetError: if its actor has other layers
     """
-    _, rest = _split(actor_of(policy), shape.dataset)
+    _, rest = split(actor_of(policy), shape.dataset)
     assert rest is not None
     params = stack_parameters([rest])
     found = Layout.of(params)

@@ -14,7 +14,7 @@ from sb3_distill.environments.foreign.hand_over import EnvSource
 from sb3_distill.environments.vec_normalize import normalizers_in
 from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.protocol import make_environments
-from sb3_distill.landscape.points.shape import Shape, parameters_of
+from sb3_distill.landscape.points.shape import Shape, parameters_of, split
 from sb3_distill.networks.anatomy import actor_of
 from sb3_distill.networks.stacked import write_parameters
 from sb3_distill.outer_loop.rates import schedule
@@ -88,14 +88,11 @@ def train_from(
     venv, is_ours = make_environments(dataset, env, 1, N_ENVS, None, ())
     try:
         model = _model(taught, venv, seed, {**PPO_SETTINGS, **(settings or {})})
-        actor = actor_of(model.policy)
-        if dataset.encoder is not None:
-            layers, rest = dataset.encoder.split(actor)
-            dataset.encoder.write_to(layers)
+        layers, rest = split(actor_of(model.policy), dataset)
+        if layers is not None:
             layers.requires_grad_(False)
-            assert rest is not None
-            actor = rest
-        write_parameters(actor, shape.layout.unflatten(initial.unsqueeze(0)))
+        assert rest is not None
+        write_parameters(rest, shape.layout.unflatten(initial.unsqueeze(0)))
         path = _Path(shape, timesteps, progress=progress)
         model.learn(timesteps, callback=path)
         return th.stack([*path.points, parameters_of(shape, model.policy)[0].cpu()])
