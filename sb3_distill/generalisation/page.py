@@ -1,27 +1,15 @@
 """One page for people: tables and pictures of reports in a single HTML file, which needs no other."""
 
-import base64
-import html
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sb3_distill.generalisation.comparison import table
 from sb3_distill.generalisation.pictures import dots, factor_bars, profiles
 from sb3_distill.generalisation.report import GeneralisationReport
+from sb3_distill.report.page import page_html, picture_html, table_html, text_html
 from sb3_distill.whole_files import write_whole
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-STYLE = """
-body { font: 15px/1.5 sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; color: #222; background: #fff }
-table { border-collapse: collapse; margin: 1em 0; font-size: 13px }
-td, th { border-bottom: 1px solid #ccc; padding: .2em .8em; text-align: left; vertical-align: top }
-img { max-width: 100%; height: auto }
-"""
 FIGURES = """Figures are normalised returns r = (R - U) / (V - U), with R the mean return of a learner, U that of untaught
 learners and V the reference. Brackets hold 95 % intervals of a bootstrap over cells, then learners; that of the worst cell is
 over learners alone. Differences are paired by cell and learner."""
@@ -45,19 +33,16 @@ def page_of(reports: Sequence[GeneralisationReport]) -> str:
     """
     names = ", ".join(report.label for report in reports)
     parts = [
-        f"<h1>Generalisation of {_text(names)}</h1>",
-        f"<p>{_text(FIGURES)}</p>",
-        f"<p>{_text(str(reports[0].facts()['protocol']))}.</p>",
+        f"<p>{text_html(FIGURES)}</p>",
+        f"<p>{text_html(str(reports[0].facts()['protocol']))}.</p>",
     ]
-    parts += ["<h2>Figures</h2>", _table(*table(reports))]
+    parts += ["<h2>Figures</h2>", table_html(*table(reports))]
     for i, scores in enumerate(reports[0].grids):
-        parts += [f"<h2>Cells of {_text(scores.name)}</h2>", _picture(dots(reports, i), "each cell with its interval")]
-        parts += [_picture(profiles(reports, i), "share of learners above each return")]
-    parts += ["<h2>Factors</h2>", _picture(factor_bars(reports), "mean of each level of each factor")]
-    parts += [_table(["factor", *(report.label for report in reports)], _factors(reports))]
-    title = _text(f"Generalisation of {names}")
-    head = f"<meta charset='utf-8'><title>{title}</title><style>{STYLE}</style>"
-    return f"<!doctype html>\n<html lang='en'><head>{head}</head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
+        parts += [f"<h2>Cells of {text_html(scores.name)}</h2>", picture_html(dots(reports, i), "each cell with its interval")]
+        parts += [picture_html(profiles(reports, i), "share of learners above each return")]
+    parts += ["<h2>Factors</h2>", picture_html(factor_bars(reports), "mean of each level of each factor")]
+    parts += [table_html(["factor", *(report.label for report in reports)], _factors(reports))]
+    return page_html(f"Generalisation of {names}", parts)
 
 
 def _factors(reports: Sequence[GeneralisationReport]) -> list[list[str]]:
@@ -68,19 +53,3 @@ def _factors(reports: Sequence[GeneralisationReport]) -> list[list[str]]:
         texts = [f"spread {each.spread}, by chance {each.noise:.3f}, {each.share:.0%} of the variance" for each in effects]
         rows.append([effects[0].factor, *texts])
     return rows or [["-", *(one.note for one in found)]]
-
-
-def _picture(figure: "Figure", what: str) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
-    return f"<p><img alt='{_text(what)}' src='data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}'></p>"
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = f"<tr>{''.join(f'<th>{_text(name)}</th>' for name in columns)}</tr>" if columns else ""
-    body = "".join(f"<tr>{''.join(f'<td>{_text(value)}</td>' for value in row)}</tr>\n" for row in rows)
-    return f"<table>{head}\n{body}</table>"
-
-
-def _text(value: str) -> str:
-    return html.escape("".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in value))
