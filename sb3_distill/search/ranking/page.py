@@ -13,10 +13,10 @@ from sb3_distill.search.ranking.stored import TRUTH
 from sb3_distill.whole_files import write_whole
 
 FIGURES = """Brackets hold 95 % intervals of a bootstrap over architectures. Tau-b and Spearman compare the order of
-architectures by a score with that by full training. Top 5 and top 10 are shares of the best that both orders have in
-common. Regret is 0 if the pick of a score is the best architecture, and 1 if it is as good as the median. The return of a pick is that of the truth,
-and is biased upwards where the score was chosen on it. Seconds are of an architecture (median), and once for whatever is
-prepared before the first one."""
+architectures by a score with that by full training. Top 5 and top 10 are shares of the best that both orders have in common.
+Regret is 0 if the pick of a score is the best architecture, and 1 if it is as good as the median. The return of a pick is that
+of the truth, and is biased upwards where the score was chosen on it. Seconds are of an architecture (median), and once for
+whatever is prepared before the first one."""
 TESTS = """Picks and baselines were trained again with new seeds. Brackets hold 95 % intervals of a bootstrap over seeds.
 P-values are two-sided; Holm corrects each test for the number of rows."""
 FACTORS = """Shares of the variance of ranks that a factor explains by itself, beyond all other factors, and by chance."""

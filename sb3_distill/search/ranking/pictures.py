@@ -64,8 +64,8 @@ def truth_and_scores(result: SearchResult, path: str | os.PathLike[str] | None =
 
 def cost_and_agreement(result: SearchResult, path: str | os.PathLike[str] | None = None, ax: "Axes | None" = None) -> "Figure":
     """
-    Draw tau-b with its interval against the seconds of an architecture. Fixed costs are not in it. Lines are ceilings: the
-    truth by one seed against another, and by halves of its seeds.
+    Draw tau-b with its interval against the seconds of an architecture. Fixed costs are not in it. Level lines say how the
+    truth agrees with itself, see ``ceiling.NoiseCeiling``.
 
     :param result: result with a truth and costs
     :param path: path of the picture; its ending says the format, ``*.png`` for instance. ``None`` for no file
@@ -90,6 +90,7 @@ def cost_and_agreement(result: SearchResult, path: str | os.PathLike[str] | None
     for what, estimate, style in (
         ("one seed of the truth against another", ceiling and ceiling.single, ":"),
         ("halves of its seeds", ceiling and ceiling.halves, "--"),
+        ("returns without noise, if normal", ceiling and ceiling.noiseless, "-."),
     ):
         if estimate is not None and math.isfinite(estimate.value):
             ax.axhline(estimate.value, color="grey", linewidth=0.8, linestyle=style, label=what)

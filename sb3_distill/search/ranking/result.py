@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from sb3_distill.search.ranking.resampling import (
     tau_b_difference,
 )
 from sb3_distill.search.ranking.stored import TRUTH, StoredResult
-from sb3_distill.typing import Json
+from sb3_distill.typing import Array, Json
 from sb3_distill.whole_files import write_whole
 
 RANKING = "ranking.json"
@@ -73,12 +73,22 @@ class SearchResult(StoredResult):
         :param name: name of a score
         :param other: name of the one that it is compared with
         :return: difference of their tau-b on the architectures that both have, see ``resampling.tau_b_difference``
-        :raises ValueError: without a truth
+        :raises ValueError: without a truth, or if there is no such score
         """
+        for one in (name, other):
+            self._check_name(one, self.scores)
         if self.truth is None:
             raise ArgumentError("the result has no truth to compare scores by: train architectures fully, and pass `truth`")
         both = self.scored(name) & self.scored(other)
         return tau_b_difference(self.truth[both], self.scores[name][both], self.scores[other][both], self.seed)
+
+    def differences(self, control: str) -> dict[str, Estimate]:
+        """
+        :param control: name of a score that others must beat, the parameter count for instance
+        :return: difference of tau-b of each other score, see ``difference``; intervals are not corrected for their number
+        :raises ValueError: without a truth, or for another name
+        """
+        return {name: self.difference(name, control) for name in self.scores if name != control}
 
     def pairwise(self) -> dict[str, dict[str, float]]:
         """Tau-b of each two ways on the architectures that both have, the truth among them; NaN for too few."""
@@ -98,8 +108,7 @@ class SearchResult(StoredResult):
         :raises ValueError: if there is no such score
         """
         ways = {**self.scores, **self.true_returns}
-        if name not in ways:
-            raise ArgumentError(f"there is no score {name!r}: choose from {', '.join(map(repr, ways))}")
+        self._check_name(name, ways)
         mask = np.ones(len(self.keys), dtype=bool) if name == TRUTH else self.scored(name)
         chosen = [architecture for architecture, there in zip(self.architectures, mask, strict=True) if there]
         return importance(chosen, ways[name][mask])
@@ -110,6 +119,8 @@ class SearchResult(StoredResult):
         :param names: scores whose mean rank it is
         :return: the result with one more score, for the architectures that have all of them
         """
+        for one in names:
+            self._check_name(one, self.scores)
         mask = np.logical_and.reduce([self.scored(one) for one in names])
         average = np.full(len(self.keys), np.nan)
         average[mask] = rank_average([self.scores[one][mask] for one in names])
@@ -175,6 +186,10 @@ class SearchResult(StoredResult):
             "best": {name: self.best(name)[0] for name in self.scores},
             "ceiling": ceiling and {k: v if isinstance(v, int) else estimate_in_json(v) for k, v in ceiling.items()},
             "comparisons": [one.summary() for one in self.comparisons],
+            "pairwise": {
+                name: {other: None if math.isnan(tau) else tau for other, tau in taus.items()}
+                for name, taus in self.pairwise().items()
+            },
         }
 
     def facts(self) -> dict[str, object]:
@@ -189,6 +204,10 @@ class SearchResult(StoredResult):
         facts |= {f"tau-b of {name}": f"{tau:.2f}" for name, tau in taus.items() if not math.isnan(tau)}
         return {**facts, **{f"pick of {way}": key for way, key in self.picks.items()}}
 
+    def _check_name(self, name: str, names: Mapping[str, Array]) -> None:
+        if name not in names:
+            raise ArgumentError(f"there is no score {name!r}: choose from {', '.join(map(repr, names))}")
+
     def _tau_with_truth(self, name: str) -> float:
         """Tau-b of a score, NaN without a warning where there is none."""
         mask = self.scored(name)
@@ -198,10 +217,15 @@ class SearchResult(StoredResult):
         """
         :param path: folder, in which ``ranking.json`` appears, or the path of a ``*.json`` file; whole or not at all
         :return: path of the file, with the numbers and the figures made of them
+        :raises ValueError: if ``info`` or an architecture is no JSON
         """
         file = Path(path) if Path(path).suffix == ".json" else Path(path) / RANKING
         content = {**self.to_json(), "figures": self.summary()}
-        write_whole(file, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+        try:
+            text = json.dumps(content, indent=1, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(f"`info` and `architectures` must be JSON, without NaN and infinity: {error}") from error
+        write_whole(file, (text + "\n").encode())
         return file
 
     @classmethod
