@@ -7,20 +7,28 @@ each is trained by SB3's PPO with several seeds: the truth. Then what each way p
     python benchmarks/studies/search.py picks  [--tasks 2-D]
     python benchmarks/studies/search.py show
 
-Scores are committed before the truth is computed. What is in results/search.json is not run again; ``--share 0/2`` and
-``--share 1/2`` let two processes compute the halves of a truth, each into a file of its own (``--into``), see ``merge``.
+Scores are committed before the truth is computed. What is in results/search.json is not run again. Two processes can compute
+the halves of a truth: ``truth --share 0/2 --into half`` writes results/half.json, and ``merge --into half`` puts it into
+results/search.json.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.results import one_thread, read, write
+from benchmarks.lib.search_tables import result_of, to_confirm
 from benchmarks.lib.tasks_of_search import JUDGED_SEEDS, TASKS, SearchTask
+from sb3_distill.generalisation.bootstrap import Estimate
 from sb3_distill.search.architecture import PolicyArchitecture
+from sb3_distill.search.ranking.picks import PickComparison, holm_family
 from sb3_distill.search.score import Evaluator, Score
 from sb3_distill.search.scores.distillation import DistillationScore, TaughtScore, shuffled
 from sb3_distill.search.scores.proxies import PROXIES, ProxyScore
@@ -28,6 +36,8 @@ from sb3_distill.typing import Json
 
 N_SHUFFLED = 3
 """Controls whose labels are shuffled."""
+NEW_SEEDS = range(2000, 2010)
+"""Seeds of confirmations."""
 
 
 def cheap(task: SearchTask) -> Iterator[Evaluator]:
@@ -98,25 +108,75 @@ def truth(task: SearchTask, name: str, results: Results, share: tuple[int, int])
             print(f"{name}/{index} {network}: {entry['per_seed']}, {seconds:.0f} s", flush=True)
 
 
-def _run(evaluator: Evaluator, network: PolicyArchitecture, seeds: range | list[int], budget: int | None = None) -> Json:
+def _run(evaluator: Evaluator, network: PolicyArchitecture, seeds: Sequence[int], budget: int | None = None) -> Json:
     score: Score = evaluator.score(network, list(seeds), budget)
     return {**score.to_json(), "per_seed": [round(value, 2) for value in score.per_seed], "seconds": round(score.seconds, 2)}
 
 
+def picks(task: SearchTask, name: str, results: Results) -> None:
+    """Train what each way picks, and the baselines, with seeds that nothing has seen."""
+    for label, network in to_confirm(result_of(name, task, read(results.name))).items():
+        key = f"{name}/picks/{label}"
+        entry = results.keep(key, lambda network=network: {**_run(task.online(), network, NEW_SEEDS), "network": str(network)})
+        print(f"{name}: {label}, {network}: {sum(entry['per_seed']) / len(entry['per_seed']):.1f}", flush=True)
+
+
+def show(names: list[str]) -> None:
+    """Tables of all tasks whose truth is there, and one family of comparisons of all picks."""
+    comparisons: list[PickComparison] = []
+    for name in names:
+        if any(f"{name}/truth/{index}" not in read("search") for index in range(TASKS[name].n_networks)):
+            continue
+        result = result_of(name, TASKS[name], read("search"))
+        returns = result.true_returns["truth"].mean(axis=1)
+        share = (np.median(returns) - TASKS[name].random) / (returns.max() - TASKS[name].random)
+        print(f"## {name}: returns {returns.min():.0f} to {returns.max():.0f}, the median at {share:.0%} of the best\n")
+        for columns, rows in (result.table(), result.ceiling_table()):
+            _print(columns, rows)
+        for control in ("parameters", "gradient norm", "synflow", "naswot", "shuffled labels 0"):
+            print(f"tau-b of distillation less that of {control}: {_text(result.difference('distillation', control))}")
+        print()
+        comparisons += [
+            replace(one, pick=f"{name}: {one.pick}")
+            for one in result.comparisons
+            if one.baseline in ("64-64", "median", "random")
+        ]
+    columns = ["pick - baseline", "difference", "P(better)", "Welch p by Holm", "Mann-Whitney p by Holm"]
+    _print(columns, [
+        [f"{one.pick} - {one.baseline}", _text(one.difference), _text(one.improvement), f"{one.welch_holm:.2g}",
+         f"{one.mann_whitney_holm:.2g}"] for one in holm_family(comparisons)
+    ])  # fmt: skip
+
+
+def _text(found: Estimate) -> str:
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def _print(columns: list[str], rows: list[list[str]]) -> None:
+    print("|", " | ".join(columns), "|\n" + "|---" * len(columns) + "|")
+    for row in rows:
+        print("|", " | ".join(row), "|")
+    print()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["scores", "truth"])
+    parser.add_argument("stage", choices=["scores", "truth", "picks", "merge", "show"])
     parser.add_argument("--tasks", nargs="*", default=["2-D", "3-D", "Acrobot", "LunarLander"], choices=list(TASKS))
     parser.add_argument("--share", default="0/1", help="which part of the networks (default: all)")
     parser.add_argument("--into", default="search", help="name of the file of results (default: search)")
     options = parser.parse_args()
     one_thread()
+    results = Results(options.into)
     first, n_shares = map(int, options.share.split("/"))
-    for name in options.tasks:
-        if options.stage == "scores":
-            scores(TASKS[name], name, Results(options.into))
-        else:
-            truth(TASKS[name], name, Results(options.into), (first, n_shares))
+    if options.stage == "merge":
+        write("search", {**read("search"), **read(options.into)})
+    elif options.stage == "show":
+        show(options.tasks)
+    else:
+        stages = {"scores": scores, "truth": partial(truth, share=(first, n_shares)), "picks": picks}
+        for name in options.tasks:
+            stages[options.stage](TASKS[name], name, results)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,10 @@ from sb3_distill.spaces.values import plain
 from sb3_distill.typing import Json
 
 
+HIDDEN_GAIN, LAST_GAIN = 1.41421, 0.01
+"""Gains of SB3's policies."""
+
+
 class Convolution(NamedTuple):
     """
     One convolution of a network that sees images, without padding.
@@ -49,8 +53,8 @@ class PolicyArchitecture:
     activation: str = "tanh"
     layer_norm: bool = False
     init: str = "orthogonal"
-    hidden_gain: float = math.sqrt(2)
-    last_gain: float = 0.01
+    hidden_gain: float = HIDDEN_GAIN
+    last_gain: float = LAST_GAIN
     convolutions: tuple[Convolution, ...] = ()
     learning_rate: float | None = None
 
@@ -77,10 +81,10 @@ class PolicyArchitecture:
                 continue
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
                 raise ArgumentError(f"`{name}` of an architecture must be positive, got {value!r}")
-            set_(self, name, float(value))
+            set_(self, name, float(f"{value:.6g}"))  # so that a key does not depend on how a number was written
         if self.init == PYTORCH:  # so that networks that are equal have equal keys
-            set_(self, "hidden_gain", math.sqrt(2))
-            set_(self, "last_gain", 0.01)
+            set_(self, "hidden_gain", HIDDEN_GAIN)
+            set_(self, "last_gain", LAST_GAIN)
 
     @property
     def key(self) -> str:
@@ -97,11 +101,8 @@ class PolicyArchitecture:
         return " ".join(part for part in parts if part)
 
     def to_json(self) -> Json:
-        """All fields; numbers are rounded to six digits, so that a key does not depend on how a number was written."""
-        data = asdict(self)
-        for name in ("hidden_gain", "last_gain", "learning_rate"):
-            data[name] = data[name] if data[name] is None else float(f"{data[name]:.6g}")
-        return {**data, "widths": list(self.widths), "convolutions": [list(part) for part in self.convolutions]}
+        """All fields."""
+        return {**asdict(self), "widths": list(self.widths), "convolutions": [list(part) for part in self.convolutions]}
 
     @classmethod
     def of(cls, value: "PolicyArchitecture | Mapping[str, object]") -> "PolicyArchitecture":
