@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -125,6 +126,26 @@ def show() -> None:
         print("|", " | ".join([name, n_envs, kind, str(len(sampled)), *numbers, *shares]), "|")
 
 
+def show_warnings() -> None:
+    """
+    How often the warning at the end of a run was right. A run has failed if it has less than half of PPO's median in its
+    better number of environments, or less than half of the reference where PPO has learned nothing.
+    """
+    results = {tuple(cell.split("/")): entry for cell, entry in read("defaults").items() if "/" in cell}
+    counts: Counter[tuple[bool, bool]] = Counter()
+    for (name, n_envs, kind, seed), entry in results.items():
+        if kind != "installed" or "signs" not in entry:
+            continue
+        theirs = _best_median(results, name, "sampled") or 0.0
+        has_failed = entry["normalised"]["sampled"] < 0.5 * (theirs if theirs > 0.05 else 1.0)
+        counts[has_failed, bool(entry["signs"])] += 1
+        if has_failed != bool(entry["signs"]):
+            what = "missed" if has_failed else "false alarm"
+            print(f"{what}: {name}/{n_envs}/{seed}, {entry['normalised']['sampled']}, {'; '.join(entry['signs'])}")
+    n_good, n_failed = counts[False, False] + counts[False, True], counts[True, False] + counts[True, True]
+    print(f"false alarms: {counts[False, True]} of {n_good} runs; misses: {counts[True, False]} of {n_failed} failed runs")
+
+
 def _best_median(results: Mapping[tuple[str, ...], Json], name: str, way: str) -> float | None:
     """PPO's median in 1 or in 8 environments, whichever is better."""
     return max((m for n in ("1", "8") if (m := _median(results, name, n, "ppo", way)) is not None), default=None)
@@ -149,6 +170,7 @@ def main() -> None:
     for seed, name, n_envs, kind in itertools.product(options.seeds, tasks, options.n_envs, options.variants):
         run(name, n_envs, kind, seed)
     show()
+    show_warnings()
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def test_the_seed_says_the_initialisation():
 
 @pytest.mark.parametrize("algorithm, env_id", [(PPO, "CartPole-v1"), (A2C, "Pendulum-v1")])
 def test_sb3_trains_saves_and_loads_it(algorithm, env_id, tmp_path):
-    model = algorithm(ArchitecturePolicy, env_id, n_steps=32, policy_kwargs={"architecture": FIELDS}).learn(64)
+    model = algorithm(ArchitecturePolicy, env_id, n_steps=64, policy_kwargs={"architecture": FIELDS}).learn(128)
     model.save(tmp_path / "model.zip")
     loaded = algorithm.load(tmp_path / "model.zip")
     observation = model.get_env().reset()
