@@ -51,6 +51,8 @@ class Signs:
 
     is_new: bool
     moments: list[Moment] = field(default_factory=list)
+    longest: float = 0.0
+    """Steps of the longest episode so far."""
 
     def note(
         self, progress: float, episodes: Sequence[dict[str, float]], explained: float, entropy: float, action_space: Space
@@ -63,6 +65,7 @@ class Signs:
         :param action_space: action space of the environment
         """
         returns = np.array([episode["r"] for episode in episodes], dtype=float)
+        self.longest = max([self.longest, *(episode["l"] for episode in episodes)])
         mean = float(returns.mean()) if len(returns) else math.nan
         error = float(returns.std() / math.sqrt(len(returns))) if len(returns) else math.nan
         certainty = math.nan
@@ -93,7 +96,7 @@ class Signs:
                 signs.append(f"the critic had explained {max(explained, 0):.0%} of the returns after a fifth of the run")
             if self._early(lambda moment: moment.certainty, until=0.5) > 0.95:
                 signs.append("learners were certain of their actions before half of the run")
-        if (stuck := gets_nowhere(episodes)) is not None:
+        if (stuck := gets_nowhere(episodes, self.longest)) is not None:
             signs.append(f"most episodes go on to the time limit with the same return, {stuck:.4g}: nothing is reached")
         return signs
 
@@ -103,15 +106,16 @@ class Signs:
         return float(np.median(figures)) if figures else math.nan
 
 
-def gets_nowhere(episodes: Sequence[dict[str, float]]) -> float | None:
+def gets_nowhere(episodes: Sequence[dict[str, float]], longest: float) -> float | None:
     """
     :param episodes: the last ones of a run, with return ``r`` and length ``l``
-    :return: the return of most of them, if it is the same negative number for most, and nine of ten are equally long;
-        ``None`` otherwise
+    :param longest: steps of the longest episode of the run
+    :return: the return of most of them, if it is the same negative number for most, and nine of ten are as long as any
+        before (a goal that is reached by the shortest way makes equal returns too); ``None`` otherwise
     """
     returns, lengths = (np.array([episode[key] for episode in episodes], dtype=float) for key in ("r", "l"))
     middle = float(np.median(returns))
-    is_same = np.mean(np.isclose(returns, middle, rtol=1e-6)) > 0.5 and np.mean(lengths == lengths.max()) >= 0.9
+    is_same = np.mean(np.isclose(returns, middle, rtol=1e-6)) > 0.5 and np.mean(lengths >= longest) >= 0.9
     return middle if is_same and middle < 0 and len(episodes) >= MIN_EPISODES else None
 
 

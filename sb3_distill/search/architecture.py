@@ -14,7 +14,6 @@ from sb3_distill.learners.initialization import INITIALIZATIONS, PYTORCH
 from sb3_distill.spaces.values import plain
 from sb3_distill.typing import Json
 
-
 HIDDEN_GAIN, LAST_GAIN = 1.41421, 0.01
 """Gains of SB3's policies."""
 

@@ -66,8 +66,14 @@ def test_most_episodes_that_stand_still_are_told():
     standing = [-200.0] * 9 + [-210.0]
     (told,) = run(NOISE * 50 - 700, standing)
     assert told == "most episodes go on to the time limit with the same return, -200: nothing is reached"
-    assert gets_nowhere(episodes([500.0] * 10)) is None  # solved
-    assert gets_nowhere([{"r": -float(n), "l": n} for n in range(100, 110)]) is None
+    assert gets_nowhere(episodes([500.0] * 10), 100) is None  # solved
+    assert gets_nowhere([{"r": -float(n), "l": n} for n in range(100, 110)], 109) is None
+
+
+def test_episodes_that_reach_a_goal_by_the_shortest_way_are_no_sign():
+    shortest = [{"r": -13.0, "l": 13}] * 10
+    assert gets_nowhere(shortest, longest=200) is None
+    assert gets_nowhere(shortest, longest=13) == -13
 
 
 def test_what_cannot_be_told_is_not_told():
