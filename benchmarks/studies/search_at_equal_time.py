@@ -1,7 +1,7 @@
 """
 Which search finds the better network in as much processor time? Distillation judges hundreds of networks. Random search with
-PPO stops two of three networks at a ninth of the steps, and two of three at a third. Networks are new for each replicate; picks
-are trained with seeds of their own. The time in which the set was distilled is not part of it.
+PPO stops two of three networks at a ninth of the steps, and two of three at a third. Each replicate has other networks;
+picks are trained with seeds of their own. The time in which the set was distilled is not part of it.
 
     python benchmarks/studies/search_at_equal_time.py [--tasks 2-D Acrobot] [--seconds 60] [--replicates 0 1 2 3 4]
     python benchmarks/studies/search_at_equal_time.py --show
