@@ -34,6 +34,7 @@ class SearchTask(NamedTuple):
     :param n_seeds: seeds of the truth
     :param n_networks: networks
     :param distil_steps: environment steps of a set that is not shipped
+    :param space: what networks are drawn from
     """
 
     env_id: str
@@ -44,10 +45,11 @@ class SearchTask(NamedTuple):
     n_seeds: int = 5
     n_networks: int = N_NETWORKS
     distil_steps: int = 200_000
+    space: str | Json = SPACE
 
     def networks(self) -> list[PolicyArchitecture]:
         """The networks of the benchmark."""
-        return SearchSpace.parse(SPACE).draw(N_NETWORKS, NETWORKS_SEED)[: self.n_networks]
+        return SearchSpace.parse(self.space).draw(N_NETWORKS, NETWORKS_SEED)[: self.n_networks]
 
     def online(self, name: str = "online", learning_rate: float = 1e-3) -> OnlineScore:
         """The truth: SB3's PPO."""
@@ -75,13 +77,19 @@ class SearchTask(NamedTuple):
 
     def standing(self) -> Json:
         """What was fixed before the truth was computed."""
-        return {**self._asdict(), "space": SPACE, "networks_seed": NETWORKS_SEED, "settings": self.online().describe()}
+        return {**self._asdict(), "networks_seed": NETWORKS_SEED, "settings": self.online().describe()}
 
 
+RATES: Json = {
+    "width": 64, "depth": 2, "learning_rate": {"low": 1e-4, "high": 0.03}, "hidden_gain": {"low": 0.5, "high": 2.0},
+    "last_gain": {"low": 0.01, "high": 1.0},
+}  # fmt: skip
+"""Hyperparameters of RL: the learning rate, and the gains of the initialisation of a 64-64 network."""
 TASKS = {
     "2-D": SearchTask("NDCartPole2D-v0", "NDCartPole2D-v0/wide", 30_000, 20),
     "3-D": SearchTask("NDCartPole3D-v0", "NDCartPole3D-v0/wide", 60_000, 15),
     "Acrobot": SearchTask("Acrobot-v1", "Acrobot-v1", 25_000, -500, normalize=True, n_seeds=3),
     "LunarLander": SearchTask("LunarLander-v3", None, 60_000, -180, normalize=True, n_seeds=3),
+    "2-D, rates": SearchTask("NDCartPole2D-v0", "NDCartPole2D-v0/wide", 30_000, 20, n_seeds=3, n_networks=32, space=RATES),
     "HalfCheetah": SearchTask("HalfCheetah-v4", "HalfCheetah-v4", 100_000, -280, normalize=True, n_seeds=3, n_networks=8),
 }
