@@ -1,8 +1,8 @@
 """
 A judge of architectures that costs nothing, for tests of searches.
 
-``python tests/judges.py JOURNAL TRIALS LOG [SECONDS]`` is a worker; it writes a line when a judgement begins and one when it
-ends.
+``python tests/judges.py STORAGE TRIALS LOG [SECONDS [SAMPLER]]`` is a worker; it writes a line when a judgement begins and one
+when it ends. With ``fork`` before the storage, it starts a worker for each line that it reads.
 """
 
 import os
@@ -49,9 +49,34 @@ class Judge:
                 file.write(f"{what} {os.getpid()} {time.monotonic()} {architecture.key}\n")
 
 
-if __name__ == "__main__":
+def work(journal, trials, log, seconds=0.0, sampler="tpe"):
+    """One worker."""
     from sb3_distill.search.study.run import search
 
-    journal, trials, log, *more = sys.argv[1:]
-    judge = Judge(log=log, seconds=float(more[0]) if more else 0.0)
-    search(SearchSpace.parse(SPACE), [judge], int(trials), (0, 1), journal, more[1] if len(more) > 1 else "tpe")
+    search(SearchSpace.parse(SPACE), [Judge(log=log, seconds=float(seconds))], int(trials), (0, 1), journal, sampler)
+
+
+def fork_workers(*arguments):
+    """For each line of the input, start a worker that has all imports already, and print the number of its process."""
+    import sb3_distill.search.study.run  # noqa: F401
+    from sb3_distill.search.study.storage import import_optuna
+
+    import_optuna()
+    for _ in sys.stdin:
+        if (pid := os.fork()) == 0:
+            work(*arguments)
+            os._exit(0)
+        print(pid, flush=True)
+    while True:  # each must have ended well, or have been killed
+        try:
+            _, status = os.wait()
+        except ChildProcessError:
+            break
+        assert os.waitstatus_to_exitcode(status) in (0, -9)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "fork":
+        fork_workers(*sys.argv[2:])
+    else:
+        work(*sys.argv[1:])

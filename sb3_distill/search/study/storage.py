@@ -116,13 +116,14 @@ def _journal(path: Path) -> "BaseStorage":
 
 def _database(url: str) -> "RDBStorage":
     from optuna.storages import RDBStorage
+    from sqlalchemy.exc import DBAPIError
 
     arguments = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     for attempt in range(N_ATTEMPTS):
         try:
             return RDBStorage(url, engine_kwargs=arguments)
         except Exception as error:  # of the driver, of SQLAlchemy or of Optuna: there is no common class
-            if isinstance(error, ImportError) or attempt == N_ATTEMPTS - 1:
+            if not isinstance(error, DBAPIError) or attempt == N_ATTEMPTS - 1:
                 raise ArgumentError(f"the database {url} cannot be opened: {error}") from error
             time.sleep(0.2 * (attempt + 1))
     raise AssertionError
