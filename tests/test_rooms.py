@@ -22,6 +22,7 @@ LAYERS = [
     ["dagger", "report", "supervised"],
     ["rollback", "generalisation", "offline"],
     ["ensemble", "landscape"],
+    ["search"],
     ["zoo_configs"],
     ["cli"],
     ["__main__"],

@@ -21,6 +21,7 @@ from sb3_distill.cli.printing import visible
 from sb3_distill.cli.studies.ensemble import add_ensemble_command
 from sb3_distill.cli.studies.generalisation import add_study_commands
 from sb3_distill.cli.studies.landscape import add_landscape_command
+from sb3_distill.cli.studies.search import add_search_command
 from sb3_distill.dataset.allowed import import_modules
 from sb3_distill.dataset.info import library_versions
 
@@ -108,6 +109,7 @@ def _parser() -> Parser:
     add_study_commands(add)
     add_ensemble_command(add)
     add_landscape_command(add)
+    add_search_command(add)
     add_completion(add, commands.choices)
     return parser
 

@@ -1,0 +1,160 @@
+"""``sb3-distill search``: architectures, judged by distillation, by recorded play and by RL."""
+
+import argparse
+import json
+import math
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+from sb3_distill.cli.mistakes import interruption_says
+from sb3_distill.cli.parsing import AddCommand, add_gym_packages, literal, positive, seed
+from sb3_distill.cli.printing import print_table, visible
+from sb3_distill.errors import ArgumentError
+from sb3_distill.search.architecture import PolicyArchitecture
+from sb3_distill.search.score import Evaluator, Score
+from sb3_distill.search.space import SPACES, SearchSpace
+from sb3_distill.search.study.pruner import NONE, PRUNERS
+from sb3_distill.search.study.result import WayResult
+from sb3_distill.search.study.run import search
+from sb3_distill.search.study.sampler import SAMPLERS, TPE
+from sb3_distill.typing import Json
+from sb3_distill.whole_files import check_writable, write_whole
+
+DISTILLATION, OFFLINE, ONLINE = "distillation", "offline", "online"
+WAYS = (DISTILLATION, OFFLINE, ONLINE)
+"""Ways of judging."""
+N_TIMESTEPS = 50_000
+"""Environment steps of RL for each network, unless the command says another number."""
+TRIALS = "trials.json"
+"""File of all architectures that were tried, by way."""
+
+
+def add_search_command(add: AddCommand) -> None:
+    """
+    :param add: adds a command
+    """
+    command = add("search", _search, "Search the architecture of an agent: distillation, recorded play and RL judge networks.")
+    command.add_argument("env", help="Gymnasium id of the environment")
+    command.add_argument(
+        "--space", default="mlp", help=f"{', '.join(SPACES)}, or a JSON file of what may be chosen (default: mlp)"
+    )
+    command.add_argument("--by", nargs="+", choices=WAYS, default=[DISTILLATION], help=f"who judges (default: {DISTILLATION})")
+    command.add_argument("--trials", type=positive, default=100, help="architectures that each of them judges (default: 100)")
+    command.add_argument("--sampler", choices=SAMPLERS, default=TPE, help=f"who proposes architectures (default: {TPE})")
+    command.add_argument(
+        "--pruner", choices=PRUNERS, default=NONE, help=f"who gives up after a part of the budget (default: {NONE})"
+    )
+    command.add_argument(
+        "--storage",
+        help="a journal file or the URL of a database; several machines that run this command with one storage share the "
+        "work, and a search that was cut off goes on (default: search.journal in the output)",
+    )
+    command.add_argument("--confirm", type=int, default=0, help="best architectures to train again by RL (default: 0)")
+    command.add_argument("--seeds", type=positive, default=3, help="networks of each architecture (default: 3)")
+    command.add_argument("--seed", type=seed, default=0, help="of the sampler (default: 0)")
+    command.add_argument("--dataset", help="the set of distillation (default: the shipped set of the environment)")
+    command.add_argument("--data", help="the recording of offline, see `sb3-distill record`")
+    for way, unit in ((DISTILLATION, "gradient steps"), (OFFLINE, "gradient steps"), (ONLINE, "environment steps")):
+        default = N_TIMESTEPS if way == ONLINE else "that of the score"
+        about = f"{unit} of {way} for each network (default: {default})"
+        command.add_argument(f"--budget-{way}", type=positive, metavar="N", help=about)
+    command.add_argument("--env-kwargs", nargs="*", default=[], metavar="NAME:VALUE", help="arguments of the environment")
+    command.add_argument("-o", "--output", type=Path, help="folder of the result (default: <env>-search in this folder)")
+    add_gym_packages(command)
+
+
+def evaluators_of(options: argparse.Namespace) -> list[Evaluator]:
+    """
+    :param options: options of the command
+    :return: a judge for each way, in the order of ``--by``
+    :raises ValueError: if one lacks a dataset or a recording
+    """
+    budgets = {way: getattr(options, f"budget_{way}") for way in WAYS}
+    evaluators: list[Evaluator] = []
+    for way in dict.fromkeys(options.by):
+        given = {} if budgets[way] is None else {"n_steps": budgets[way]}
+        if way == DISTILLATION:
+            from sb3_distill.search.scores.distillation import DistillationScore
+
+            evaluators.append(DistillationScore(options.dataset or options.env, **given))
+        elif way == ONLINE:
+            from sb3_distill.search.scores.online import OnlineScore
+
+            evaluators.append(OnlineScore(options.env, budgets[way] or N_TIMESTEPS, env_kwargs=_env_kwargs(options)))
+        else:
+            if options.data is None:
+                raise ArgumentError(
+                    "offline judges by recorded play: record some by `sb3-distill record`, and pass --data FILE"
+                )
+            from sb3_distill.offline.recording import Recording
+
+            offline = import_module("sb3_distill.search.scores.offline")  # OFFLINE: an ordinary import, once the file is there
+            evaluators.append(offline.OfflineScore(Recording.load(options.data), **given))
+    return evaluators
+
+
+def write_result(options: argparse.Namespace, folder: Path, results: Mapping[str, WayResult]) -> Path:
+    """
+    Write what was tried. RANKING: the one place from which ``ranking.json``, tables, page and confirmation are to be written.
+
+    :param options: options of the command, ``confirm`` among them
+    :param folder: folder of the result
+    :param results: what was tried, by way
+    :return: path of ``trials.json``: for each way a list of architectures with their state and their score, in which a number
+        that is not finite is ``null``
+    """
+    tried = {way: [_finite(one.to_json()) for one in result.tried] for way, result in results.items()}
+    write_whole(folder / TRIALS, (json.dumps(tried, indent=1, allow_nan=False) + "\n").encode())
+    return folder / TRIALS
+
+
+def _search(options: argparse.Namespace) -> Json:
+    if options.confirm < 0:
+        raise ArgumentError(f"--confirm is a number from 0, got {options.confirm}")
+    folder = options.output or Path(f"{options.env.replace('/', '-')}-search")
+    check_writable(folder / TRIALS)
+    storage = options.storage or str(folder / "search.journal")
+    space = SearchSpace.parse(options.space)
+    task = {"env_id": options.env, "env_kwargs": _env_kwargs(options)}
+    with interruption_says(f"what was judged is kept in {storage}; the same command goes on"):
+        results = search(
+            space, evaluators_of(options), options.trials, range(options.seeds), storage, options.sampler, options.pruner,
+            options.seed, progress_bar=not options.json, task=task,
+        )  # fmt: skip
+    path = write_result(options, folder, results)
+    if not options.json:
+        columns = ("by", "judged", "pruned", "refused", "best architecture", "its score", "seconds of each")
+        title = f"{options.env}: {options.trials} architectures of {options.space}, {options.seeds} networks of each"
+        print_table(title, columns, [_row(result) for result in results.values()], left=("by", "best architecture"))
+        print(f"result: {visible(str(path))}")
+    best = {way: None if (one := _best(result)) is None else one[0].to_json() for way, result in results.items()}
+    return {"trials": str(path), "storage": storage, "best": best, "n": {w: len(r.finished) for w, r in results.items()}}
+
+
+def _best(result: WayResult) -> tuple[PolicyArchitecture, Score] | None:
+    return max(result.finished, key=lambda pair: pair[1].mean, default=None)
+
+
+def _row(result: WayResult) -> list[str]:
+    states = [sum(one.state == state for one in result.tried) for state in ("finished", "pruned", "refused")]
+    best = _best(result)
+    seconds = sorted(score.seconds for _, score in result.finished)
+    texts = ["-"] * 3 if best is None else [str(best[0]), f"{best[1].mean:.4g}", f"{seconds[len(seconds) // 2]:.3g}"]
+    return [result.way, *map(str, states), *texts]
+
+
+def _env_kwargs(options: argparse.Namespace) -> Json:
+    pairs = [pair.partition(":") for pair in options.env_kwargs]
+    if wrong := [name for name, colon, _ in pairs if not colon or not name]:
+        raise ArgumentError(f"--env-kwargs are name:value, got {wrong[0]!r}")
+    return {name: literal(value) for name, _, value in pairs}
+
+
+def _finite(value: object) -> object:
+    """The same JSON with ``None`` in place of numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
