@@ -35,7 +35,7 @@ $(VENV)/.demo: $(BIN)/python $(LOCK) pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo $(LOCK) pyproject.toml
-	$(PIP) --constraint $(LOCK) --editable '.[plots,render,tensorboard,zoo,atari,video,$(EXPORT)dev]' sb3-contrib
+	$(PIP) --constraint $(LOCK) --editable '.[plots,render,tensorboard,zoo,atari,video,search,$(EXPORT)dev]' sb3-contrib
 	@touch $@
 
 demo: $(VENV)/.demo

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-EXTRAS = ("plots", "render", "tensorboard", "zoo", "atari", "video")
+EXTRAS = ("plots", "render", "tensorboard", "zoo", "atari", "video", "search")
 """Extras that the tests need, see the Makefile."""
 
 

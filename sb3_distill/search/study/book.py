@@ -34,7 +34,10 @@ REPEATS = "repeats"
 """Attribute of a trial that was not carried out: the number of the one that has the same architecture, or
 ``NO_PLACE``."""
 ABANDONED = "abandoned"
-"""Attribute of a trial whose worker died, or was interrupted."""
+"""Attribute of a trial whose worker was interrupted or died: ``INTERRUPTED`` or ``DIED``."""
+INTERRUPTED, DIED = "interrupted", "died"
+MOST_DEATHS = 5
+"""An architecture of which so many workers have died is refused: it may need more memory than there is."""
 NO_PLACE, WAIT, GO = -1, -2, -3
 """Verdicts that are no numbers of trials."""
 
@@ -56,7 +59,7 @@ class Snapshot:
         self.finished: dict[str, FrozenTrial] = {}
         self.pruned: dict[str, FrozenTrial] = {}
         self.refused: dict[str, FrozenTrial] = {}
-        abandoned: dict[str, FrozenTrial] = {}
+        abandoned: dict[str, list[FrozenTrial]] = {}
         for trial in trials:
             key, attributes, state = trial.user_attrs.get(KEY), trial.user_attrs, trial.state.name
             if key is not None and keys is not None and key not in keys:
@@ -70,11 +73,14 @@ class Snapshot:
             elif state == "PRUNED":
                 self.pruned.setdefault(key, trial)
             elif ABANDONED in attributes:
-                abandoned[key] = trial
+                abandoned.setdefault(key, []).append(trial)
             elif REASON in attributes:
                 self.refused.setdefault(key, trial)
         self._running_keys = {trial.user_attrs.get(KEY) for trial in self.running}
-        self.lost = [trial for key, trial in abandoned.items() if not self.is_taken(key)]
+        for key, trials in abandoned.items():
+            if sum(trial.user_attrs[ABANDONED] == DIED for trial in trials) >= MOST_DEATHS:
+                self.refused.setdefault(key, trials[0])
+        self.lost = [trials[0] for key, trials in abandoned.items() if not self.is_taken(key)]
 
     @property
     def n_finished(self) -> int:
@@ -130,7 +136,7 @@ class Book:
         trials = self.study.get_trials(deepcopy=False)
         dead = [trial for trial in trials if trial.state.name == "RUNNING" and self.watch.is_dead(trial)]
         for trial in dead:
-            self._bury(trial)
+            self._bury(trial, DIED)
         return Snapshot(self.study.get_trials(deepcopy=False) if dead else trials, self.keys)
 
     def claim(self, candidate: Candidate | None) -> int:
@@ -190,10 +196,10 @@ class Book:
 
         :param trial_id: a trial of this worker
         """
-        self._bury(self.storage.get_trial(trial_id))
+        self._bury(self.storage.get_trial(trial_id), INTERRUPTED)
 
-    def _bury(self, trial: "FrozenTrial") -> None:
-        """End the trial of a dead worker as the worker would have done, or so that its architecture is tried again."""
+    def _bury(self, trial: "FrozenTrial", why: str) -> None:
+        """End the trial of another worker as that would have done, or so that its architecture is tried again."""
         from optuna.trial import TrialState
 
         with suppress(RuntimeError):  # somebody else has ended it
@@ -202,7 +208,7 @@ class Book:
                 self.storage.set_trial_state_values(trial._trial_id, TrialState.COMPLETE, [value])
                 return
             if not {REASON, REPEATS} & set(trial.user_attrs):
-                self.storage.set_trial_user_attr(trial._trial_id, ABANDONED, True)
+                self.storage.set_trial_user_attr(trial._trial_id, ABANDONED, why)
             self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
     def _note(self, trial: "Trial", name: str, value: object) -> None:
@@ -232,6 +238,11 @@ class Book:
 def value_of(score: Score) -> float:
     """What Optuna maximises: the mean; minus infinity where that is no number."""
     return score.mean if score.mean == score.mean else float("-inf")
+
+
+def reason_of(trial: "FrozenTrial") -> str:
+    """Why an architecture was refused."""
+    return str(trial.user_attrs.get(REASON, f"{MOST_DEATHS} workers died while they tried it"))
 
 
 def architecture_of(key: str) -> PolicyArchitecture:

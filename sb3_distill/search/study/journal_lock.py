@@ -29,19 +29,21 @@ class JournalLock:
         :return: true
         :raises OSError: if the file system has no locks
         """
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        self.release()  # an interruption may have come between this lock and what it protects
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            _remove_unfinished_line(descriptor)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            _remove_unfinished_line(self._descriptor)
         except BaseException:
-            os.close(descriptor)
+            self.release()
             raise
-        self._descriptor = descriptor
         return True
 
     def release(self) -> None:
         """Give the lock back."""
-        os.close(self._descriptor)
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def journal_lock(path: Path) -> Any:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sb3_distill.search.architecture import PolicyArchitecture
 from sb3_distill.search.score import Score
-from sb3_distill.search.study.book import IMPRESSION, REASON, SCORE, Snapshot, architecture_of
+from sb3_distill.search.study.book import IMPRESSION, SCORE, Snapshot, architecture_of, reason_of
 from sb3_distill.typing import Json
 
 FINISHED, PRUNED, REFUSED = "finished", "pruned", "refused"
@@ -66,6 +66,6 @@ def result_of(way: str, snapshot: Snapshot) -> WayResult:
     for state, trials, name in kinds:
         for key, trial in trials.items():
             score = None if name is None else Score.from_json(trial.user_attrs[name])
-            reason = trial.user_attrs.get(REASON, "")
+            reason = reason_of(trial) if state == REFUSED else ""
             tried.append(Tried(architecture_of(key), state, score, reason, trial.number))
     return WayResult(way, tuple(sorted(tried, key=lambda one: one.number)))

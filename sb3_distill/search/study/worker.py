@@ -10,7 +10,7 @@ from sb3_distill.errors import ArgumentError
 from sb3_distill.search.architecture import PolicyArchitecture
 from sb3_distill.search.score import Evaluator, Score
 from sb3_distill.search.space import SearchSpace
-from sb3_distill.search.study.book import GO, KEY, REASON, WAIT, Book, Overtaken, Snapshot, architecture_of, value_of
+from sb3_distill.search.study.book import GO, KEY, WAIT, Book, Overtaken, Snapshot, architecture_of, reason_of, value_of
 from sb3_distill.search.study.candidates import Candidate, Stream
 from sb3_distill.search.study.claims import Heartbeat
 from sb3_distill.search.study.pruner import rungs
@@ -170,6 +170,6 @@ def _check_that_some_fit(snapshot: Snapshot, least: int) -> None:
     if len(snapshot.refused) >= least and not snapshot.finished and not snapshot.pruned:
         trial = min(snapshot.refused.values(), key=lambda one: one.number)
         raise ArgumentError(
-            f"none of the first {len(snapshot.refused)} architectures fits: {trial.user_attrs[REASON]} (the first one was "
+            f"none of the first {len(snapshot.refused)} architectures fits: {reason_of(trial)} (the first one was "
             f"{architecture_of(trial.user_attrs[KEY])}); give another space"
         )

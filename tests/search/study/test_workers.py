@@ -1,5 +1,6 @@
 """Searches of several workers on one storage, some of which are killed."""
 
+import errno
 import os
 import random
 import signal
@@ -151,6 +152,21 @@ def test_a_dead_worker_without_an_architecture_is_passed_over(tmp_path):
     assert len(search(SPACE, [Judge()], 6, (0,), place)["judge"].finished) == 6
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_an_architecture_that_kills_its_workers_is_refused(tmp_path, sampler):
+    place, key = tmp_path / "search.journal", SearchSpace.parse(SPACE).draw(3)[2].key
+    search(SPACE, [Judge()], 2, (0,), place, sampler)
+    for _ in range(5):
+        hold(place, {WORKER: Worker.here()._replace(pid=gone(), id="dead").to_json()}, key)
+    judge = Judge()
+    result = search(SPACE, [judge], 6, (0,), place, sampler)["judge"]
+    assert key not in [tried for tried, _ in judge.calls]
+    assert len(result.finished) == 6
+    (refused,) = [tried for tried in result.tried if tried.state == "refused"]
+    assert refused.architecture.key == key
+    assert refused.reason == "5 workers died while they tried it"
+
+
 def test_a_score_that_a_dead_worker_had_written_counts(tmp_path):
     place = tmp_path / "search.journal"
     search(SPACE, [Judge()], 3, (0,), place)
@@ -228,6 +244,16 @@ def test_a_line_that_a_killed_worker_has_not_finished(tmp_path):
     with place.open("ab") as file:
         file.write(b'{"op_code":6,"worker_id":"x","trial')
     assert len(search(SPACE, [Judge()], 5, (0,), place)["judge"].finished) == 5
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    search(SPACE, [Judge()], 3, (0,), tmp_path / "search.journal")
+    assert len(search(SPACE, [Judge()], 5, (0,), tmp_path / "search.journal")["judge"].finished) == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["search.journal"]
 
 
 @pytest.mark.parametrize("place", ["search.journal", "sqlite:///{}/search.db"])
