@@ -25,21 +25,28 @@ class DistillationScore:
     How far a few steps of Adam on a synthetic batch bring a network: minus the mean squared error that is left, in units of
     the labels' variance. 0 is a perfect fit, -1 that of the best constant.
 
+    Labels of unit variance make the score follow what the set says: with labels as they are stored, whose size may be that of
+    sure logits, a few steps show how fast outputs grow, and labels in a random order do nearly as well (``docs/search.md``).
+
     The networks of all seeds are trained at once. Few steps, at the learning rate of RL, tell how well a network *learns*. A
     fit by many steps, or by a closed form, tells only what a network can represent, which ranks worse.
 
     :param dataset: a dataset, a path, or the name of a shipped set
     :param n_steps: full-batch steps of Adam, the whole budget
     :param learning_rate: step size, where the architecture names none
+    :param unit_variance: whether labels are divided by their standard deviation
     :param name: name in tables and files
     :raises ValueError: if the dataset has an encoder, since its first layers would be those of the dataset; for a number that
         is not positive
     """
 
     def __init__(
-        self, dataset: DatasetLike, n_steps: int = 30, learning_rate: float = 1e-3, name: str = "distillation"
-    ) -> None:
+        self, dataset: DatasetLike, n_steps: int = 30, learning_rate: float = 1e-3, unit_variance: bool = True,
+        name: str = "distillation",
+    ) -> None:  # fmt: skip
         self.dataset, self.budget, self.name = _without_encoder(dataset), whole("n_steps", n_steps), name
+        if unit_variance:
+            self.dataset = _scaled(self.dataset)
         self.learning_rate = Recipe("adam", learning_rate, 1).learning_rate
 
     def describe(self) -> Json:
@@ -76,9 +83,7 @@ class DistillationScore:
         """Mean squared error of each learner over the variance of the labels ``(M,)``."""
         labels = self.dataset.labels
         outputs = learners(repeated(self.dataset.encode(learners.encode), learners.n_learners))
-        variance = (labels - labels.mean(dim=0)).square().mean()
-        scale = variance if variance > 0 else labels.square().mean().clamp(min=1e-12)  # one instance, or labels all alike
-        return (outputs - labels).square().mean(dim=(1, 2)) / scale
+        return (outputs - labels).square().mean(dim=(1, 2)) / _variance(labels)
 
 
 class TaughtScore:
@@ -113,6 +118,20 @@ class TaughtScore:
             policy=ArchitecturePolicy, policy_kwargs={"architecture": architecture.to_json()},
         )  # fmt: skip
         return Score(tuple(evaluation.learner_means.tolist()), time.perf_counter() - start)
+
+
+def _variance(labels: th.Tensor) -> th.Tensor:
+    """Variance over instances, the mean over outputs; the mean square for one instance, or labels all alike."""
+    variance = (labels - labels.mean(dim=0)).square().mean()
+    return variance if variance > 0 else labels.square().mean().clamp(min=1e-12)
+
+
+def _scaled(dataset: SyntheticDataset) -> SyntheticDataset:
+    """A copy with labels of unit variance."""
+    dataset = copy.deepcopy(dataset)
+    with th.no_grad():
+        dataset.labels.div_(_variance(dataset.labels).sqrt())
+    return dataset
 
 
 def shuffled(dataset: DatasetLike, seed: int = 0) -> SyntheticDataset:
