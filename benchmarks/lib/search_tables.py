@@ -12,8 +12,8 @@ from sb3_distill.typing import Json
 
 BASELINES = ("64-64", "median", "random")
 """SB3's default network, the one whose true return is the median of the networks, and one picked at random."""
-WAYS = ("distillation", "offline", "online")
-"""Ways of training whose picks are confirmed. That of RL is the best of the truth."""
+WAYS = ("distillation", "distillation, unit variance, 30 steps", "offline", "parameters")
+"""Scores whose picks are confirmed. The pick of RL, ``"online"``, is the best of the truth."""
 
 
 def result_of(name: str, task: SearchTask, results: Json) -> SearchResult:
@@ -57,7 +57,7 @@ def to_confirm(result: SearchResult) -> dict[str, PolicyArchitecture]:
     means = result.truth.mean(axis=1)
     networks = [PolicyArchitecture.of(architecture) for architecture in result.architectures]
     by_key = dict(zip(result.keys, networks, strict=True))
-    chosen = {way: by_key[result.best(way)[0]] for way in (*WAYS, "parameters") if way in result.scores}
+    chosen = {way: by_key[result.best(way)[0]] for way in WAYS if way in result.scores}
     chosen["online"] = networks[int(means.argmax())]
     chosen["64-64"] = PolicyArchitecture()
     chosen["median"] = networks[int(np.argsort(means)[len(means) // 2])]

@@ -121,10 +121,19 @@ def _run(evaluator: Evaluator, network: PolicyArchitecture, seeds: Sequence[int]
 
 def picks(task: SearchTask, name: str, results: Results) -> None:
     """Train what each way picks, and the baselines, with seeds that nothing has seen."""
-    for label, network in to_confirm(result_of(name, task, read(results.name))).items():
-        key = f"{name}/picks/{label}"
-        entry = results.keep(key, lambda network=network: {**_run(task.online(), network, NEW_SEEDS), "network": str(network)})
+    for label, network in to_confirm(result_of(name, task, read("search"))).items():
+        same = [
+            entry
+            for key, entry in read(results.name).items()
+            if key.startswith(f"{name}/picks/") and entry["network"] == str(network)
+        ]
+        run = partial(dict, same[0]) if same else partial(_confirmed, task, network)
+        entry = results.keep(f"{name}/picks/{label}", run)
         print(f"{name}: {label}, {network}: {sum(entry['per_seed']) / len(entry['per_seed']):.1f}", flush=True)
+
+
+def _confirmed(task: SearchTask, network: PolicyArchitecture) -> Json:
+    return {**_run(task.online(), network, NEW_SEEDS), "network": str(network)}
 
 
 def show(names: list[str]) -> None:
