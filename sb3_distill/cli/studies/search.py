@@ -10,8 +10,11 @@ from pathlib import Path
 from sb3_distill.cli.mistakes import interruption_says
 from sb3_distill.cli.parsing import AddCommand, add_gym_packages, literal, positive, seed
 from sb3_distill.cli.printing import print_table, visible
-from sb3_distill.errors import ArgumentError
+from sb3_distill.errors import ArgumentError, warn
 from sb3_distill.search.architecture import PolicyArchitecture
+from sb3_distill.search.confirmation import confirmed, joined
+from sb3_distill.search.ranking.page import write_page
+from sb3_distill.search.ranking.result import SearchResult
 from sb3_distill.search.score import Evaluator, Score
 from sb3_distill.search.space import SPACES, SearchSpace
 from sb3_distill.search.study.pruner import NONE, PRUNERS
@@ -26,8 +29,10 @@ WAYS = (DISTILLATION, OFFLINE, ONLINE)
 """Ways of judging."""
 N_TIMESTEPS = 50_000
 """Environment steps of RL for each network, unless the command says another number."""
-TRIALS = "trials.json"
-"""File of all architectures that were tried, by way."""
+TRIALS, PAGE = "trials.json", "search.html"
+"""File of all architectures that were tried, by way, and the page for people."""
+FIRST_NEW_SEED = 10_000
+"""Seeds of the confirmation begin here."""
 
 
 def add_search_command(add: AddCommand) -> None:
@@ -50,7 +55,13 @@ def add_search_command(add: AddCommand) -> None:
         help="a journal file or the URL of a database; several machines that run this command with one storage share the "
         "work, and a search that was cut off goes on (default: search.journal in the output)",
     )
-    command.add_argument("--confirm", type=int, default=0, help="best architectures to train again by RL (default: 0)")
+    command.add_argument(
+        "--confirm",
+        type=int,
+        default=0,
+        help="best architectures of each way to train again by RL with new seeds (default: 0)",
+    )
+    command.add_argument("--confirm-seeds", type=positive, default=10, help="new seeds of the confirmation (default: 10)")
     command.add_argument("--seeds", type=positive, default=3, help="networks of each architecture (default: 3)")
     command.add_argument("--seed", type=seed, default=0, help="of the sampler (default: 0)")
     command.add_argument("--dataset", help="the set of distillation (default: the shipped set of the environment)")
@@ -70,7 +81,7 @@ def evaluators_of(options: argparse.Namespace) -> list[Evaluator]:
     :return: a judge for each way, in the order of ``--by``
     :raises ValueError: if one lacks a dataset or a recording
     """
-    budgets = {way: getattr(options, f"budget_{way}") for way in WAYS}
+    budgets = _budgets(options)
     evaluators: list[Evaluator] = []
     for way in dict.fromkeys(options.by):
         given = {} if budgets[way] is None else {"n_steps": budgets[way]}
@@ -79,9 +90,7 @@ def evaluators_of(options: argparse.Namespace) -> list[Evaluator]:
 
             evaluators.append(DistillationScore(options.dataset or options.env, **given))
         elif way == ONLINE:
-            from sb3_distill.search.scores.online import OnlineScore
-
-            evaluators.append(OnlineScore(options.env, budgets[way] or N_TIMESTEPS, env_kwargs=_env_kwargs(options)))
+            evaluators.append(_online(options))
         else:
             if options.data is None:
                 raise ArgumentError(
@@ -94,19 +103,39 @@ def evaluators_of(options: argparse.Namespace) -> list[Evaluator]:
     return evaluators
 
 
-def write_result(options: argparse.Namespace, folder: Path, results: Mapping[str, WayResult]) -> Path:
+def _online(options: argparse.Namespace) -> Evaluator:
+    from sb3_distill.search.scores.online import OnlineScore
+
+    return OnlineScore(options.env, options.budget_online or N_TIMESTEPS, env_kwargs=_env_kwargs(options))
+
+
+def _budgets(options: argparse.Namespace) -> Json:
+    return {way: getattr(options, f"budget_{way}") for way in WAYS}
+
+
+def write_result(options: argparse.Namespace, folder: Path, results: Mapping[str, WayResult]) -> SearchResult:
     """
-    Write what was tried. RANKING: the one place from which ``ranking.json``, tables, page and confirmation are to be written.
+    Write what was tried (``trials.json``), scores side by side and the confirmation (``ranking.json``), and the page.
 
     :param options: options of the command, ``confirm`` among them
     :param folder: folder of the result
     :param results: what was tried, by way
-    :return: path of ``trials.json``: for each way a list of architectures with their state and their score, in which a number
-        that is not finite is ``null``
+    :return: the result
+    :raises ValueError: if nothing was finished
     """
     tried = {way: [_finite(one.to_json()) for one in result.tried] for way, result in results.items()}
     write_whole(folder / TRIALS, (json.dumps(tried, indent=1, allow_nan=False) + "\n").encode())
-    return folder / TRIALS
+    info = {"env_id": options.env, "space": options.space, "seeds": options.seeds, "budgets": _budgets(options)}
+    result = joined(results, ONLINE if len(results) > 1 else None, info=info)
+    if options.confirm:
+        seeds = range(FIRST_NEW_SEED, FIRST_NEW_SEED + options.confirm_seeds)
+        result = confirmed(result, _online(options), options.confirm, seeds, options.seed or 0, progress_bar=not options.json)
+    result.save(folder)
+    try:
+        write_page(result, folder / PAGE)
+    except ImportError as error:  # the numbers are there without the pictures
+        warn(f"no page was written: {error}")
+    return result
 
 
 def _search(options: argparse.Namespace) -> Json:
@@ -122,14 +151,26 @@ def _search(options: argparse.Namespace) -> Json:
             space, evaluators_of(options), options.trials, range(options.seeds), storage, options.sampler, options.pruner,
             options.seed, progress_bar=not options.json, task=task,
         )  # fmt: skip
-    path = write_result(options, folder, results)
+    result = write_result(options, folder, results)
     if not options.json:
         columns = ("by", "judged", "pruned", "refused", "best architecture", "its score", "seconds of each")
         title = f"{options.env}: {options.trials} architectures of {options.space}, {options.seeds} networks of each"
         print_table(title, columns, [_row(result) for result in results.values()], left=("by", "best architecture"))
-        print(f"result: {visible(str(path))}")
+        if result.truth is not None:
+            print_table("Agreement with RL", *result.table(), left=("score",))
+        if result.confirmations:
+            returns = [[name, f"{mean:.1f}"] for name, values in result.confirmations.items() for mean in [values.mean()]]
+            print_table(
+                f"Trained again by RL, {options.confirm_seeds} new seeds",
+                ("network", "mean return"),
+                returns,
+                left=("network",),
+            )
+            print_table("Picks against baselines", *result.comparison_table(), left=("pick - baseline",))
+        print(f"result: {visible(str(folder))}")
     best = {way: None if (one := _best(result)) is None else one[0].to_json() for way, result in results.items()}
-    return {"trials": str(path), "storage": storage, "best": best, "n": {w: len(r.finished) for w, r in results.items()}}
+    n_finished = {way: len(one.finished) for way, one in results.items()}
+    return {"folder": str(folder), "storage": storage, "best": best, "n": n_finished, "figures": result.summary()}
 
 
 def _best(result: WayResult) -> tuple[PolicyArchitecture, Score] | None:
