@@ -61,6 +61,23 @@ def joined(
     return replace(result, picks=picks)
 
 
+def with_controls(result: SearchResult, controls: Sequence[Evaluator], seeds: Sequence[int]) -> SearchResult:
+    """
+    :param result: a result
+    :param controls: ways of judging that others should beat
+    :param seeds: seeds of networks
+    :return: the result with their scores, and ``"rank average"``, the mean rank of the first way and all controls
+    """
+    networks = [PolicyArchitecture.of(architecture) for architecture in result.architectures]
+    scores, costs = dict(result.scores), dict(result.costs)
+    for control in controls:
+        judged = [control.score(network, seeds) for network in networks]
+        scores[control.name] = _without_infinity(np.array([score.per_seed for score in judged]))
+        costs[control.name] = Cost([score.seconds for score in judged])
+    result = replace(result, scores=scores, costs=costs)
+    return result.with_rank_average("rank average", list(scores)) if len(scores) > 1 else result
+
+
 def to_confirm(result: SearchResult, n: int, seed: int = 0) -> dict[str, PolicyArchitecture]:
     """
     :param result: a result
@@ -68,7 +85,7 @@ def to_confirm(result: SearchResult, n: int, seed: int = 0) -> dict[str, PolicyA
     :param seed: seed of the one that is picked at random
     :return: by name, the architectures that should be trained again: the best of each way, and ``BASELINES``
     """
-    ways = dict(result.scores)
+    ways = {way: values for way, values in result.scores.items() if way in result.picks}  # no controls
     if result.truth is not None:
         ways[next((way for way in result.picks if way not in ways), TRUTH)] = result.truth
     chosen: dict[str, PolicyArchitecture] = {}

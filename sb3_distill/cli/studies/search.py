@@ -12,10 +12,11 @@ from sb3_distill.cli.parsing import AddCommand, add_gym_packages, literal, posit
 from sb3_distill.cli.printing import print_table, visible
 from sb3_distill.errors import ArgumentError, warn
 from sb3_distill.search.architecture import PolicyArchitecture
-from sb3_distill.search.confirmation import confirmed, joined
+from sb3_distill.search.confirmation import confirmed, joined, with_controls
 from sb3_distill.search.ranking.page import write_page
 from sb3_distill.search.ranking.result import SearchResult
 from sb3_distill.search.score import Evaluator, Score
+from sb3_distill.search.scores.proxies import proxies_of
 from sb3_distill.search.space import SPACES, SearchSpace
 from sb3_distill.search.study.pruner import NONE, PRUNERS
 from sb3_distill.search.study.result import WayResult
@@ -61,6 +62,11 @@ def add_search_command(add: AddCommand) -> None:
         default=0,
         help="best architectures of each way to train again by RL with new seeds (default: 0)",
     )
+    command.add_argument(
+        "--controls",
+        action="store_true",
+        help="judge them by proxies and by labels in a random order too, which ways should beat",
+    )
     command.add_argument("--confirm-seeds", type=positive, default=10, help="new seeds of the confirmation (default: 10)")
     command.add_argument("--seeds", type=positive, default=3, help="networks of each architecture (default: 3)")
     command.add_argument("--seed", type=seed, default=0, help="of the sampler (default: 0)")
@@ -86,9 +92,7 @@ def evaluators_of(options: argparse.Namespace) -> list[Evaluator]:
     for way in dict.fromkeys(options.by):
         given = {} if budgets[way] is None else {"n_steps": budgets[way]}
         if way == DISTILLATION:
-            from sb3_distill.search.scores.distillation import DistillationScore
-
-            evaluators.append(DistillationScore(options.dataset or options.env, **given))
+            evaluators.append(_distillation(options))
         elif way == ONLINE:
             evaluators.append(_online(options))
         else:
@@ -109,6 +113,16 @@ def _online(options: argparse.Namespace) -> Evaluator:
     return OnlineScore(options.env, options.budget_online or N_TIMESTEPS, env_kwargs=_env_kwargs(options))
 
 
+def _distillation(options: argparse.Namespace, shuffled: bool = False) -> Evaluator:
+    from sb3_distill.search.scores import distillation
+
+    dataset = options.dataset or options.env
+    arguments: Json = {} if options.budget_distillation is None else {"n_steps": options.budget_distillation}
+    if shuffled:
+        return distillation.DistillationScore(distillation.shuffled(dataset), name="shuffled labels", **arguments)
+    return distillation.DistillationScore(dataset, **arguments)
+
+
 def _budgets(options: argparse.Namespace) -> Json:
     return {way: getattr(options, f"budget_{way}") for way in WAYS}
 
@@ -127,6 +141,10 @@ def write_result(options: argparse.Namespace, folder: Path, results: Mapping[str
     write_whole(folder / TRIALS, (json.dumps(tried, indent=1, allow_nan=False) + "\n").encode())
     info = {"env_id": options.env, "space": options.space, "seeds": options.seeds, "budgets": _budgets(options)}
     result = joined(results, ONLINE if len(results) > 1 else None, info=info)
+    if options.controls:
+        controls: list[Evaluator] = [*proxies_of(options.env, _env_kwargs(options))]
+        controls += [_distillation(options, shuffled=True)] if DISTILLATION in results else []
+        result = with_controls(result, controls, range(options.seeds))
     if options.confirm:
         seeds = range(FIRST_NEW_SEED, FIRST_NEW_SEED + options.confirm_seeds)
         result = confirmed(result, _online(options), options.confirm, seeds, options.seed or 0, progress_bar=not options.json)
@@ -157,7 +175,10 @@ def _search(options: argparse.Namespace) -> Json:
         title = f"{options.env}: {options.trials} architectures of {options.space}, {options.seeds} networks of each"
         print_table(title, columns, [_row(result) for result in results.values()], left=("by", "best architecture"))
         if result.truth is not None:
-            print_table("Agreement with RL", *result.table(), left=("score",))
+            heads, rows = result.table()
+            shown = [heads.index(name) for name in ("score", "tau-b", "Spearman", "top 5", "regret", "s each")]
+            rows = [[row[i] for i in shown] for row in rows]
+            print_table("Agreement with RL", [heads[i] for i in shown], rows, left=("score",), whole=["score", "tau-b"])
         if result.confirmations:
             returns = [[name, f"{mean:.1f}"] for name, values in result.confirmations.items() for mean in [values.mean()]]
             print_table(

@@ -6,16 +6,21 @@ them, or the number of parameters, is not worth its cost.
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import preprocess_obs
 from torch import nn
 
+from sb3_distill.environments.make import MakeEnv, make_vec_env
+from sb3_distill.environments.random_rollout import random_rollout
 from sb3_distill.errors import ArgumentError
 from sb3_distill.networks.anatomy import Network
 from sb3_distill.networks.stacked import write_parameters
 from sb3_distill.search.architecture import PolicyArchitecture
 from sb3_distill.search.score import Score
 from sb3_distill.search.scores.networks import checked_seeds, initial_actors, template
-from sb3_distill.typing import Json, Space
+from sb3_distill.typing import Json, Kwargs, Space
 
 Proxy = Callable[[Network, th.Tensor, th.Generator], float]
 """From an actor, preprocessed observations ``(b, *obs)`` and a source of randomness to a figure."""
@@ -71,6 +76,10 @@ PROXIES: dict[str, Proxy] = {
 """Proxies by name."""
 
 
+N_OBSERVATIONS = 128
+"""Observations on which proxies look at a network."""
+
+
 class ProxyScore:
     """
     A zero-cost proxy of untrained actors.
@@ -109,3 +118,25 @@ class ProxyScore:
             write_parameters(group.network.template, group.params, index)
             figures.append(PROXIES[self.name](group.network.template, self.observations, th.Generator().manual_seed(seed)))
         return Score(tuple(figures), time.perf_counter() - start)
+
+
+def proxies_of(env_id: str | MakeEnv, env_kwargs: Kwargs | None = None, seed: int = 0) -> list[ProxyScore]:
+    """
+    :param env_id: id of the environment, or a function that makes one
+    :param env_kwargs: its arguments
+    :param seed: seed of the random actions by which observations are met
+    :return: all proxies, on ``N_OBSERVATIONS`` observations
+    :raises ValueError: if an observation is a dict
+    """
+    env = make_vec_env(env_id, 8, seed=seed, env_kwargs=env_kwargs)
+    try:
+        if isinstance(env.observation_space, spaces.Dict):
+            raise ArgumentError("proxies look at one array of observations, and the environment shows a dict of them")
+        env.action_space.seed(seed)
+        step = 5  # neighbours are alike
+        visited = np.stack(random_rollout(env, N_OBSERVATIONS * step // 8))[::step]  # type: ignore[arg-type]
+        observations = preprocess_obs(th.as_tensor(visited), env.observation_space)
+        assert isinstance(observations, th.Tensor)
+        return [ProxyScore(name, observations, env.observation_space, env.action_space) for name in PROXIES]
+    finally:
+        env.close()
