@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-
 from helpers import FaultyEnv, ImageEnv
+
 from sb3_distill import make_vec_env
 from sb3_distill.errors import ArgumentError
 from sb3_distill.search.architecture import PolicyArchitecture

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch as th
+from gymnasium import spaces
 from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
@@ -31,7 +32,8 @@ class StackedActors:
     :param params: their parameters by name; read anew at each call, so that a training may change them meanwhile
     :param observation_space: observation space of the environments
     :param action_space: action space of the environments
-    :param log_std: logarithms of standard deviations ``(M, n_outputs)``; ``None`` for choices, and for actors without noise
+    :param log_std: logarithms of standard deviations ``(M, n_outputs)``; ``None`` for choices, and for actors whose actions
+        are not drawn
     :param normalization: statistics of observations; ``None`` for raw ones
     :param squashes: whether a tanh puts the outputs into [-1, 1], which is scaled to the bounds of the actions
     """
@@ -51,6 +53,9 @@ class StackedActors:
         self.normalization, self.squashes = normalization, squashes
         self.distribution = make_action_distribution(action_space)
         self.n_actors = len(next(iter(params.values())))
+        is_real = isinstance(action_space, spaces.Box)
+        self.samples = not is_real or (log_std is not None and not squashes)
+        """Whether actions are drawn; they are the outputs otherwise."""
 
     def see(self, observations: RawObservations) -> Observations:
         """
@@ -59,8 +64,8 @@ class StackedActors:
         """
         if self.normalization is not None:
             observations = self.normalization(observations)
-        tensors = preprocess_obs(obs_as_tensor(observations, th.device("cpu")), self.observation_space)  # type: ignore[arg-type]
-        return map_leaves(lambda leaf: leaf.unflatten(0, (self.n_actors, -1)), tensors)
+        tensors = obs_as_tensor(observations, th.device("cpu"))  # type: ignore[arg-type]
+        return preprocessed(tensors, self.observation_space, self.n_actors)
 
     def noise(self, n_steps: int, n_envs: int, generators: Sequence[th.Generator]) -> th.Tensor | None:
         """
@@ -69,7 +74,7 @@ class StackedActors:
         :param generators: source of randomness of each actor (CPU)
         :return: noise of each step ``(n_steps, M * n_envs, n_outputs)``; ``None`` for actors without noise
         """
-        if self.squashes:
+        if not self.samples:
             return None
         each = [self.distribution.noise(n_steps * n_envs, generator) for generator in generators]
         return th.cat([noise.unflatten(0, (n_steps, n_envs)) for noise in each], dim=1)
@@ -92,6 +97,17 @@ class StackedActors:
     def to_env(self, actions: Array) -> Array:
         """Actions as environments take them; see ``act``."""
         return to_env(actions, self.action_space, self.squashes)
+
+
+def preprocessed(observations: Observations, space: Space, n: int) -> Observations:
+    """
+    :param observations: observations of all actors ``(n * b, *obs)``
+    :param space: their space
+    :param n: number of actors
+    :return: the same as networks take them, each actor its share ``(n, b, *preprocessed shape)``
+    """
+    tensors = preprocess_obs(observations, space)  # type: ignore[arg-type]
+    return map_leaves(lambda leaf: leaf.unflatten(0, (n, -1)), tensors)
 
 
 def environments(env: EnvSource, n_envs: int, seed: int, env_kwargs: Kwargs | None = None) -> VecEnv:

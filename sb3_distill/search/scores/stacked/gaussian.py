@@ -1,4 +1,4 @@
-"""Densities of Gaussian actions, written out: PyTorch's distributions check each number, and refuse all for one that is bad."""
+"""Densities of Gaussian actions, written out: PyTorch's distributions refuse a whole batch for one number that is bad."""
 
 import math
 

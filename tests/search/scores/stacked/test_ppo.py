@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
+from helpers import ImageEnv, ReachEnv
 from stable_baselines3 import PPO
 
-from helpers import ImageEnv, ReachEnv
 from sb3_distill import make_vec_env
 from sb3_distill.errors import ArgumentError, NotFiniteError
 from sb3_distill.networks.anatomy import actor_of, critic_of
@@ -208,7 +208,7 @@ def test_rewards_must_be_finite():
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    "settings, message",
     [
         ({"n_steps": 0}, "`n_steps` must be a whole number from 1, got 0"),
         ({"gamma": 1.5}, "`gamma` must be in .0, 1., got 1.5"),
