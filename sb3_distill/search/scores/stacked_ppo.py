@@ -17,6 +17,7 @@ from sb3_distill.search.policy import ArchitecturePolicy
 from sb3_distill.search.score import Score
 from sb3_distill.search.scores.networks import checked_seeds, template
 from sb3_distill.search.scores.stacked.acting import environments, mean_returns
+from sb3_distill.search.scores.stacked.normalizer import StackedNormalizer
 from sb3_distill.search.scores.stacked.ppo import PPOSettings, StackedPPO
 from sb3_distill.search.scores.stacked.rollout import Stage, with_advantages
 from sb3_distill.typing import Json, Kwargs
@@ -34,11 +35,12 @@ class StackedOnlineScore:
 
     Convolutions of a stack are evaluated policy by policy, so that images gain little.
 
-    :param env: id of the environment, or anything else of which any number of environments can be made
+    :param env_id: id of the environment, or anything else of which any number of environments can be made
     :param n_timesteps: environment steps of each seed, the whole budget
     :param n_envs: environments of each seed
     :param n_episodes: episodes of the evaluation of each seed
     :param env_kwargs: arguments of the environment
+    :param normalize: whether observations and rewards are normalised, those of each policy apart, as by a ``VecNormalize``
     :param learning_rate: step size, where the architecture names none
     :param linear: whether the step size falls to zero over the run; it is constant otherwise
     :param settings: ``PPOSettings``, or some of its fields
@@ -48,27 +50,28 @@ class StackedOnlineScore:
 
     def __init__(
         self,
-        env: EnvSource,
+        env_id: EnvSource,
         n_timesteps: int,
         n_envs: int = 16,
         n_episodes: int = 50,
         env_kwargs: Kwargs | None = None,
+        normalize: bool = False,
         learning_rate: float = 1e-3,
         linear: bool = True,
         settings: PPOSettings | Mapping[str, object] | None = None,
         name: str = "stacked online",
     ) -> None:
-        self.env, self.budget, self.name = env, whole("n_timesteps", n_timesteps), name
+        self.env_id, self.budget, self.name = env_id, whole("n_timesteps", n_timesteps), name
         self.n_envs, self.n_episodes = whole("n_envs", n_envs), whole("n_episodes", n_episodes)
         self.env_kwargs, self.linear, self.settings = dict(env_kwargs or {}), bool(linear), PPOSettings.of(settings)
-        self.learning_rate = positive_rate(learning_rate)
+        self.normalize, self.learning_rate = bool(normalize), positive_rate(learning_rate)
 
     def describe(self) -> Json:
-        env_id = self.env if isinstance(self.env, str) else getattr(self.env, "__qualname__", repr(self.env))
+        env_id = self.env_id if isinstance(self.env_id, str) else getattr(self.env_id, "__qualname__", repr(self.env_id))
         return {
             "evaluator": "stacked online", "env_id": env_id, "env_kwargs": self.env_kwargs, "n_timesteps": self.budget,
             "n_envs": self.n_envs, "n_episodes": self.n_episodes, "learning_rate": self.learning_rate,
-            "linear": self.linear, "settings": asdict(self.settings),
+            "linear": self.linear, "normalize": self.normalize, "settings": asdict(self.settings),
         }  # fmt: skip
 
     def score(self, architecture: PolicyArchitecture, seeds: Sequence[int], budget: int | None = None) -> Score:
@@ -83,7 +86,7 @@ class StackedOnlineScore:
         start, seeds = time.perf_counter(), checked_seeds(seeds)
         n_timesteps = self.budget if budget is None else whole("budget", budget)
         trained = self.train(architecture, seeds, n_timesteps)
-        returns = mean_returns(trained.actors, self.env, self.n_episodes, self.n_envs, seeds, self.env_kwargs)
+        returns = mean_returns(trained.actors, self.env_id, self.n_episodes, self.n_envs, seeds, self.env_kwargs)
         returns = np.where(trained.adam.diverged.numpy(), -np.inf, returns)
         n_steps = self._n_rollouts(n_timesteps) * self._n_per_rollout * len(seeds)
         return Score(tuple(returns.tolist()), time.perf_counter() - start, n_steps)
@@ -98,7 +101,7 @@ class StackedOnlineScore:
         :raises FloatingPointError: if an observation or a reward is not finite
         """
         seeds = checked_seeds(seeds)
-        env = environments(self.env, self.n_envs * len(seeds), seeds[0], self.env_kwargs)
+        env = environments(self.env_id, self.n_envs * len(seeds), seeds[0], self.env_kwargs)
         try:
             policy = template(architecture, env.observation_space, env.action_space)
             return self._learn(policy, env, seeds, self.budget if n_timesteps is None else n_timesteps)
@@ -107,7 +110,10 @@ class StackedOnlineScore:
 
     def _learn(self, policy: ArchitecturePolicy, env: VecEnv, seeds: Sequence[int], n_timesteps: int) -> StackedPPO:
         settings, rate = self.settings, policy.architecture.learning_rate or self.learning_rate
-        ppo, stage = StackedPPO(policy, seeds, settings, rate), Stage(env)
+        normalizer = None
+        if self.normalize:
+            normalizer = StackedNormalizer(len(seeds), policy.observation_space, self.n_envs, settings.gamma)
+        ppo, stage = StackedPPO(policy, seeds, settings, rate), Stage(env, normalizer)
         generators = [th.Generator().manual_seed((seed + SAMPLING) % 2**63) for seed in seeds]
         n_per_rollout = self._n_per_rollout
         for iteration in range(self._n_rollouts(n_timesteps)):
@@ -118,6 +124,7 @@ class StackedOnlineScore:
                 ppo.adam.set_rate(rate * max(0.0, 1 - (iteration + 1) * n_per_rollout / n_timesteps))
             draws = ([th.randperm(n_per_rollout, generator=g) for g in generators] for _ in range(settings.n_epochs))
             ppo.update(rollout, map(th.stack, draws))
+        ppo.actors.normalization = normalizer  # the stage has normalised so far
         return ppo
 
     @property

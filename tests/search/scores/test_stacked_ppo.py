@@ -52,6 +52,15 @@ def test_other_spaces(env):
     assert np.isfinite(result.per_seed).all()
 
 
+def test_policies_see_normalised_observations_when_they_are_judged():
+    score = StackedOnlineScore("Pendulum-v1", 64, n_envs=1, n_episodes=2, normalize=True, settings=SMALL)
+    trained = score.train(PolicyArchitecture((8,)), [0, 1])
+    normalizer = trained.actors.normalization
+    assert normalizer.observations.count == pytest.approx(65, abs=0.01)  # observations of the reset, and of each step
+    assert np.isfinite(score.score(PolicyArchitecture((8,)), [0, 1]).per_seed).all()
+    assert score.describe() != StackedOnlineScore("Pendulum-v1", 64, n_envs=1, n_episodes=2, settings=SMALL).describe()
+
+
 def test_a_diverged_policy_is_worth_nothing():
     score = StackedOnlineScore(
         lambda: FaultyEnv(10**9, ""), 64, n_envs=1, n_episodes=1, learning_rate=1e30, settings={**SMALL, "n_epochs": 8}

@@ -1,6 +1,6 @@
 """M actors of one shape act, each in environments of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch as th
@@ -9,7 +9,6 @@ from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
-from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.environments.foreign.hand_over import EnvSource, environments_from, may_be_many
 from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.play import play_episodes
@@ -34,7 +33,7 @@ class StackedActors:
     :param action_space: action space of the environments
     :param log_std: logarithms of standard deviations ``(M, n_outputs)``; ``None`` for choices, and for actors whose actions
         are not drawn
-    :param normalization: statistics of observations; ``None`` for raw ones
+    :param normalization: normalises observations; ``None`` where these are, or stay, as they are
     :param squashes: whether a tanh puts the outputs into [-1, 1], which is scaled to the bounds of the actions
     """
 
@@ -45,7 +44,7 @@ class StackedActors:
         observation_space: Space,
         action_space: Space,
         log_std: th.Tensor | None = None,
-        normalization: Normalization | None = None,
+        normalization: Callable[[RawObservations], RawObservations] | None = None,
         squashes: bool = False,
     ) -> None:
         self.network, self.params, self.log_std = network, params, log_std

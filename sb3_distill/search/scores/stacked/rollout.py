@@ -11,6 +11,7 @@ from sb3_distill.environments.finite import check_observations
 from sb3_distill.environments.foreign.copies import copied, own_steps
 from sb3_distill.errors import NotFiniteError
 from sb3_distill.search.scores.stacked.acting import StackedActors
+from sb3_distill.search.scores.stacked.normalizer import StackedNormalizer
 from sb3_distill.trees import map_leaves, stack
 from sb3_distill.typing import Array, Observations, RawObservations
 
@@ -61,14 +62,18 @@ class Stage:
     Environments of M policies, which go on from rollout to rollout.
 
     :param env: environments, an equal share for each policy, those of the first policy first
+    :param normalizer: normalises what is shown and paid, and learns to; ``None`` for raw observations and rewards
     """
 
-    def __init__(self, env: VecEnv) -> None:
-        self.n_envs = env.num_envs
-        self._last, self._step = own_steps(env, env.reset())
+    def __init__(self, env: VecEnv, normalizer: StackedNormalizer | None = None) -> None:
+        self.n_envs, self._normalizer = env.num_envs, normalizer
+        last, self._step = own_steps(env, env.reset())
+        self._last = cast(RawObservations, last)
         self._starts = np.ones(env.num_envs, dtype=np.float32)
         self._n_steps = 0
         check_observations(self._last, 0)
+        if normalizer is not None:
+            self._last = normalizer.see(self._last)
 
     def play(self, actors: StackedActors, noise: th.Tensor) -> Played:
         """
@@ -80,24 +85,34 @@ class Stage:
         observations, actions, rewards, starts = [], [], [], [self._starts]
         cut: list[tuple[int, int, RawObservations]] = []
         for t in range(len(noise)):
-            observations.append(cast(RawObservations, self._last))
-            taken = actors.act(actors.see(observations[-1]), noise[t])
-            self._last, paid, dones, infos = self._step(actors.to_env(taken))
+            observations.append(self._last)
+            taken = actors.act(actors.see(self._last), noise[t])
+            shown, paid, dones, infos = self._step(actors.to_env(taken))
             self._n_steps += 1
-            check_observations(self._last, self._n_steps)
+            check_observations(shown, self._n_steps)
+            self._last, paid = self._normalized(cast(RawObservations, shown), paid, dones)
             actions.append(taken.reshape(self.n_envs, -1))
             rewards.append(np.asarray(paid, dtype=np.float32))
             for i in np.flatnonzero(dones).tolist():
                 if infos[i].get("TimeLimit.truncated", False) and infos[i].get("terminal_observation") is not None:
-                    cut.append((t, i, copied(infos[i]["terminal_observation"])))
+                    cut.append((t, i, self._normalized_last(infos[i]["terminal_observation"], i)))
             starts.append(np.asarray(dones, dtype=np.float32))
         self._starts = starts[-1]
-        played = Played(
-            observations, np.stack(actions), np.stack(rewards), np.stack(starts), cast(RawObservations, self._last), cut
-        )
+        played = Played(observations, np.stack(actions), np.stack(rewards), np.stack(starts), self._last, cut)
         if not np.isfinite(played.rewards).all():
             raise NotFiniteError("a reward is NaN or infinite: the environment must pay finite rewards")
         return played
+
+    def _normalized(self, shown: RawObservations, paid: Array, dones: Array) -> tuple[RawObservations, Array]:
+        if self._normalizer is None:
+            return shown, paid
+        return self._normalizer.see(shown), self._normalizer.pay(paid, dones)
+
+    def _normalized_last(self, observation: RawObservations, i: int) -> RawObservations:
+        observation = copied(observation)
+        if self._normalizer is None:
+            return observation
+        return self._normalizer.one(observation, i * self._normalizer.n_policies // self.n_envs)
 
 
 @th.no_grad()
