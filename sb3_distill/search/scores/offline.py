@@ -17,9 +17,10 @@ from sb3_distill.search.score import Score
 from sb3_distill.search.scores.networks import checked_seeds, template
 from sb3_distill.search.scores.stacked.acting import StackedActors, mean_returns
 from sb3_distill.search.scores.stacked.bc import StackedBC, held_out_loss
-from sb3_distill.search.scores.stacked.iql import IQLSettings, StackedIQL, check_iql
+from sb3_distill.search.scores.stacked.iql import IQLSettings, StackedIQL
 from sb3_distill.search.scores.stacked.td3_bc import StackedTD3BC, TD3BCSettings, check_td3_bc
 from sb3_distill.search.scores.stacked.transitions import Transitions, draw_rows, split
+from sb3_distill.search.scores.stacked.twin_critics import check_action_values
 from sb3_distill.search.scores.stacked_ppo import positive_rate
 from sb3_distill.typing import Json, Kwargs, Space
 
@@ -72,7 +73,7 @@ class Method(NamedTuple):
 METHODS: dict[str, Method] = {
     "bc": Method(StackedBC, None, lambda observations, actions: None, 150, "loss", False),
     "td3+bc": Method(StackedTD3BC, TD3BCSettings, check_td3_bc, 2_000, "return", True),
-    "iql": Method(StackedIQL, IQLSettings, check_iql, 2_000, "return", False),
+    "iql": Method(StackedIQL, IQLSettings, check_action_values, 2_000, "return", False),
 }
 """Methods by name."""
 

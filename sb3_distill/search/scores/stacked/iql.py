@@ -24,7 +24,7 @@ from sb3_distill.search.scores.stacked.gaussian import gaussian_log_prob
 from sb3_distill.search.scores.stacked.table import ParameterTable, TableAdam
 from sb3_distill.search.scores.stacked.transitions import Transitions
 from sb3_distill.search.scores.stacked.twin_critics import TwinCritics, check_action_values
-from sb3_distill.typing import Observations, Params, Space
+from sb3_distill.typing import Observations, Params
 
 
 @dataclass(frozen=True)
@@ -131,12 +131,3 @@ class StackedIQL:
         if actors.log_std is None:
             return imitation_losses(actors, seen, actions)
         return -gaussian_log_prob(actors.network(actors.params, seen), actions, actors.log_std.unsqueeze(1))
-
-
-def check_iql(observation_space: Space, action_space: Space) -> None:
-    """
-    :param observation_space: observation space of recorded play
-    :param action_space: action space of recorded play
-    :raises ValueError: see ``check_action_values``
-    """
-    check_action_values(observation_space, action_space)

@@ -26,7 +26,7 @@ from sb3_distill.search.scores.stacked.twin_critics import TwinCritics, check_ac
 from sb3_distill.spaces.checks import describe
 from sb3_distill.typing import Space
 
-NOISE = 2**57
+NOISE = 2**56
 """Added to the seed of an actor for the noise of target actions."""
 
 

@@ -17,8 +17,8 @@ from sb3_distill.spaces.checks import describe
 from sb3_distill.spaces.sizes import preprocessed_shape
 from sb3_distill.typing import Observations, Params, Space
 
-TWIN = 2**58
-"""Added to the seed of the first of two action values for the other one."""
+OFFSETS = (2**58, 2**58 + 2**57)
+"""Added to the seed of an actor for its two action values, which shall not begin alike, nor like the actor."""
 
 
 class TwinCritics:
@@ -35,7 +35,7 @@ class TwinCritics:
     def __init__(self, policy: ArchitecturePolicy, seeds: Sequence[int], learning_rate: float) -> None:
         check_action_values(policy.observation_space, policy.action_space)
         self.n, self._is_real = len(seeds), isinstance(policy.action_space, spaces.Box)
-        twice = [*seeds, *(seed + TWIN for seed in seeds)]
+        twice = [seed + offset for offset in OFFSETS for seed in seeds]
         group = _with_input(policy, twice) if self._is_real else _with_outputs(policy, twice)
         self._network: StackedNetwork = group.network
         self._table = ParameterTable({"q": group.params})
