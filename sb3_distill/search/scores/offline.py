@@ -15,12 +15,12 @@ from sb3_distill.offline.recording import Recording
 from sb3_distill.search.architecture import PolicyArchitecture
 from sb3_distill.search.score import Score
 from sb3_distill.search.scores.networks import checked_seeds, template
+from sb3_distill.search.scores.recorded.bc import StackedBC, held_out_loss
+from sb3_distill.search.scores.recorded.iql import IQLSettings, StackedIQL
+from sb3_distill.search.scores.recorded.td3_bc import StackedTD3BC, TD3BCSettings, check_td3_bc
+from sb3_distill.search.scores.recorded.transitions import Transitions, draw_rows, split
+from sb3_distill.search.scores.recorded.twin_critics import check_action_values
 from sb3_distill.search.scores.stacked.acting import StackedActors, mean_returns
-from sb3_distill.search.scores.stacked.bc import StackedBC, held_out_loss
-from sb3_distill.search.scores.stacked.iql import IQLSettings, StackedIQL
-from sb3_distill.search.scores.stacked.td3_bc import StackedTD3BC, TD3BCSettings, check_td3_bc
-from sb3_distill.search.scores.stacked.transitions import Transitions, draw_rows, split
-from sb3_distill.search.scores.stacked.twin_critics import check_action_values
 from sb3_distill.search.scores.stacked_ppo import positive_rate
 from sb3_distill.typing import Json, Kwargs, Space
 

@@ -1,1 +1,1 @@
-"""RL of many networks of one shape at once, one for each seed: online and on recorded play."""
+"""Many networks of one shape, one for each seed: their parameters, how they act, and PPO of all of them at once."""

@@ -13,9 +13,9 @@ from sb3_distill.networks.stacked import write_parameters
 from sb3_distill.offline import record
 from sb3_distill.search.architecture import PolicyArchitecture
 from sb3_distill.search.scores.networks import template
-from sb3_distill.search.scores.stacked.iql import IQLSettings, StackedIQL
-from sb3_distill.search.scores.stacked.td3_bc import NOISE, StackedTD3BC, TD3BCSettings
-from sb3_distill.search.scores.stacked.transitions import Transitions
+from sb3_distill.search.scores.recorded.iql import IQLSettings, StackedIQL
+from sb3_distill.search.scores.recorded.td3_bc import NOISE, StackedTD3BC, TD3BCSettings
+from sb3_distill.search.scores.recorded.transitions import Transitions
 
 NETWORK = PolicyArchitecture((16, 16), "silu", layer_norm=True)
 SEED, RATE, N_STEPS = 3, 1e-2, 6

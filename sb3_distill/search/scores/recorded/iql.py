@@ -18,12 +18,12 @@ from sb3_distill.networks.anatomy import actor_of
 from sb3_distill.networks.stacked import StackedNetwork
 from sb3_distill.search.policy import ArchitecturePolicy
 from sb3_distill.search.scores.networks import initial_actors, initial_critics
+from sb3_distill.search.scores.recorded.bc import imitation_losses
+from sb3_distill.search.scores.recorded.transitions import Transitions
+from sb3_distill.search.scores.recorded.twin_critics import TwinCritics, check_action_values
 from sb3_distill.search.scores.stacked.acting import StackedActors
-from sb3_distill.search.scores.stacked.bc import imitation_losses
 from sb3_distill.search.scores.stacked.gaussian import gaussian_log_prob
 from sb3_distill.search.scores.stacked.table import ParameterTable, TableAdam
-from sb3_distill.search.scores.stacked.transitions import Transitions
-from sb3_distill.search.scores.stacked.twin_critics import TwinCritics, check_action_values
 from sb3_distill.typing import Observations, Params
 
 

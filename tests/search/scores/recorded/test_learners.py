@@ -11,11 +11,11 @@ from sb3_distill.errors import ArgumentError
 from sb3_distill.offline import record
 from sb3_distill.search.architecture import PolicyArchitecture
 from sb3_distill.search.scores.networks import template
+from sb3_distill.search.scores.recorded.bc import StackedBC, held_out_loss, imitation_losses
+from sb3_distill.search.scores.recorded.iql import IQLSettings, StackedIQL
+from sb3_distill.search.scores.recorded.td3_bc import StackedTD3BC, TD3BCSettings
+from sb3_distill.search.scores.recorded.transitions import Transitions, draw_rows, split
 from sb3_distill.search.scores.stacked.acting import mean_returns
-from sb3_distill.search.scores.stacked.bc import StackedBC, held_out_loss, imitation_losses
-from sb3_distill.search.scores.stacked.iql import IQLSettings, StackedIQL
-from sb3_distill.search.scores.stacked.td3_bc import StackedTD3BC, TD3BCSettings
-from sb3_distill.search.scores.stacked.transitions import Transitions, draw_rows, split
 
 NETWORK = PolicyArchitecture((16, 16), "silu", layer_norm=True)
 LEARNERS = {"bc": StackedBC, "iql": StackedIQL, "td3+bc": StackedTD3BC}

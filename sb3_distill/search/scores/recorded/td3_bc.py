@@ -18,11 +18,11 @@ from sb3_distill.networks.anatomy import actor_of
 from sb3_distill.networks.stacked import StackedNetwork
 from sb3_distill.search.policy import ArchitecturePolicy
 from sb3_distill.search.scores.networks import initial_actors
+from sb3_distill.search.scores.recorded.bc import bounds_of
+from sb3_distill.search.scores.recorded.transitions import Transitions
+from sb3_distill.search.scores.recorded.twin_critics import TwinCritics, check_action_values
 from sb3_distill.search.scores.stacked.acting import StackedActors
-from sb3_distill.search.scores.stacked.bc import bounds_of
 from sb3_distill.search.scores.stacked.table import ParameterTable, TableAdam
-from sb3_distill.search.scores.stacked.transitions import Transitions
-from sb3_distill.search.scores.stacked.twin_critics import TwinCritics, check_action_values
 from sb3_distill.spaces.checks import describe
 from sb3_distill.typing import Space
 
