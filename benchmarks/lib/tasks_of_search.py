@@ -7,9 +7,10 @@ import numpy as np
 import torch as th
 
 from benchmarks.lib.results import RUNS
-from sb3_distill import PPMO, SyntheticDataset, make_vec_env
+from sb3_distill import PPMO, SyntheticDataset, make_vec_env, record
 from sb3_distill.environments.random_rollout import random_rollout
 from sb3_distill.search.architecture import PolicyArchitecture
+from sb3_distill.search.scores.offline import OfflineScore
 from sb3_distill.search.scores.online import OnlineScore
 from sb3_distill.search.space import SearchSpace
 from sb3_distill.teaching.acting import normalize
@@ -66,6 +67,12 @@ class SearchTask(NamedTuple):
             model.dataset.save(path)
             path.with_suffix(".seconds").write_text(f"{time.perf_counter() - start}")
         return SyntheticDataset.load(path), float(path.with_suffix(".seconds").read_text())
+
+    def offline(self) -> tuple[OfflineScore, float]:
+        """Behaviour cloning of 2,000 steps of taught networks, and the seconds that recording took."""
+        start = time.perf_counter()
+        play = record(self.set()[0], n_steps=2000, deterministic=False, seed=0)
+        return OfflineScore(play, normalize=self.normalize, name="offline"), time.perf_counter() - start
 
     def observations(self, dataset: SyntheticDataset) -> th.Tensor:
         """128 real observations of random actions, as networks see them."""

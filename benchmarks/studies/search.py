@@ -84,6 +84,8 @@ def scores(task: SearchTask, name: str, results: Results) -> None:
     for evaluator in cheap(task):
         results.keep(f"{name}/scores/{evaluator.name}", lambda evaluator=evaluator: _all(evaluator, networks, seconds))
         print(f"{name}: {evaluator.name}", flush=True)
+    offline, seconds = task.offline()
+    results.keep(f"{name}/scores/{offline.name}", lambda: _all(offline, networks, seconds))
 
 
 def _all(evaluator: Evaluator, networks: list[PolicyArchitecture], fixed: float) -> Json:

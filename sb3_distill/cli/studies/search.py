@@ -4,7 +4,6 @@ import argparse
 import json
 import math
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 
 from sb3_distill.cli.mistakes import interruption_says
@@ -101,9 +100,9 @@ def evaluators_of(options: argparse.Namespace) -> list[Evaluator]:
                     "offline judges by recorded play: record some by `sb3-distill record`, and pass --data FILE"
                 )
             from sb3_distill.offline.recording import Recording
+            from sb3_distill.search.scores.offline import OfflineScore
 
-            offline = import_module("sb3_distill.search.scores.offline")  # OFFLINE: an ordinary import, once the file is there
-            evaluators.append(offline.OfflineScore(Recording.load(options.data), **given))
+            evaluators.append(OfflineScore(Recording.load(options.data), name=OFFLINE, **given))
     return evaluators
 
 
