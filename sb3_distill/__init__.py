@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from sb3_distill.learners.distribution import LearnerDistribution
     from sb3_distill.offline import OfflineDistillation, Recording, record
     from sb3_distill.ppmo import PPMO
+    from sb3_distill.search.architecture import PolicyArchitecture
+    from sb3_distill.search.policy import ArchitecturePolicy
+    from sb3_distill.search.space import SearchSpace
     from sb3_distill.spaces import min_instances
     from sb3_distill.supervised import SupervisedDistillation, evaluate_supervised, teach_module
     from sb3_distill.teaching.distilled_policy import DistilledPolicy
@@ -30,6 +33,7 @@ except PackageNotFoundError:  # a copy of the source that was not installed
 
 __all__ = [
     "PPMO",
+    "ArchitecturePolicy",
     "DAgger",
     "DatasetError",
     "DistilledEnsemble",
@@ -40,7 +44,9 @@ __all__ = [
     "LearnerComponent",
     "LearnerDistribution",
     "OfflineDistillation",
+    "PolicyArchitecture",
     "Recording",
+    "SearchSpace",
     "SupervisedDistillation",
     "SupervisedEnsemble",
     "SyntheticDataset",
@@ -59,6 +65,7 @@ __all__ = [
 
 _ROOM_OF = {
     "PPMO": "ppmo",
+    "ArchitecturePolicy": "search.policy",
     "DAgger": "dagger",
     "DatasetError": "dataset",
     "DistilledEnsemble": "ensemble",
@@ -69,7 +76,9 @@ _ROOM_OF = {
     "LearnerComponent": "learners.component",
     "LearnerDistribution": "learners.distribution",
     "OfflineDistillation": "offline",
+    "PolicyArchitecture": "search.architecture",
     "Recording": "offline",
+    "SearchSpace": "search.space",
     "SupervisedDistillation": "supervised",
     "SupervisedEnsemble": "ensemble",
     "SyntheticDataset": "dataset",

@@ -63,18 +63,21 @@ def test_the_commands_of_the_readme_run(tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
     pytest.importorskip("imageio")
     pytest.importorskip("pygame")
-    fewer = {"evaluate": ["--learners", "2", "--episodes", "2"], "watch": ["--max-steps", "5"], "distil": ["--updates", "3"]}
+    fewer = {
+        "evaluate": ["--learners", "2", "--episodes", "2"], "watch": ["--max-steps", "5"], "distil": ["--updates", "3"],
+        "search": ["--trials", "2"],
+    }  # fmt: skip
     monkeypatch.chdir(tmp_path)
     lines = [shlex.split(line) for page, line in COMMANDS if page == "README" and line.startswith("sb3-distill")]
     ours = [words[1:] for words in lines if words[1] not in zoo.COMMANDS]
-    assert [words[0] for words in ours] == ["datasets", "show", "watch", "evaluate", "teach", "record", "distil", "clone"]
+    assert [words[0] for words in ours] == ["datasets", "show", "watch", "evaluate", "teach", "record", "distil", "clone", "search"]
     for words in ours:
         if words[0] == "clone":
             words[words.index("--timesteps") + 1] = "1024"
         assert cli.main([*words, *fewer.get(words[0], [])]) == 0, capsys.readouterr().err
     made = {path.name for path in tmp_path.iterdir()}
     sets = {"play.safetensors", "set.safetensors", "clone.safetensors"}
-    assert made == {"NDCartPole2D-v0.png", "NDCartPole2D-v0.gif", "agent.zip"} | sets
+    assert made == {"NDCartPole2D-v0.png", "NDCartPole2D-v0.gif", "agent.zip", "search"} | sets
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
