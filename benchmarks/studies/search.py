@@ -36,6 +36,12 @@ from sb3_distill.typing import Json
 
 N_SHUFFLED = 3
 """Controls whose labels are shuffled."""
+WAYS_AND_SHUFFLED = {
+    "distillation": "shuffled labels 0",
+    "distillation, unit variance, 30 steps": "shuffled labels 0, unit variance",
+    "distillation, unit variance, 100 steps": "shuffled labels 0, unit variance, 100 steps",
+}
+"""Scores, and the control with labels in a random order that has the same recipe."""
 NEW_SEEDS = range(2000, 2010)
 """Seeds of confirmations."""
 
@@ -54,6 +60,7 @@ def cheap(task: SearchTask) -> Iterator[Evaluator]:
         yield DistillationScore(dataset, n_steps, name=f"distillation, unit variance, {n_steps} steps")
     for seed in range(N_SHUFFLED):
         yield DistillationScore(shuffled(dataset, seed), name=f"shuffled labels {seed}, unit variance")
+        yield DistillationScore(shuffled(dataset, seed), 100, name=f"shuffled labels {seed}, unit variance, 100 steps")
     observations = task.observations(dataset)
     for name in PROXIES:
         yield ProxyScore(name, observations, dataset.info.observation_space, dataset.info.action_space)
@@ -150,8 +157,9 @@ def show(names: list[str]) -> None:
         print(f"## {name}: returns {returns.min():.0f} to {returns.max():.0f}, the median at {share:.0%} of the best\n")
         for columns, rows in (result.table(), result.ceiling_table()):
             _print(columns, rows)
-        for control in ("parameters", "gradient norm", "synflow", "naswot", "shuffled labels 0"):
-            print(f"tau-b of distillation less that of {control}: {_text(result.difference('distillation', control))}")
+        for way, shuffled_way in WAYS_AND_SHUFFLED.items():
+            for control in (*PROXIES, shuffled_way):
+                print(f"tau-b of {way} less that of {control}: {_text(result.difference(way, control))}")
         print()
         comparisons += [
             replace(one, pick=f"{name}: {one.pick}")
