@@ -41,7 +41,7 @@ class DistillationScore:
     """
 
     def __init__(
-        self, dataset: DatasetLike, n_steps: int = 30, learning_rate: float = 1e-3, unit_variance: bool = True,
+        self, dataset: DatasetLike, n_steps: int = 100, learning_rate: float = 1e-3, unit_variance: bool = True,
         name: str = "distillation",
     ) -> None:  # fmt: skip
         self.dataset, self.budget, self.name = _without_encoder(dataset), whole("n_steps", n_steps), name
