@@ -5,7 +5,7 @@ each is trained by SB3's PPO with several seeds: the truth. Then what each way p
     python benchmarks/studies/search.py scores [--tasks 2-D 3-D Acrobot LunarLander]
     python benchmarks/studies/search.py truth  [--tasks 2-D] [--share 0/2]
     python benchmarks/studies/search.py picks  [--tasks 2-D]
-    python benchmarks/studies/search.py show
+    python benchmarks/studies/search.py show   # or draw: docs/images/search-*.png
 
 Scores are committed before the truth is computed. What is in results/search.json is not run again. Two processes can compute
 the halves of a truth: ``truth --share 0/2 --into half`` writes results/half.json, and ``merge --into half`` puts it into
@@ -23,12 +23,13 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
-from benchmarks.lib.results import one_thread, read, write
+from benchmarks.lib.results import PICTURES, one_thread, read, write
 from benchmarks.lib.search_tables import result_of, to_confirm
 from benchmarks.lib.tasks_of_search import JUDGED_SEEDS, TASKS, SearchTask
 from sb3_distill.generalisation.bootstrap import Estimate
 from sb3_distill.search.architecture import PolicyArchitecture
 from sb3_distill.search.ranking.picks import PickComparison, holm_family
+from sb3_distill.search.ranking.pictures import truth_and_scores
 from sb3_distill.search.score import Evaluator, Score
 from sb3_distill.search.scores.distillation import DistillationScore, TaughtScore, shuffled
 from sb3_distill.search.scores.proxies import PROXIES, ProxyScore
@@ -42,6 +43,15 @@ WAYS_AND_SHUFFLED = {
     "distillation, unit variance, 100 steps": "shuffled labels 0, unit variance, 100 steps",
 }
 """Scores, and the control with labels in a random order that has the same recipe."""
+DRAWN = (
+    "distillation, unit variance, 100 steps",
+    "shuffled labels 0, unit variance, 100 steps",
+    "offline",
+    "parameters",
+    "naswot",
+    "taught",
+)
+"""Scores of the picture."""
 NEW_SEEDS = range(2000, 2010)
 """Seeds of confirmations."""
 
@@ -173,6 +183,15 @@ def show(names: list[str]) -> None:
     ])  # fmt: skip
 
 
+def draw(names: list[str]) -> None:
+    """The truth of each task against the scores that the page speaks of, ``docs/images/search-<task>.png``."""
+    for name in names:
+        if f"{name}/truth/{TASKS[name].n_networks - 1}" in read("search"):
+            result = result_of(name, TASKS[name], read("search"))
+            shown = {score: result.scores[score] for score in DRAWN if score in result.scores}
+            truth_and_scores(replace(result, scores=shown, costs={}), PICTURES / f"search-{name.lower()}.png")
+
+
 def _text(found: Estimate) -> str:
     return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
@@ -186,7 +205,7 @@ def _print(columns: list[str], rows: list[list[str]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["scores", "truth", "picks", "merge", "show"])
+    parser.add_argument("stage", choices=["scores", "truth", "picks", "merge", "show", "draw"])
     parser.add_argument("--tasks", nargs="*", default=["2-D", "3-D", "Acrobot", "LunarLander"], choices=list(TASKS))
     parser.add_argument("--share", default="0/1", help="which part of the networks (default: all)")
     parser.add_argument("--into", default="search", help="name of the file of results (default: search)")
@@ -196,8 +215,8 @@ def main() -> None:
     first, n_shares = map(int, options.share.split("/"))
     if options.stage == "merge":
         write("search", {**read("search"), **read(options.into)})
-    elif options.stage == "show":
-        show(options.tasks)
+    elif options.stage in ("show", "draw"):
+        {"show": show, "draw": draw}[options.stage](options.tasks)
     else:
         stages = {"scores": scores, "truth": partial(truth, share=(first, n_shares)), "picks": picks}
         for name in options.tasks:

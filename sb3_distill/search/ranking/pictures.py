@@ -55,6 +55,7 @@ def truth_and_scores(result: SearchResult, path: str | os.PathLike[str] | None =
         ax.set_title(name if math.isnan(tau.value) else f"{name}\ntau-b {tau.value:.2f}", fontsize=8)
         ax.set_xlabel("score", fontsize=7)
         ax.tick_params(labelsize=7)
+        ax.locator_params(axis="x", nbins=5)
     for ax in panels[len(result.scores) :]:
         ax.set_axis_off()
     for ax in panels[::n_columns]:
