@@ -29,6 +29,10 @@ def judged(monkeypatch):
     return judges
 
 
+FEW = pytest.mark.filterwarnings("ignore:.* architectures are too few for a correlation")
+
+
+@FEW
 def test_a_table_and_a_file_for_two_ways(folder, judged, capsys):
     arguments = ["search", "NDCartPole2D-v0", "--space", "space.json", "--trials", "4", "--sampler", "random", "-o", "result"]
     assert cli.main(arguments) == 0
@@ -39,9 +43,31 @@ def test_a_table_and_a_file_for_two_ways(folder, judged, capsys):
     assert [one["architecture"] for one in tried["online"]] == [one["architecture"] for one in tried["distillation"]]
     assert {one["state"] for one in tried["online"]} == {"finished"} and len(tried["online"]) == 4
     assert len(tried["online"][0]["score"]["per_seed"]) == 3
-    assert (folder / "result" / "search.journal").is_file()
+    made = {path.name for path in (folder / "result").iterdir()}
+    assert {"search.journal", "trials.json", "ranking.json", "search.html"} <= made
 
 
+def test_few_architectures_have_no_correlation_and_one_warning(folder, judged, capsys):
+    arguments = ["search", "NDCartPole2D-v0", "--space", "space.json", "--trials", "3", "--sampler", "random", "--json"]
+    with pytest.warns(UserWarning, match="3 architectures are too few for a correlation of distillation") as caught:
+        assert cli.main(arguments) == 0
+    assert len(caught) == 1
+    assert json.loads(capsys.readouterr().out)["figures"]["agreements"]["distillation"]["tau_b"]["value"] is None
+
+
+@FEW
+def test_picks_are_confirmed_with_new_seeds(folder, judged, monkeypatch, capsys):
+    rl = Judge("rl")
+    monkeypatch.setattr(command, "_online", lambda options: rl)
+    arguments = ["search", "NDCartPole2D-v0", "--space", "space.json", "--trials", "4", "--sampler", "random", "-o", "result"]
+    assert cli.main([*arguments, "--confirm", "1", "--confirm-seeds", "2"]) == 0
+    assert "Picks against baselines" in capsys.readouterr().out
+    confirmations = json.loads((folder / "result" / "ranking.json").read_text())["confirmations"]
+    assert list(confirmations) == ["distillation", "online", "64-64", "median", "random"]
+    assert {len(values) for values in confirmations.values()} == {2}
+
+
+@FEW
 def test_the_same_command_goes_on(folder, judged, capsys):
     arguments = ["search", "NDCartPole2D-v0", "--space", "space.json", "--json", "--storage", "sqlite:///search.db"]
     assert cli.main([*arguments, "--trials", "2"]) == 0

@@ -70,7 +70,17 @@ def test_the_commands_of_the_readme_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     lines = [shlex.split(line) for page, line in COMMANDS if page == "README" and line.startswith("sb3-distill")]
     ours = [words[1:] for words in lines if words[1] not in zoo.COMMANDS]
-    assert [words[0] for words in ours] == ["datasets", "show", "watch", "evaluate", "teach", "record", "distil", "clone", "search"]
+    assert [words[0] for words in ours] == [
+        "datasets",
+        "show",
+        "watch",
+        "evaluate",
+        "teach",
+        "record",
+        "distil",
+        "clone",
+        "search",
+    ]
     for words in ours:
         if words[0] == "clone":
             words[words.index("--timesteps") + 1] = "1024"
