@@ -1,9 +1,10 @@
 """
 Which search finds the better network in as much processor time? Distillation judges hundreds of networks. Random search with
-PPO stops two of three networks at a ninth of the steps, and two of three at a third. Each replicate has other networks;
-picks are trained with seeds of their own. The time in which the set was distilled is not part of it.
+PPO stops two of three networks at a ninth of the steps, and two of three at a third. The third way lets distillation judge for
+half of the time, and PPO look at its best ones (it was added when the first replicate had been seen). Each replicate has other
+networks; picks are trained with seeds of their own. The time in which the set was distilled is not part of it.
 
-    python benchmarks/studies/search_at_equal_time.py [--tasks 2-D Acrobot] [--seconds 60] [--replicates 0 1 2 3 4]
+    python benchmarks/studies/search_at_equal_time.py [--tasks 2-D] [--seconds 60] [--replicates 0 1 2 3 4]
     python benchmarks/studies/search_at_equal_time.py --show
 
 What is in results/search_at_equal_time.json is not run again.
@@ -28,8 +29,8 @@ from sb3_distill.search.scores.distillation import DistillationScore
 from sb3_distill.search.space import RandomTrial, SearchSpace
 from sb3_distill.typing import Json
 
-WAYS = ("distillation", "early-stopped PPO")
 NEW_SEEDS = range(3000, 3005)
+CONTROL = "early-stopped PPO"
 
 
 def candidates(seed: int) -> Iterator[PolicyArchitecture]:
@@ -39,76 +40,93 @@ def candidates(seed: int) -> Iterator[PolicyArchitecture]:
         yield space.suggest(trial)
 
 
-def by_distillation(task: SearchTask, seed: int, seconds: float) -> tuple[PolicyArchitecture, int]:
-    """The network with the best score, and how many were judged."""
+def judged(task: SearchTask, seed: int, seconds: float) -> list[PolicyArchitecture]:
+    """Networks that distillation has judged in that time, the best first."""
     evaluator, start = DistillationScore(task.set()[0]), time.process_time()
-    best, n_judged = (-np.inf, PolicyArchitecture()), 0
+    scores: list[tuple[float, PolicyArchitecture]] = []
     for network in candidates(seed):
         if time.process_time() - start > seconds:
             break
-        best = max(best, (evaluator.score(network, [0]).mean, network), key=lambda pair: pair[0])
-        n_judged += 1
-    return best[1], n_judged
+        scores.append((evaluator.score(network, [0]).mean, network))
+    return [network for _, network in sorted(scores, key=lambda pair: -pair[0])]
 
 
-def by_stopped_ppo(task: SearchTask, seed: int, seconds: float) -> tuple[PolicyArchitecture, int]:
+def by_distillation(task: SearchTask, seed: int, seconds: float) -> tuple[PolicyArchitecture, int]:
+    """The network with the best score, and how many were judged."""
+    networks = judged(task, seed, seconds)
+    return networks[0], len(networks)
+
+
+def by_stopped_ppo(
+    task: SearchTask, seed: int, seconds: float, networks: Iterator[PolicyArchitecture] | None = None
+) -> tuple[PolicyArchitecture, int]:
     """The best of those that were trained fully: of nine networks three go on, and of these one."""
-    evaluator, start, networks = task.online(), time.process_time(), candidates(seed)
+    evaluator, start = task.online(), time.process_time()
+    networks = candidates(seed) if networks is None else networks
     best, n_judged = (-np.inf, PolicyArchitecture()), 0
-    while time.process_time() - start < seconds:
-        bracket = list(itertools.islice(networks, 9))
+    while time.process_time() - start < seconds and (bracket := list(itertools.islice(networks, 9))):
+        n_judged += len(bracket)
         for part, n_left in ((9, 3), (3, 1), (1, 1)):
             returns = [evaluator.score(network, [seed], task.n_timesteps // part).mean for network in bracket]
             bracket = [bracket[i] for i in np.argsort(returns)[::-1][:n_left]]
         best = max(best, (max(returns), bracket[0]), key=lambda pair: pair[0])
-        n_judged += 9
     return best[1], n_judged
 
 
-def run(name: str, replicate: int, seconds: float) -> Json:
-    """Search in both ways, and train both picks."""
-    task, entry = TASKS[name], {}
-    for way, search in zip(WAYS, (by_distillation, by_stopped_ppo), strict=True):
-        start = time.process_time()
-        network, n_judged = search(task, 500 + replicate, seconds)
-        spent = time.process_time() - start
-        score = task.online().score(network, list(NEW_SEEDS))
-        entry[way] = {
-            "network": network.to_json(), "n_judged": n_judged, "seconds": round(spent, 1),
-            "per_seed": [round(value, 2) for value in score.per_seed],
-        }  # fmt: skip
-    return entry
+def by_both(task: SearchTask, seed: int, seconds: float) -> tuple[PolicyArchitecture, int]:
+    """Distillation for half of the time, then PPO on its best networks."""
+    networks = judged(task, seed, seconds / 2)
+    return by_stopped_ppo(task, seed, seconds / 2, iter(networks))[0], len(networks)
+
+
+WAYS = {"distillation": by_distillation, "early-stopped PPO": by_stopped_ppo, "distillation, then PPO": by_both}
+
+
+def run(name: str, replicate: int, way: str, seconds: float) -> Json:
+    """Search, and train the pick with new seeds."""
+    task, start = TASKS[name], time.process_time()
+    network, n_judged = WAYS[way](task, 500 + replicate, seconds)
+    spent = time.process_time() - start
+    score = task.online().score(network, list(NEW_SEEDS))
+    return {
+        "network": network.to_json(), "n_judged": n_judged, "seconds": round(spent, 1),
+        "per_seed": [round(value, 2) for value in score.per_seed],
+    }  # fmt: skip
 
 
 def show() -> None:
-    """Means of replicates, and their difference."""
+    """Means of replicates, and differences to early-stopped PPO."""
     results = read("search_at_equal_time")
     for name in TASKS:
-        entries = [entry for cell, entry in results.items() if cell.startswith(f"{name}/")]
-        if len(entries) < 2:
-            continue
-        means = {way: np.array([np.mean(entry[way]["per_seed"]) for entry in entries]) for way in WAYS}
+        means = {}
         for way in WAYS:
-            judged, seconds = (np.median([entry[way][key] for entry in entries]) for key in ("n_judged", "seconds"))
-            print(f"{name}: {way}: {means[way].mean():.1f} ± {means[way].std():.1f}, {judged:.0f} networks in {seconds:.0f} s")
-        one = compare_pick(WAYS[0], means[WAYS[0]], WAYS[1], means[WAYS[1]])
-        value, low, high = one.difference
-        print(f"{name}: difference {value:.1f} [{low:.1f}, {high:.1f}], Welch p {one.welch:.2g}")
+            entries = [entry for cell, entry in results.items() if cell.startswith(f"{name}/") and cell.endswith(f"/{way}")]
+            if len(entries) > 1:
+                means[way] = np.array([np.mean(entry["per_seed"]) for entry in entries])
+                n_judged, spent = (np.median([entry[key] for entry in entries]) for key in ("n_judged", "seconds"))
+                each = ", ".join(f"{mean:.0f}" for mean in means[way])
+                print(f"{name}: {way}: {means[way].mean():.1f} ({each}), {n_judged:.0f} networks in {spent:.0f} s")
+        for way in [way for way in means if way != CONTROL and CONTROL in means]:
+            one = compare_pick(way, means[way], CONTROL, means[CONTROL])
+            value, low, high = one.difference
+            print(f"{name}: {way} less {CONTROL}: {value:.1f} [{low:.1f}, {high:.1f}], Welch p {one.welch:.2g}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="*", default=["2-D", "Acrobot"], choices=list(TASKS))
+    parser.add_argument("--tasks", nargs="*", default=["2-D"], choices=list(TASKS))
+    parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--replicates", nargs="*", type=int, default=list(range(5)))
     parser.add_argument("--show", action="store_true", help="only show the figures")
     options = parser.parse_args()
     one_thread()
-    for name, replicate in itertools.product([] if options.show else options.tasks, options.replicates):
-        cell = f"{name}/{replicate}"
+    parts = (options.replicates, [] if options.show else options.tasks, options.ways)
+    for replicate, name, way in itertools.product(*parts):
+        cell = f"{name}/{replicate}/{way}"
         if cell not in read("search_at_equal_time"):
-            entry = run(name, replicate, options.seconds)
-            print(cell, {way: (entry[way]["per_seed"], entry[way]["n_judged"]) for way in WAYS}, flush=True)
+            entry = run(name, replicate, way, options.seconds)
+            print(cell, entry["per_seed"], entry["n_judged"], flush=True)
             write("search_at_equal_time", {**read("search_at_equal_time"), cell: entry})
     show()
 
