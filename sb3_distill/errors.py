@@ -10,7 +10,7 @@ line prints these errors in one line; any other error is a bug, and shows where 
 import sys
 import warnings
 
-NOT_THE_USERS = ("sb3_distill", "stable_baselines3", "torch", "contextlib")
+NOT_THE_USERS = ("sb3_distill", "stable_baselines3", "torch", "contextlib", "functools")
 """Packages between a warning and the user's line that caused it."""
 
 

@@ -5,6 +5,7 @@ each is trained by SB3's PPO with several seeds: the truth. Then what each way p
     python benchmarks/studies/search.py scores [--tasks 2-D 3-D Acrobot LunarLander]
     python benchmarks/studies/search.py truth  [--tasks 2-D] [--share 0/2]
     python benchmarks/studies/search.py picks  [--tasks 2-D]
+    python benchmarks/studies/search.py sets   [--tasks 2-D]
     python benchmarks/studies/search.py show   # or draw: docs/images/search-*.png
 
 Scores are committed before the truth is computed. What is in results/search.json is not run again. Two processes can compute
@@ -26,8 +27,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the repository
 from benchmarks.lib.results import PICTURES, one_thread, read, write
 from benchmarks.lib.search_tables import result_of, to_confirm
 from benchmarks.lib.tasks_of_search import JUDGED_SEEDS, TASKS, SearchTask
+from sb3_distill import SyntheticDataset, shipped_sets
 from sb3_distill.generalisation.bootstrap import Estimate
 from sb3_distill.search.architecture import PolicyArchitecture
+from sb3_distill.search.ranking.correlation import tau_b
 from sb3_distill.search.ranking.picks import PickComparison, holm_family
 from sb3_distill.search.ranking.pictures import truth_and_scores
 from sb3_distill.search.score import Evaluator, Score
@@ -155,6 +158,22 @@ def _confirmed(task: SearchTask, network: PolicyArchitecture) -> Json:
     return {**_run(task.online(), network, NEW_SEEDS), "network": str(network)}
 
 
+def sets(task: SearchTask, name: str, results: Results) -> None:
+    """Which set ranks well: every shipped set of the task, and its labels in a random order, one seed of 100 steps."""
+    networks, truths = task.networks(), result_of(name, task, read("search")).true_returns["truth"]
+    for label in (one for one in shipped_sets() if one.split("/")[0] == task.env_id):
+        dataset = SyntheticDataset.load(label)
+        for kind, judge in (("", dataset), (", labels in a random order", shuffled(dataset))):
+            evaluator = DistillationScore(judge)
+
+            def run(evaluator: DistillationScore = evaluator, k: int = dataset.n_instances) -> Json:
+                figures = [evaluator.score(network, [0]).mean for network in networks]
+                return {"k": k, "tau_b": round(tau_b(truths, np.array(figures)), 3)}
+
+            entry = results.keep(f"{name}/sets/{label}{kind}", run)
+            print(f"{name}: {label}{kind}: k = {entry['k']}, tau-b {entry['tau_b']:.2f}", flush=True)
+
+
 def show(names: list[str]) -> None:
     """Tables of all tasks whose truth is there, and one family of comparisons of all picks."""
     comparisons: list[PickComparison] = []
@@ -205,7 +224,7 @@ def _print(columns: list[str], rows: list[list[str]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["scores", "truth", "picks", "merge", "show", "draw"])
+    parser.add_argument("stage", choices=["scores", "truth", "picks", "sets", "merge", "show", "draw"])
     parser.add_argument("--tasks", nargs="*", default=["2-D", "3-D", "Acrobot", "LunarLander"], choices=list(TASKS))
     parser.add_argument("--share", default="0/1", help="which part of the networks (default: all)")
     parser.add_argument("--into", default="search", help="name of the file of results (default: search)")
@@ -218,7 +237,7 @@ def main() -> None:
     elif options.stage in ("show", "draw"):
         {"show": show, "draw": draw}[options.stage](options.tasks)
     else:
-        stages = {"scores": scores, "truth": partial(truth, share=(first, n_shares)), "picks": picks}
+        stages = {"scores": scores, "truth": partial(truth, share=(first, n_shares)), "picks": picks, "sets": sets}
         for name in options.tasks:
             stages[options.stage](TASKS[name], name, results)
 

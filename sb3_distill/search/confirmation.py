@@ -16,8 +16,10 @@ from sb3_distill.search.score import Evaluator, Score
 from sb3_distill.search.study.result import WayResult
 from sb3_distill.typing import Array, Json
 
-BASELINES = ("64-64", "median", "random")
-"""SB3's default network, the one in the middle of the first way's order, and one of all at random."""
+BASELINES = ("default", "median", "random")
+"""SB3's default network; the one in the middle of the truth, or of the first way's order; and one of the rest at random."""
+NATURE_CNN = PolicyArchitecture((512,), "relu", convolutions=((32, 8, 4), (64, 4, 2), (64, 3, 1)))  # type: ignore[arg-type]
+"""SB3's default network for images."""
 
 
 def joined(
@@ -66,7 +68,7 @@ def with_controls(result: SearchResult, controls: Sequence[Evaluator], seeds: Se
     :param result: a result
     :param controls: ways of judging that others should beat
     :param seeds: seeds of networks
-    :return: the result with their scores, and ``"rank average"``, the mean rank of the first way and all controls
+    :return: the result with their scores
     """
     networks = [PolicyArchitecture.of(architecture) for architecture in result.architectures]
     scores, costs = dict(result.scores), dict(result.costs)
@@ -74,8 +76,7 @@ def with_controls(result: SearchResult, controls: Sequence[Evaluator], seeds: Se
         judged = [control.score(network, seeds) for network in networks]
         scores[control.name] = _without_infinity(np.array([score.per_seed for score in judged]))
         costs[control.name] = Cost([score.seconds for score in judged])
-    result = replace(result, scores=scores, costs=costs)
-    return result.with_rank_average("rank average", list(scores)) if len(scores) > 1 else result
+    return replace(result, scores=scores, costs=costs)
 
 
 def to_confirm(result: SearchResult, n: int, seed: int = 0) -> dict[str, PolicyArchitecture]:
@@ -83,20 +84,23 @@ def to_confirm(result: SearchResult, n: int, seed: int = 0) -> dict[str, PolicyA
     :param result: a result
     :param n: number of the best architectures of each way
     :param seed: seed of the one that is picked at random
-    :return: by name, the architectures that should be trained again: the best of each way, and ``BASELINES``
+    :return: by name, the architectures that should be trained again: the best of each way, and ``BASELINES``. The one at
+        random is none of the best, if there are others
     """
+    networks = [PolicyArchitecture.of(architecture) for architecture in result.architectures]
     ways = {way: values for way, values in result.scores.items() if way in result.picks}  # no controls
     if result.truth is not None:
         ways[next((way for way in result.picks if way not in ways), TRUTH)] = result.truth
-    chosen: dict[str, PolicyArchitecture] = {}
-    for way, values in ways.items():
-        order = _order(values)
-        for place, index in enumerate(order[:n]):
-            chosen[way if place == 0 else f"{way}, {place + 1}"] = PolicyArchitecture.of(result.architectures[index])
-    order = _order(next(iter(ways.values())))
-    middle, drawn = order[len(order) // 2], random.Random(seed).randrange(len(result.keys))
-    baselines = (PolicyArchitecture(), *(PolicyArchitecture.of(result.architectures[index]) for index in (middle, drawn)))
-    return {**chosen, **dict(zip(BASELINES, baselines, strict=True))}
+    best = {
+        way if place == 0 else f"{way}, {place + 1}": index
+        for way, values in ways.items()
+        for place, index in enumerate(_order(values)[:n])
+    }
+    order = _order(next(iter(ways.values())) if result.truth is None else result.truth)
+    rest = [index for index in range(len(networks)) if index not in best.values()] or list(range(len(networks)))
+    default = NATURE_CNN if networks[0].convolutions else PolicyArchitecture()
+    baselines = (default, networks[order[len(order) // 2]], networks[random.Random(seed).choice(rest)])
+    return {**{name: networks[index] for name, index in best.items()}, **dict(zip(BASELINES, baselines, strict=True))}
 
 
 def confirmed(
@@ -111,16 +115,15 @@ def confirmed(
     :param seeds: new seeds
     :param seed: seed of the baseline that is picked at random
     :param progress_bar: whether a bar is shown
-    :return: the result with the returns of each new seed
+    :return: the result with the returns of each new seed; a network that diverged has the lowest return of all
     """
-    returns: dict[str, Score] = {}
-    confirmations: dict[str, Array] = {}
+    scores: dict[str, Score] = {}
     chosen = to_confirm(result, n, seed)
-    for name, one in tqdm(chosen.items(), desc="confirm", unit="architecture", disable=not progress_bar):
-        if one.key not in returns:  # two ways may pick the same one
-            returns[one.key] = judge.score(one, seeds)
-        confirmations[name] = _without_infinity(np.array(returns[one.key].per_seed))
-    return replace(result, confirmations=confirmations, baselines=BASELINES)
+    for one in tqdm(chosen.values(), desc="confirm", unit="architecture", disable=not progress_bar):
+        if one.key not in scores:  # two ways may pick the same one
+            scores[one.key] = judge.score(one, seeds)
+    returns = _without_infinity(np.array([scores[one.key].per_seed for one in chosen.values()]))
+    return replace(result, confirmations=dict(zip(chosen, returns, strict=True)), baselines=BASELINES)
 
 
 def _order(values: Array) -> list[int]:

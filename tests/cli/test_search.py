@@ -63,7 +63,7 @@ def test_picks_are_confirmed_with_new_seeds(folder, judged, monkeypatch, capsys)
     assert cli.main([*arguments, "--confirm", "1", "--confirm-seeds", "2"]) == 0
     assert "Picks against baselines" in capsys.readouterr().out
     confirmations = json.loads((folder / "result" / "ranking.json").read_text())["confirmations"]
-    assert list(confirmations) == ["distillation", "online", "64-64", "median", "random"]
+    assert list(confirmations) == ["distillation", "online", "default", "median", "random"]
     assert {len(values) for values in confirmations.values()} == {2}
 
 
@@ -74,7 +74,7 @@ def test_the_same_command_goes_on(folder, judged, capsys):
     assert cli.main([*arguments, "--trials", "3"]) == 0
     capsys.readouterr()
     assert len(judged[0].calls) == 3
-    assert cli.main([*arguments, "--trials", "3", "--env-kwargs", "n:3"]) == 1
+    assert cli.main([*arguments, "--trials", "3", "--env-kwargs", "max_episode_steps:50"]) == 1
     assert "another task" in capsys.readouterr().err
 
 
@@ -99,7 +99,7 @@ def test_distillation_judges(folder, capsys):
 @pytest.mark.slow
 def test_rl_judges(capsys):
     arguments = ["search", "CartPole-v1", "--space", "space.json", "--trials", "1", "--by", "online", "--seeds", "1"]
-    assert cli.main([*arguments, "--json", "--budget-online", "1024"]) == 0
+    assert cli.main([*arguments, "--json", "--budget-online", "2048"]) == 0
     assert json.loads(capsys.readouterr().out)["n"] == {"online": 1}
 
 

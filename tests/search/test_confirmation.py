@@ -72,10 +72,9 @@ def test_nothing_finished_is_told():
         joined({"d": WayResult("d", ())})
 
 
-def test_controls_are_scored_and_ranks_are_averaged():
+def test_controls_are_scored_and_pick_nothing():
     result = with_controls(joined({"d": way("d", lambda one: -width(one))}), [ByWidth()], [0, 1])
-    assert list(result.scores) == ["d", "width", "rank average"]
-    assert np.ptp(result.scores["rank average"]) == 0
+    assert list(result.scores) == ["d", "width"]
     assert list(result.picks) == ["d"]
 
 
@@ -93,6 +92,21 @@ def test_picks_and_baselines_are_trained_with_new_seeds_once_each():
 
 def test_the_baselines_are_the_default_network_the_middle_and_one_at_random():
     chosen = to_confirm(joined({"distillation": way("distillation", width)}), 1)
-    assert chosen["64-64"] == PolicyArchitecture()
+    assert chosen["default"] == PolicyArchitecture()
     assert chosen["median"].widths[0] in (15, 16)
-    assert chosen["random"] in NETWORKS
+    assert chosen["random"] in NETWORKS[:-1]
+
+
+def test_the_default_network_for_images_is_that_of_sb3():
+    images = [PolicyArchitecture((width,), convolutions=[(8, 3, 1)]) for width in range(8, 12)]
+    assert len(to_confirm(joined({"d": way("d", width, networks=images)}), 1)["default"].convolutions) == 3
+
+
+def test_a_pick_that_diverged_is_the_worst():
+    class Diverges(ByWidth):
+        def score(self, architecture, seeds, budget=None):
+            is_pick = architecture == NETWORKS[-1]
+            return Score(tuple(-np.inf if is_pick else -300.0 - seed for seed in seeds), 1.0)
+
+    result = confirmed(joined({"d": way("d", width)}), Diverges(), 1, range(2))
+    assert result.confirmations["d"].tolist() == [-301.0, -301.0]

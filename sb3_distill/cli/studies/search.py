@@ -3,12 +3,15 @@
 import argparse
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sb3_distill.cli.mistakes import interruption_says
 from sb3_distill.cli.parsing import AddCommand, add_gym_packages, literal, positive, seed
 from sb3_distill.cli.printing import print_table, visible
+from sb3_distill.dataset.file import shipped_sets
+from sb3_distill.dataset.synthetic_dataset import SyntheticDataset
+from sb3_distill.environments.make import as_vec_env, make_vec_env
 from sb3_distill.errors import ArgumentError, warn
 from sb3_distill.search.architecture import PolicyArchitecture
 from sb3_distill.search.confirmation import confirmed, joined, with_controls
@@ -20,7 +23,8 @@ from sb3_distill.search.space import SPACES, SearchSpace
 from sb3_distill.search.study.pruner import NONE, PRUNERS
 from sb3_distill.search.study.result import WayResult
 from sb3_distill.search.study.run import search
-from sb3_distill.search.study.sampler import SAMPLERS, TPE
+from sb3_distill.search.study.sampler import RANDOM, SAMPLERS, TPE
+from sb3_distill.spaces.checks import describe
 from sb3_distill.typing import Json
 from sb3_distill.whole_files import check_writable, write_whole
 
@@ -46,7 +50,11 @@ def add_search_command(add: AddCommand) -> None:
     )
     command.add_argument("--by", nargs="+", choices=WAYS, default=[DISTILLATION], help=f"who judges (default: {DISTILLATION})")
     command.add_argument("--trials", type=positive, default=100, help="architectures that each of them judges (default: 100)")
-    command.add_argument("--sampler", choices=SAMPLERS, default=TPE, help=f"who proposes architectures (default: {TPE})")
+    command.add_argument(
+        "--sampler",
+        choices=SAMPLERS,
+        help=f"who proposes architectures (default: {TPE} for one way; {RANDOM} for several, which then judge the same ones)",
+    )
     command.add_argument(
         "--pruner", choices=PRUNERS, default=NONE, help=f"who gives up after a part of the budget (default: {NONE})"
     )
@@ -66,10 +74,10 @@ def add_search_command(add: AddCommand) -> None:
         action="store_true",
         help="judge them by proxies and by labels in a random order too, which ways should beat",
     )
-    command.add_argument("--confirm-seeds", type=positive, default=10, help="new seeds of the confirmation (default: 10)")
+    command.add_argument("--confirm-seeds", type=two_or_more, default=10, help="new seeds of the confirmation (default: 10)")
     command.add_argument("--seeds", type=positive, default=3, help="networks of each architecture (default: 3)")
     command.add_argument("--seed", type=seed, default=0, help="of the sampler (default: 0)")
-    command.add_argument("--dataset", help="the set of distillation (default: the shipped set of the environment)")
+    command.add_argument("--dataset", help="the set of distillation (default: the widest shipped set of the environment)")
     command.add_argument("--data", help="the recording of offline, see `sb3-distill record`")
     for way, unit in ((DISTILLATION, "gradient steps"), (OFFLINE, "gradient steps"), (ONLINE, "environment steps")):
         default = N_TIMESTEPS if way == ONLINE else "that of the score"
@@ -78,6 +86,17 @@ def add_search_command(add: AddCommand) -> None:
     command.add_argument("--env-kwargs", nargs="*", default=[], metavar="NAME:VALUE", help="arguments of the environment")
     command.add_argument("-o", "--output", type=Path, help="folder of the result (default: <env>-search in this folder)")
     add_gym_packages(command)
+
+
+def two_or_more(text: str) -> int:
+    """
+    :param text: an argument
+    :return: a whole number from 2
+    :raises ArgumentTypeError: for anything else
+    """
+    if (number := positive(text)) < 2:
+        raise argparse.ArgumentTypeError(f"must be 2 at least, since the spread over seeds counts, got {text}")
+    return number
 
 
 def evaluators_of(options: argparse.Namespace) -> list[Evaluator]:
@@ -115,11 +134,51 @@ def _online(options: argparse.Namespace) -> Evaluator:
 def _distillation(options: argparse.Namespace, shuffled: bool = False) -> Evaluator:
     from sb3_distill.search.scores import distillation
 
-    dataset = options.dataset or options.env
+    dataset = options.dataset or default_set(options.env)
     arguments: Json = {} if options.budget_distillation is None else {"n_steps": options.budget_distillation}
     if shuffled:
         return distillation.DistillationScore(distillation.shuffled(dataset), name="shuffled labels", **arguments)
     return distillation.DistillationScore(dataset, **arguments)
+
+
+def default_set(env_id: str) -> str:
+    """
+    :param env_id: id of an environment
+    :return: name of the shipped set that judges networks for it
+    :raises ValueError: if there is none
+    """
+    shipped = shipped_sets()
+    for ending in ("/wide-sgd", "/wide", "/any", ""):
+        if env_id + ending in shipped:
+            return env_id + ending
+    raise ArgumentError(f"there is no shipped set of {env_id}: distil one, and pass --dataset FILE")
+
+
+def check_task(options: argparse.Namespace, evaluators: Sequence[Evaluator]) -> None:
+    """
+    :param options: options of the command
+    :param evaluators: judges
+    :raises ValueError: if there is no such environment, or a set or a recording was made for other spaces
+    """
+    try:
+        env = make_vec_env(options.env, 1, env_kwargs=_env_kwargs(options))
+    except Exception as error:  # environments raise anything for arguments that they do not know
+        raise ArgumentError(f"{options.env} cannot be made: {error}") from error
+    try:
+        env = as_vec_env(env)
+        for evaluator in evaluators:
+            source = getattr(evaluator, "dataset", None) or getattr(evaluator, "recording", None)
+            spaces = source.info if isinstance(source, SyntheticDataset) else source
+            if spaces is not None and (
+                (spaces.observation_space, spaces.action_space) != (env.observation_space, env.action_space)
+            ):
+                raise ArgumentError(
+                    f"what {evaluator.name} judges by was made for {describe(spaces.observation_space)} and "
+                    f"{describe(spaces.action_space)}, {options.env} has {describe(env.observation_space)} and "
+                    f"{describe(env.action_space)}"
+                )
+    finally:
+        env.close()
 
 
 def _budgets(options: argparse.Namespace) -> Json:
@@ -140,10 +199,18 @@ def write_result(options: argparse.Namespace, folder: Path, results: Mapping[str
     write_whole(folder / TRIALS, (json.dumps(tried, indent=1, allow_nan=False) + "\n").encode())
     info = {"env_id": options.env, "space": options.space, "seeds": options.seeds, "budgets": _budgets(options)}
     result = joined(results, ONLINE if len(results) > 1 else None, info=info)
+    if ONLINE in results and len(results) > 1 and result.truth is None:
+        warn(
+            f"{ONLINE} has not judged all architectures of the other ways, so that nothing is compared: use --sampler {RANDOM}"
+        )
+    result.save(folder)  # what follows takes long
     if options.controls:
-        controls: list[Evaluator] = [*proxies_of(options.env, _env_kwargs(options))]
-        controls += [_distillation(options, shuffled=True)] if DISTILLATION in results else []
-        result = with_controls(result, controls, range(options.seeds))
+        proxies: list[Evaluator] = [*proxies_of(options.env, _env_kwargs(options))]
+        labels = [_distillation(options, shuffled=True)] if DISTILLATION in results else []
+        result = with_controls(result, [*proxies, *labels], range(options.seeds))
+        if DISTILLATION in results:
+            result = result.with_rank_average("distillation and proxies", [DISTILLATION, *(one.name for one in proxies)])
+        result.save(folder)
     if options.confirm:
         seeds = range(FIRST_NEW_SEED, FIRST_NEW_SEED + options.confirm_seeds)
         result = confirmed(result, _online(options), options.confirm, seeds, options.seed or 0, progress_bar=not options.json)
@@ -161,11 +228,13 @@ def _search(options: argparse.Namespace) -> Json:
     folder = options.output or Path(f"{options.env.replace('/', '-')}-search")
     check_writable(folder / TRIALS)
     storage = options.storage or str(folder / "search.journal")
-    space = SearchSpace.parse(options.space)
+    space, evaluators = SearchSpace.parse(options.space), evaluators_of(options)
+    check_task(options, evaluators)
+    sampler = options.sampler or (TPE if len(evaluators) == 1 else RANDOM)
     task = {"env_id": options.env, "env_kwargs": _env_kwargs(options)}
     with interruption_says(f"what was judged is kept in {storage}; the same command goes on"):
         results = search(
-            space, evaluators_of(options), options.trials, range(options.seeds), storage, options.sampler, options.pruner,
+            space, evaluators, options.trials, range(options.seeds), storage, sampler, options.pruner,
             options.seed, progress_bar=not options.json, task=task,
         )  # fmt: skip
     result = write_result(options, folder, results)

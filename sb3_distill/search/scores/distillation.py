@@ -1,4 +1,4 @@
-"""Distillation judges architectures: a synthetic batch trains networks, in milliseconds and without an environment."""
+"""Distillation judges architectures: a synthetic batch trains networks, in a tenth of a second and without an environment."""
 
 import copy
 import time
@@ -8,6 +8,7 @@ import torch as th
 
 from sb3_distill.arguments import whole
 from sb3_distill.dataset.synthetic_dataset import DatasetLike, SyntheticDataset
+from sb3_distill.ensemble.files.content import hash_of
 from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.protocol import evaluate_learners
 from sb3_distill.generalisation.recipes import Recipe
@@ -25,11 +26,12 @@ class DistillationScore:
     How far a few steps of Adam on a synthetic batch bring a network: minus the mean squared error that is left, in units of
     the labels' variance. 0 is a perfect fit, -1 that of the best constant.
 
-    Labels of unit variance make the score follow what the set says: with labels as they are stored, whose size may be that of
-    sure logits, a few steps show how fast outputs grow, and labels in a random order do nearly as well (``docs/search.md``).
+    With labels as they are stored, whose size may be that of sure logits, a few steps show how fast outputs grow, and labels
+    in a random order do as well. With labels of unit variance it counts what the set says, unless it has a few instances only
+    (``docs/search.md``).
 
     The networks of all seeds are trained at once. Few steps, at the learning rate of RL, tell how well a network *learns*. A
-    fit by many steps, or by a closed form, tells only what a network can represent, which ranks worse.
+    fit by many steps tells what a network can represent, which ranks worse.
 
     :param dataset: a dataset, a path, or the name of a shipped set
     :param n_steps: full-batch steps of Adam, the whole budget
@@ -51,20 +53,16 @@ class DistillationScore:
 
     def describe(self) -> Json:
         return {
-            "evaluator": "distillation", "n_steps": self.budget, "learning_rate": self.learning_rate, "set": self._digest(),
+            "evaluator": "distillation", "n_steps": self.budget, "learning_rate": self.learning_rate,
+            "set": hash_of(self.dataset),
         }  # fmt: skip
-
-    def _digest(self) -> list[float]:
-        """Sums that tell sets apart."""
-        labels = self.dataset.labels.detach().double()
-        return [float(f"{value:.9g}") for value in (len(labels), labels.sum(), labels.square().sum())]
 
     def score(self, architecture: PolicyArchitecture, seeds: Sequence[int], budget: int | None = None) -> Score:
         """
         :param architecture: the architecture
         :param seeds: one network for each
         :param budget: number of steps; ``None`` for ``n_steps``
-        :return: minus the share of the labels' variance that is left, for each seed
+        :return: minus the share of the labels' variance that is left, for each seed; minus infinity for one that diverged
         :raises ValueError: if the architecture does not fit the spaces, or there are no seeds
         """
         start, info = time.perf_counter(), self.dataset.info
@@ -76,7 +74,7 @@ class DistillationScore:
         )
         with th.no_grad():
             error = self._error(trained)
-        left = th.where(error.isfinite(), -error, -th.inf)
+        left = th.where(error.isfinite() & ~_are_untrained(learners, trained), -error, -th.inf)
         return Score(tuple(left.tolist()), time.perf_counter() - start)
 
     def _error(self, learners: Learners) -> th.Tensor:
@@ -101,7 +99,7 @@ class TaughtScore:
         self.dataset, self.budget, self.name = _without_encoder(dataset), whole("n_episodes", n_episodes), name
 
     def describe(self) -> Json:
-        return {"evaluator": "taught", "n_episodes": self.budget, "env_id": self.dataset.info.env_id}
+        return {"evaluator": "taught", "n_episodes": self.budget, "set": hash_of(self.dataset)}
 
     def score(self, architecture: PolicyArchitecture, seeds: Sequence[int], budget: int | None = None) -> Score:
         """
@@ -118,6 +116,13 @@ class TaughtScore:
             policy=ArchitecturePolicy, policy_kwargs={"architecture": architecture.to_json()},
         )  # fmt: skip
         return Score(tuple(evaluation.learner_means.tolist()), time.perf_counter() - start)
+
+
+def _are_untrained(initial: Learners, trained: Learners) -> th.Tensor:
+    """Which learners have their initial parameters still, as those have whose training diverged ``(M,)``."""
+    (before,), (after,) = initial.groups, trained.groups
+    same = [(after.params[name] == value).flatten(1).all(dim=1) for name, value in before.params.items()]
+    return th.stack(same).all(dim=0)
 
 
 def _variance(labels: th.Tensor) -> th.Tensor:
@@ -138,12 +143,13 @@ def shuffled(dataset: DatasetLike, seed: int = 0) -> SyntheticDataset:
     """
     :param dataset: a dataset, a path, or the name of a shipped set
     :param seed: seed of the order
-    :return: a copy whose labels belong to other instances: a control, since the recipe is the same and what belongs together
-        is lost
+    :return: a copy in which every label belongs to another instance: a control, since the recipe is the same and what belongs
+        together is lost
     """
     copied = copy.deepcopy(SyntheticDataset.of(dataset))
+    order = th.randperm(len(copied.labels), generator=th.Generator().manual_seed(seed))
     with th.no_grad():
-        copied.labels.copy_(copied.labels[th.randperm(len(copied.labels), generator=th.Generator().manual_seed(seed))].clone())
+        copied.labels[order] = copied.labels[order.roll(1)].clone()
     return copied
 
 

@@ -11,7 +11,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from sb3_distill.arguments import whole
 from sb3_distill.environments.make import MakeEnv, make_vec_env
+from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.play import play_episodes
+from sb3_distill.generalisation.recipes import Recipe
 from sb3_distill.search.architecture import PolicyArchitecture
 from sb3_distill.search.policy import ArchitecturePolicy
 from sb3_distill.search.score import Score
@@ -37,7 +39,7 @@ class OnlineScore:
     :param learning_rate: step size, which falls to zero over the run, where the architecture names none
     :param settings: arguments of ``PPO``, beside ``SETTINGS``
     :param name: name in tables and files
-    :raises ValueError: for a number below 1
+    :raises ValueError: for a number below 1, or a learning rate that is not positive
     """
 
     def __init__(
@@ -54,7 +56,8 @@ class OnlineScore:
     ) -> None:
         self.env_id, self.budget, self.name = env_id, whole("n_timesteps", n_timesteps), name
         self.n_envs, self.n_episodes = whole("n_envs", n_envs), whole("n_episodes", n_episodes)
-        self.env_kwargs, self.normalize, self.learning_rate = dict(env_kwargs or {}), normalize, learning_rate
+        self.env_kwargs, self.normalize = dict(env_kwargs or {}), normalize
+        self.learning_rate = Recipe("adam", learning_rate, 1).learning_rate  # refuses what is none
         self.settings = {**SETTINGS, **(settings or {})}
 
     def describe(self) -> Json:
@@ -71,9 +74,12 @@ class OnlineScore:
         :param seeds: one training for each
         :param budget: environment steps of each training; ``None`` for ``n_timesteps``
         :return: mean return of each policy; minus infinity for one whose actions are not finite any more
-        :raises ValueError: if the architecture does not fit the spaces, or there are no seeds
+        :raises ValueError: if the architecture does not fit the spaces, there are no seeds, or the budget is below two
+            rollouts, so that the step size would be zero before the first update
         """
         start, n_timesteps = time.perf_counter(), self.budget if budget is None else whole("budget", budget)
+        if n_timesteps < (fewest := 2 * self.n_envs * int(self.settings["n_steps"])):
+            raise ArgumentError(f"PPO needs two rollouts at least, {fewest:,} steps, got {n_timesteps:,}: raise the budget")
         runs = [self._run(architecture, seed, n_timesteps) for seed in checked_seeds(seeds)]
         return Score(tuple(mean for mean, _ in runs), time.perf_counter() - start, sum(steps for _, steps in runs))
 
@@ -99,10 +105,13 @@ class OnlineScore:
     def _run(self, architecture: PolicyArchitecture, seed: int, n_timesteps: int) -> tuple[float, int]:
         try:
             model = self.train(architecture, seed, n_timesteps)
+            return self._mean_return(model, seed), model.num_timesteps
         except ValueError as error:  # PyTorch's distributions refuse what is not finite
             if "invalid values" not in str(error):
                 raise
             return -np.inf, n_timesteps
+
+    def _mean_return(self, model: PPO, seed: int) -> float:
         training = model.get_env()
         assert training is not None
         env = self._make(min(self.n_envs, self.n_episodes), seed + EVALUATION)
@@ -112,7 +121,8 @@ class OnlineScore:
         def act(observations: RawObservations) -> np.ndarray[Any, Any]:
             return model.predict(observations, deterministic=False)[0]  # type: ignore[arg-type]
 
-        returns = play_episodes(env, act, 1, self.n_episodes)
-        for one in (training, env):
-            one.close()
-        return float(returns.mean()), model.num_timesteps
+        try:
+            return float(play_episodes(env, act, 1, self.n_episodes).mean())
+        finally:
+            for one in (training, env):
+                one.close()

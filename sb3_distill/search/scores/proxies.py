@@ -12,7 +12,7 @@ from gymnasium import spaces
 from stable_baselines3.common.preprocessing import preprocess_obs
 from torch import nn
 
-from sb3_distill.environments.make import MakeEnv, make_vec_env
+from sb3_distill.environments.make import MakeEnv, as_vec_env, make_vec_env
 from sb3_distill.environments.random_rollout import random_rollout
 from sb3_distill.errors import ArgumentError
 from sb3_distill.networks.anatomy import Network
@@ -128,7 +128,7 @@ def proxies_of(env_id: str | MakeEnv, env_kwargs: Kwargs | None = None, seed: in
     :return: all proxies, on ``N_OBSERVATIONS`` observations
     :raises ValueError: if an observation is a dict
     """
-    env = make_vec_env(env_id, 8, seed=seed, env_kwargs=env_kwargs)
+    env = as_vec_env(make_vec_env(env_id, 8, seed=seed, env_kwargs=env_kwargs))  # images with channels first
     try:
         if isinstance(env.observation_space, spaces.Dict):
             raise ArgumentError("proxies look at one array of observations, and the environment shows a dict of them")

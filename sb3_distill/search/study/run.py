@@ -90,7 +90,7 @@ def search(
                     f"{plan.n_wanted} that were asked for"
                 )
             if plan.chosen is None and sampler in IN_ORDER and pruner == NONE:
-                plan = replace(plan, chosen=tuple(architecture for architecture, _ in results[way].finished))
+                plan = replace(plan, chosen=tuple(one for one, _ in results[way].finished[: plan.n_wanted]))
     return results
 
 

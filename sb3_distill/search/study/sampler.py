@@ -31,18 +31,16 @@ def stream_of(name: str, space: SearchSpace, seed: int) -> Stream:
 
 def learning_sampler(name: str, space: SearchSpace, seed: int) -> "BaseSampler":
     """
-    :param name: ``"tpe"`` or ``"gp"``; for the other names a sampler that is not asked
+    :param name: ``"tpe"`` or ``"gp"``
     :param space: a space
     :param seed: seed of the sampler
     :return: a sampler of Optuna
     """
     from optuna.exceptions import ExperimentalWarning
-    from optuna.samplers import GPSampler, RandomSampler, TPESampler
+    from optuna.samplers import GPSampler, TPESampler
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         if name == TPE:  # groups, where a depth says which widths there are
             return TPESampler(seed=seed % SEEDS, multivariate=True, group=space.per_layer, constant_liar=True)
-        if name == GP:
-            return GPSampler(seed=seed % SEEDS)
-        return RandomSampler(seed=seed % SEEDS)
+        return GPSampler(seed=seed % SEEDS)

@@ -52,6 +52,17 @@ def test_taught_networks_play():
     assert score.per_seed == (500.0, 500.0, 500.0)
 
 
+def test_a_step_size_beyond_all_bounds_scores_last():
+    wild = PolicyArchitecture((16,), "relu", learning_rate=1e25)
+    assert DistillationScore(SET).score(wild, [0, 1]).per_seed == (-float("inf"), -float("inf"))
+
+
+def test_no_label_of_a_small_set_stays_where_it_was():
+    for seed in range(4):
+        dataset, control = SyntheticDataset.load("NDCartPole1D-v0"), shuffled("NDCartPole1D-v0", seed)
+        assert (dataset.labels != control.labels).any(dim=1).all()
+
+
 def test_shuffled_labels_are_the_same_labels():
     dataset, control = SyntheticDataset.load(SET), shuffled(SET)
     assert th.equal(dataset.labels.sort(dim=0).values, control.labels.sort(dim=0).values)

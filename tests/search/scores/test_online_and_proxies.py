@@ -15,12 +15,19 @@ def test_ppo_is_the_same_for_a_seed_and_learns():
     score, again = evaluator.score(NETWORK, [1, 2]), evaluator.score(NETWORK, [2])
     assert score.per_seed[1] == again.per_seed[0]
     assert score.env_steps >= 24_000
-    assert score.mean > evaluator.score(NETWORK, [1], budget=1024).mean + 10
+    assert score.mean > evaluator.score(NETWORK, [1], budget=2048).mean + 10
 
 
 def test_observations_are_normalised_in_the_evaluation_too():
     score = OnlineScore("NDCartPole1D-v0", 12_000, n_episodes=20, normalize=True).score(NETWORK, [1])
     assert score.mean > 50
+
+
+def test_a_single_rollout_is_refused():
+    with pytest.raises(ValueError, match="two rollouts at least, 2,048 steps"):
+        OnlineScore("NDCartPole1D-v0", 1024).score(NETWORK, [0])
+    with pytest.raises(ValueError, match="positive rate"):
+        OnlineScore("NDCartPole1D-v0", 4096, learning_rate=-1)
 
 
 def test_bad_numbers_are_named():
