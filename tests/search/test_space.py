@@ -63,7 +63,7 @@ def test_the_number_of_choices():
         ({"width": [8.5, 9]}, "`width`"),
         ({"activation": ["tanh", "swish"]}, "`activation`"),
         ({"layer_norm": [0, 1]}, "`layer_norm`"),
-        ({"widht": [1, 2]}, "unknown field 'widht'"),
+        ({"widths": [1, 2]}, "unknown field 'widths'"),
         ("perceptrons", "known are mlp, cnn"),
         ({"width": [1, 2], "per_layer": 1}, "`per_layer`"),
     ],

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gymnasium import spaces
+
 from sb3_distill.cli.mistakes import interruption_says
 from sb3_distill.cli.parsing import AddCommand, add_gym_packages, literal, positive, seed
 from sb3_distill.cli.printing import print_table, visible
@@ -166,15 +168,17 @@ def check_task(options: argparse.Namespace, evaluators: Sequence[Evaluator]) -> 
         raise ArgumentError(f"{options.env} cannot be made: {error}") from error
     try:
         env = as_vec_env(env)
+        if options.controls and isinstance(env.observation_space, spaces.Dict):
+            raise ArgumentError(f"{options.env} shows a dict, which proxies do not look at: leave out --controls")
         for evaluator in evaluators:
             source = getattr(evaluator, "dataset", None) or getattr(evaluator, "recording", None)
-            spaces = source.info if isinstance(source, SyntheticDataset) else source
-            if spaces is not None and (
-                (spaces.observation_space, spaces.action_space) != (env.observation_space, env.action_space)
+            made_for = source.info if isinstance(source, SyntheticDataset) else source
+            if made_for is not None and (
+                (made_for.observation_space, made_for.action_space) != (env.observation_space, env.action_space)
             ):
                 raise ArgumentError(
-                    f"what {evaluator.name} judges by was made for {describe(spaces.observation_space)} and "
-                    f"{describe(spaces.action_space)}, {options.env} has {describe(env.observation_space)} and "
+                    f"what {evaluator.name} judges by was made for {describe(made_for.observation_space)} and "
+                    f"{describe(made_for.action_space)}, {options.env} has {describe(env.observation_space)} and "
                     f"{describe(env.action_space)}"
                 )
     finally:

@@ -88,12 +88,20 @@ def open_study(storage: "BaseStorage", way: str, description: Mapping[str, objec
     stored: Json = study.user_attrs[DESCRIPTION]
     parts = [part for part in description if stored.get(part) != description[part]]
     if parts:
-        differences = "; ".join(f"{part} {_short(stored.get(part))} there, {_short(description[part])} here" for part in parts)
+        differences = "; ".join(text for part in parts for text in _differences(part, stored.get(part), description[part]))
         raise ArgumentError(
             f"the storage has a study {way!r} of another {' and another '.join(parts)}: {differences}. Give another storage, "
             "or what that study was begun with"
         )
     return study
+
+
+def _differences(name: str, there: object, here: object) -> list[str]:
+    """One text for each field that differs."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        fields = [field for field in {**there, **here} if there.get(field) != here.get(field)]
+        return [text for field in fields for text in _differences(f"{name}.{field}", there.get(field), here.get(field))]
+    return [f"{name} {_short(there)} there, {_short(here)} here"]
 
 
 def _journal(path: Path) -> "BaseStorage":

@@ -265,10 +265,10 @@ def test_a_storage_of_another_study_is_refused(tmp_path, place):
     search(evaluators=[Judge()], **common)
     search(evaluators=[Judge("other")], **{**common, "task": {"env_id": "Acrobot-v1"}})
     for change, message in (
-        ({"space": "mlp"}, "a study 'judge' of another space: "),
+        ({"space": "mlp"}, "a study 'judge' of another space: space.depth"),
         ({"seeds": (0, 1)}, r"another seeds: seeds \[0\] there, \[0, 1\] here"),
-        ({"task": {"env_id": "Acrobot-v1"}}, '"CartPole-v1"} there, {"env_id": "Acrobot-v1"} here'),
-        ({"evaluators": [Judge(budget=7)]}, 'another evaluator: evaluator {"budget": 90'),
+        ({"task": {"env_id": "Acrobot-v1"}}, 'task.env_id "CartPole-v1" there, "Acrobot-v1" here'),
+        ({"evaluators": [Judge(budget=7)]}, "another evaluator: evaluator.budget 90 there, 7 here"),
         ({"task": None, "seeds": (5,)}, "another task and another seeds"),
     ):
         with pytest.raises(ArgumentError, match=message):
