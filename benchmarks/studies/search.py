@@ -4,6 +4,7 @@ each is trained by SB3's PPO with several seeds: the truth. Then what each way p
 
     python benchmarks/studies/search.py scores [--tasks 2-D 3-D Acrobot LunarLander]
     python benchmarks/studies/search.py truth  [--tasks 2-D] [--share 0/2]
+    python benchmarks/studies/search.py tuned  [--tasks 2-D] [--share 0/2]
     python benchmarks/studies/search.py picks  [--tasks 2-D]
     python benchmarks/studies/search.py sets   [--tasks 2-D]
     python benchmarks/studies/search.py show   # or draw: docs/images/search-*.png
@@ -46,6 +47,8 @@ WAYS_AND_SHUFFLED = {
     "distillation, unit variance, 100 steps": "shuffled labels 0, unit variance, 100 steps",
 }
 """Scores, and the control with labels in a random order that has the same recipe."""
+RATES_TRIED, N_TUNED_SEEDS = (3e-4, 1e-3, 3e-3, 1e-2), 3
+"""Learning rates of the truth that is tuned for each network, and its seeds."""
 DRAWN = (
     "distillation, unit variance, 100 steps",
     "shuffled labels 0, unit variance, 100 steps",
@@ -136,6 +139,20 @@ def truth(task: SearchTask, name: str, results: Results, share: tuple[int, int])
             print(f"{name}/{index} {network}: {entry['per_seed']}, {seconds:.0f} s", flush=True)
 
 
+def tuned(task: SearchTask, name: str, results: Results, share: tuple[int, int]) -> None:
+    """The truth once more, at the learning rate that is best for each network by one seed of its own."""
+    for index, network in enumerate(task.networks()):
+        if index % share[1] == share[0]:
+            entry = results.keep(f"{name}/tuned/{index}", partial(_tuned, task, network))
+            print(f"{name}/{index} {network}: rate {entry['learning_rate']}, {entry['per_seed']}", flush=True)
+
+
+def _tuned(task: SearchTask, network: PolicyArchitecture) -> Json:
+    tries = {rate: task.online(learning_rate=rate).score(network, [1001]).mean for rate in RATES_TRIED}
+    best = max(tries, key=lambda rate: tries[rate])
+    return {**_run(task.online(learning_rate=best), network, range(N_TUNED_SEEDS)), "learning_rate": best}
+
+
 def _run(evaluator: Evaluator, network: PolicyArchitecture, seeds: Sequence[int], budget: int | None = None) -> Json:
     score: Score = evaluator.score(network, list(seeds), budget)
     return {**score.to_json(), "per_seed": [round(value, 2) for value in score.per_seed], "seconds": round(score.seconds, 2)}
@@ -224,7 +241,7 @@ def _print(columns: list[str], rows: list[list[str]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["scores", "truth", "picks", "sets", "merge", "show", "draw"])
+    parser.add_argument("stage", choices=["scores", "truth", "tuned", "picks", "sets", "merge", "show", "draw"])
     parser.add_argument("--tasks", nargs="*", default=["2-D", "3-D", "Acrobot", "LunarLander"], choices=list(TASKS))
     parser.add_argument("--share", default="0/1", help="which part of the networks (default: all)")
     parser.add_argument("--into", default="search", help="name of the file of results (default: search)")
@@ -237,7 +254,13 @@ def main() -> None:
     elif options.stage in ("show", "draw"):
         {"show": show, "draw": draw}[options.stage](options.tasks)
     else:
-        stages = {"scores": scores, "truth": partial(truth, share=(first, n_shares)), "picks": picks, "sets": sets}
+        stages = {
+            "scores": scores,
+            "truth": partial(truth, share=(first, n_shares)),
+            "tuned": partial(tuned, share=(first, n_shares)),
+            "picks": picks,
+            "sets": sets,
+        }
         for name in options.tasks:
             stages[options.stage](TASKS[name], name, results)
 
