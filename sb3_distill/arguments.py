@@ -55,6 +55,30 @@ def not_negative(name: str, value: object) -> float:
     return size
 
 
+def share(name: str, value: object) -> float:
+    """
+    :param name: name of the argument
+    :param value: its value
+    :return: the value, if it is a number from 0 to 1
+    :raises ValueError: for anything else
+    """
+    if not 0 <= (part := number(name, value)) <= 1:
+        raise ArgumentError(f"`{name}` must be in [0, 1], got {value}")
+    return part
+
+
+def positive(name: str, value: object) -> float:
+    """
+    :param name: name of the argument
+    :param value: its value
+    :return: the value, if it is a finite number above 0
+    :raises ValueError: for anything else
+    """
+    if not 0 < (size := number(name, value)) < math.inf:
+        raise ArgumentError(f"`{name}` must be positive, got {value!r}")
+    return size
+
+
 def drawn_seed(seed: object, below: int = DRAWN) -> int:
     """
     :param seed: an argument ``seed``; ``None`` draws one from PyTorch's global generator

@@ -1,5 +1,6 @@
 """Hidden layers as a distribution draws them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -33,14 +34,28 @@ class Architecture:
         :param n_inputs: width of the features
         :return: the layers, whose parameters have no values yet
         """
-        layers: list[nn.Module] = []
-        for _ in range(self.depth):
-            layers.append(nn.Linear(n_inputs, self.width, device="meta"))
-            if self.layer_norm:
-                layers.append(nn.LayerNorm(self.width, device="meta"))
-            layers.append(ACTIVATIONS[self.activation]())
-            n_inputs = self.width
-        return nn.Sequential(*layers)
+        return hidden_layers(n_inputs, [self.width] * self.depth, self.activation, self.layer_norm, "meta")
+
+
+def hidden_layers(
+    n_inputs: int, widths: Sequence[int], activation: str, layer_norm: bool, device: str | None = None
+) -> nn.Sequential:
+    """
+    :param n_inputs: width of the features
+    :param widths: units of each layer
+    :param activation: a key of ``ACTIVATIONS``
+    :param layer_norm: whether a layer norm precedes each activation
+    :param device: device of the parameters; ``"meta"`` for parameters without values
+    :return: the layers, as PyTorch initialises them
+    """
+    layers: list[nn.Module] = []
+    for width in widths:
+        layers.append(nn.Linear(n_inputs, width, device=device))
+        if layer_norm:
+            layers.append(nn.LayerNorm(width, device=device))
+        layers.append(ACTIVATIONS[activation]())
+        n_inputs = width
+    return nn.Sequential(*layers)
 
 
 def perceptron(actor: Network, architecture: Architecture) -> Network:

@@ -11,7 +11,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Combine
 from torch import nn
 from tqdm.auto import tqdm
 
-from sb3_distill.arguments import number
+from sb3_distill.arguments import number, share
 from sb3_distill.errors import ArgumentError, NotFiniteError
 from sb3_distill.offline.checks import Columns
 from sb3_distill.offline.episodes import Floats
@@ -53,8 +53,7 @@ class ValueFit(NamedTuple):
         :raises ValueError: for a number that is none of these
         """
         for name in ("gamma", "gae_lambda"):
-            if not 0 <= number(name, getattr(self, name)) <= 1:
-                raise ArgumentError(f"`{name}` must be in [0, 1], got {getattr(self, name)}")
+            share(name, getattr(self, name))
         if not 0 < number("expectile", self.expectile) < 1:
             raise ArgumentError(f"`expectile` must be between 0 and 1, got {self.expectile}")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sb3_distill.arguments import share
 from sb3_distill.dataset.facts import HasFacts
 from sb3_distill.dataset.info import library_versions
 from sb3_distill.dataset.normalization import Normalization
@@ -193,9 +194,7 @@ class Recording(HasFacts):
             end of the recording
         :raises ValueError: if ``gamma`` is not in [0, 1]
         """
-        if not 0 <= gamma <= 1:
-            raise ArgumentError(f"`gamma` must be in [0, 1], got {gamma}")
-        return discounted(self.columns, gamma)
+        return discounted(self.columns, share("gamma", gamma))
 
     def normalization(self) -> Normalization | None:
         """Mean and variance of all observations that are vectors of real numbers; ``None`` if none are."""

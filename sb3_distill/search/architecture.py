@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import nn
 
 from sb3_distill.errors import ArgumentError
-from sb3_distill.learners.architecture import ACTIVATIONS
+from sb3_distill.learners.architecture import ACTIVATIONS, hidden_layers
 from sb3_distill.learners.initialization import INITIALIZATIONS, PYTORCH
 from sb3_distill.spaces.values import plain
 from sb3_distill.typing import Json
@@ -90,6 +90,13 @@ class PolicyArchitecture:
         """Canonical text: architectures are equal if and only if their keys are."""
         return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
 
+    def rate(self, default: float) -> float:
+        """
+        :param default: learning rate of an evaluator
+        :return: the architecture's where it has one, else the default
+        """
+        return default if self.learning_rate is None else self.learning_rate
+
     def __str__(self) -> str:
         alike = len(set(self.widths)) == 1
         layers = f"{len(self.widths)}x{self.widths[0]}" if alike else "-".join(map(str, self.widths))
@@ -124,14 +131,7 @@ class PolicyArchitecture:
         :param n_inputs: width of the features
         :return: the hidden layers, as PyTorch initialises them
         """
-        layers: list[nn.Module] = []
-        for width in self.widths:
-            layers.append(nn.Linear(n_inputs, width))
-            if self.layer_norm:
-                layers.append(nn.LayerNorm(width))
-            layers.append(ACTIVATIONS[self.activation]())
-            n_inputs = width
-        return nn.Sequential(*layers)
+        return hidden_layers(n_inputs, self.widths, self.activation, self.layer_norm)
 
     def image_layers(self, n_channels: int) -> nn.Sequential:
         """

@@ -18,6 +18,11 @@ from sb3_distill.search.architecture import PolicyArchitecture
 from sb3_distill.spaces.checks import describe
 from sb3_distill.typing import Space
 
+SAID_BY_ARCHITECTURE = (
+    "net_arch", "activation_fn", "ortho_init", "features_extractor_class", "features_extractor_kwargs"
+)  # fmt: skip
+"""Arguments of ``ActorCriticPolicy`` that an architecture stands for."""
+
 
 class ConvolutionsExtractor(BaseFeaturesExtractor):
     """
@@ -72,7 +77,7 @@ class ArchitecturePolicy(ActorCriticPolicy):
         **kwargs: Any,
     ) -> None:
         self.architecture = PolicyArchitecture() if architecture is None else PolicyArchitecture.of(architecture)
-        for name in ("net_arch", "activation_fn", "ortho_init", "features_extractor_class", "features_extractor_kwargs"):
+        for name in SAID_BY_ARCHITECTURE:
             if kwargs.pop(name, None) is not None:
                 raise ArgumentError(f"`{name}` is what the architecture says: leave it out of `policy_kwargs`")
         is_dict = isinstance(observation_space, spaces.Dict)
@@ -98,7 +103,7 @@ class ArchitecturePolicy(ActorCriticPolicy):
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         data = super()._get_constructor_parameters()
-        for name in ("net_arch", "activation_fn", "ortho_init", "features_extractor_class", "features_extractor_kwargs"):
+        for name in SAID_BY_ARCHITECTURE:
             del data[name]
         return {**data, "architecture": self.architecture.to_json()}
 

@@ -107,10 +107,8 @@ def evaluators_of(options: argparse.Namespace) -> list[Evaluator]:
     :return: a judge for each way, in the order of ``--by``
     :raises ValueError: if one lacks a dataset or a recording
     """
-    budgets = _budgets(options)
     evaluators: list[Evaluator] = []
     for way in dict.fromkeys(options.by):
-        given = {} if budgets[way] is None else {"n_steps": budgets[way]}
         if way == DISTILLATION:
             evaluators.append(_distillation(options))
         elif way == ONLINE:
@@ -123,7 +121,7 @@ def evaluators_of(options: argparse.Namespace) -> list[Evaluator]:
             from sb3_distill.offline.recording import Recording
             from sb3_distill.search.scores.offline import OfflineScore
 
-            evaluators.append(OfflineScore(Recording.load(options.data), name=OFFLINE, **given))
+            evaluators.append(OfflineScore(Recording.load(options.data), name=OFFLINE, n_steps=options.budget_offline))
     return evaluators
 
 

@@ -17,12 +17,21 @@ def shuffled(batch: Batch, generator: th.Generator) -> Batch:
     """
     :param batch: a batch of at least two instances
     :param generator: source of randomness (CPU)
-    :return: the same with the labels of other instances: a cyclic shift of a random order, so that no instance keeps its own
+    :return: the same with the labels of other instances
     """
-    order = th.randperm(len(batch.labels), generator=generator)
-    labels = th.empty_like(batch.labels)
-    labels[order] = batch.labels[order.roll(1)]
-    return Batch(batch.inputs, labels)
+    return Batch(batch.inputs, labels_of_others(batch.labels, generator))
+
+
+def labels_of_others(labels: th.Tensor, generator: th.Generator) -> th.Tensor:
+    """
+    :param labels: labels of at least two instances ``(k, n_outputs)``
+    :param generator: source of randomness (CPU)
+    :return: the same in another order: a cyclic shift of a random one, so that no instance keeps its own
+    """
+    order = th.randperm(len(labels), generator=generator)
+    shifted = th.empty_like(labels)
+    shifted[order] = labels[order.roll(1)]
+    return shifted
 
 
 def random_labels(batch: Batch, generator: th.Generator) -> Batch:

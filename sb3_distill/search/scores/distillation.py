@@ -12,6 +12,7 @@ from sb3_distill.ensemble.files.content import hash_of
 from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.protocol import evaluate_learners
 from sb3_distill.generalisation.recipes import Recipe
+from sb3_distill.landscape.figures.controls import labels_of_others
 from sb3_distill.learners.population import Learners
 from sb3_distill.search.architecture import PolicyArchitecture
 from sb3_distill.search.policy import ArchitecturePolicy
@@ -68,7 +69,7 @@ class DistillationScore:
         start, info = time.perf_counter(), self.dataset.info
         policy = template(architecture, info.observation_space, info.action_space)
         learners = initial_actors(policy, checked_seeds(seeds))
-        rate = self.learning_rate if architecture.learning_rate is None else architecture.learning_rate
+        rate = architecture.rate(self.learning_rate)
         trained = Recipe("adam", rate, self.budget if budget is None else whole("budget", budget)).train(
             self.dataset, learners
         )
@@ -147,9 +148,8 @@ def shuffled(dataset: DatasetLike, seed: int = 0) -> SyntheticDataset:
         together is lost
     """
     copied = copy.deepcopy(SyntheticDataset.of(dataset))
-    order = th.randperm(len(copied.labels), generator=th.Generator().manual_seed(seed))
     with th.no_grad():
-        copied.labels[order] = copied.labels[order.roll(1)].clone()
+        copied.labels.copy_(labels_of_others(copied.labels, th.Generator().manual_seed(seed)))
     return copied
 
 

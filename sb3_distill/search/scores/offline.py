@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 import numpy as np
 import torch as th
 
-from sb3_distill.arguments import whole
+from sb3_distill.arguments import positive, whole
 from sb3_distill.environments.foreign.hand_over import EnvSource
 from sb3_distill.errors import ArgumentError
 from sb3_distill.offline.recording import Recording
@@ -20,8 +20,7 @@ from sb3_distill.search.scores.recorded.iql import IQLSettings, StackedIQL
 from sb3_distill.search.scores.recorded.td3_bc import StackedTD3BC, TD3BCSettings, check_td3_bc
 from sb3_distill.search.scores.recorded.transitions import Transitions, draw_rows, split
 from sb3_distill.search.scores.recorded.twin_critics import check_action_values
-from sb3_distill.search.scores.stacked.acting import StackedActors, mean_returns
-from sb3_distill.search.scores.stacked_ppo import positive_rate
+from sb3_distill.search.scores.stacked.acting import StackedActors, mean_returns, name_of
 from sb3_distill.typing import Json, Kwargs, Space
 
 MethodName: TypeAlias = Literal["bc", "td3+bc", "iql"]
@@ -135,7 +134,7 @@ class OfflineScore:
         self.budget = whole("n_steps", chosen.n_steps if n_steps is None else n_steps)
         self.name = f"offline {method}" if name is None else name
         self.n_episodes, self.n_envs = whole("n_episodes", n_episodes), whole("n_envs", n_envs)
-        self.batch_size, self.learning_rate = whole("batch_size", batch_size), positive_rate(learning_rate)
+        self.batch_size, self.learning_rate = whole("batch_size", batch_size), positive("learning_rate", learning_rate)
         chosen.check(self.recording.observation_space, self.recording.action_space)
         origin = self.recording.origin
         self.env: EnvSource | None = origin.env_id if env is None else env
@@ -149,8 +148,7 @@ class OfflineScore:
         self._rows, self._held_rows = split(self.recording.columns.ends, held_out, SPLIT)
 
     def describe(self) -> Json:
-        env_id = self.env if isinstance(self.env, str) else getattr(self.env, "__qualname__", repr(self.env))
-        evaluation = {"env_id": env_id, "env_kwargs": self.env_kwargs, "n_episodes": self.n_episodes}
+        evaluation = {"env_id": name_of(self.env), "env_kwargs": self.env_kwargs, "n_episodes": self.n_episodes}
         return {
             "evaluator": "offline", "method": self.method, "n_steps": self.budget, "held_out": self.held_out, "by": self.by,
             "batch_size": self.batch_size, "learning_rate": self.learning_rate, "normalize": self.normalize,
@@ -199,7 +197,7 @@ class OfflineScore:
         """
         seeds, n_steps = checked_seeds(seeds), self.budget if budget is None else whole("budget", budget)
         policy = template(architecture, self.recording.observation_space, self.recording.action_space)
-        rate = self.learning_rate if architecture.learning_rate is None else architecture.learning_rate
+        rate = architecture.rate(self.learning_rate)
         more: dict[str, Any] = {} if self.settings is None else {"settings": self.settings}
         learner = METHODS[self.method].learner(policy, seeds, self._transitions, rate, self._normalization, **more)
         generators = [th.Generator().manual_seed((seed + DRAWS) % 2**63) for seed in seeds]

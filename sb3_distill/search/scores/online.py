@@ -18,12 +18,11 @@ from sb3_distill.search.architecture import PolicyArchitecture
 from sb3_distill.search.policy import ArchitecturePolicy
 from sb3_distill.search.score import Score
 from sb3_distill.search.scores.networks import checked_seeds
+from sb3_distill.search.scores.stacked.acting import EVALUATION, name_of
 from sb3_distill.typing import Json, Kwargs, RawObservations
 
 SETTINGS: Mapping[str, Any] = {"n_steps": 64, "batch_size": 256, "n_epochs": 6}
 """Arguments of ``PPO`` that differ from its defaults: short rollouts of 16 environments."""
-EVALUATION = 2**20
-"""Added to the seed of a training for the environments of its evaluation."""
 
 
 class OnlineScore:
@@ -61,9 +60,8 @@ class OnlineScore:
         self.settings = {**SETTINGS, **(settings or {})}
 
     def describe(self) -> Json:
-        env_id = self.env_id if isinstance(self.env_id, str) else getattr(self.env_id, "__qualname__", repr(self.env_id))
         return {
-            "evaluator": "online", "env_id": env_id, "env_kwargs": self.env_kwargs, "n_timesteps": self.budget,
+            "evaluator": "online", "env_id": name_of(self.env_id), "env_kwargs": self.env_kwargs, "n_timesteps": self.budget,
             "n_envs": self.n_envs, "n_episodes": self.n_episodes, "normalize": self.normalize,
             "learning_rate": self.learning_rate, "settings": {key: repr(value) for key, value in self.settings.items()},
         }  # fmt: skip
@@ -90,7 +88,7 @@ class OnlineScore:
         :param n_timesteps: environment steps; ``None`` for the whole budget
         :return: the trained model
         """
-        rate = self.learning_rate if architecture.learning_rate is None else architecture.learning_rate
+        rate = architecture.rate(self.learning_rate)
         kwargs = {"architecture": architecture.to_json()}
         model = PPO(
             ArchitecturePolicy, self._make(self.n_envs, seed), seed=seed % 2**32, policy_kwargs=kwargs, device="cpu",

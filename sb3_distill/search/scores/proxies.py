@@ -10,11 +10,11 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import preprocess_obs
-from torch import nn
 
 from sb3_distill.environments.make import MakeEnv, as_vec_env, make_vec_env
 from sb3_distill.environments.random_rollout import random_rollout
 from sb3_distill.errors import ArgumentError
+from sb3_distill.learners.architecture import ACTIVATIONS
 from sb3_distill.networks.anatomy import Network
 from sb3_distill.networks.stacked import write_parameters
 from sb3_distill.search.architecture import PolicyArchitecture
@@ -56,9 +56,7 @@ def naswot(network: Network, observations: th.Tensor, generator: th.Generator) -
     (Mellor et al. 2021). For saturating activations the signs are taken all the same.
     """
     codes: list[th.Tensor] = []
-    elementwise = [
-        module for module in network.modules() if isinstance(module, (nn.Tanh, nn.ReLU, nn.ELU, nn.SiLU, nn.Identity))
-    ]
+    elementwise = [module for module in network.modules() if isinstance(module, tuple(ACTIVATIONS.values()))]
     hooks = [module.register_forward_pre_hook(lambda _, args: codes.append(args[0].flatten(1) > 0)) for module in elementwise]
     try:
         network(observations)

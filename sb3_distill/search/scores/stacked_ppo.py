@@ -9,14 +9,13 @@ import numpy as np
 import torch as th
 from stable_baselines3.common.vec_env import VecEnv
 
-from sb3_distill.arguments import number, whole
+from sb3_distill.arguments import positive, whole
 from sb3_distill.environments.foreign.hand_over import EnvSource
-from sb3_distill.errors import ArgumentError
 from sb3_distill.search.architecture import PolicyArchitecture
 from sb3_distill.search.policy import ArchitecturePolicy
 from sb3_distill.search.score import Score
 from sb3_distill.search.scores.networks import checked_seeds, template
-from sb3_distill.search.scores.stacked.acting import environments, mean_returns
+from sb3_distill.search.scores.stacked.acting import environments, mean_returns, name_of
 from sb3_distill.search.scores.stacked.normalizer import StackedNormalizer
 from sb3_distill.search.scores.stacked.ppo import PPOSettings, StackedPPO
 from sb3_distill.search.scores.stacked.rollout import Stage, with_advantages
@@ -64,14 +63,14 @@ class StackedOnlineScore:
         self.env_id, self.budget, self.name = env_id, whole("n_timesteps", n_timesteps), name
         self.n_envs, self.n_episodes = whole("n_envs", n_envs), whole("n_episodes", n_episodes)
         self.env_kwargs, self.linear, self.settings = dict(env_kwargs or {}), bool(linear), PPOSettings.of(settings)
-        self.normalize, self.learning_rate = bool(normalize), positive_rate(learning_rate)
+        self.normalize, self.learning_rate = bool(normalize), positive("learning_rate", learning_rate)
 
     def describe(self) -> Json:
-        env_id = self.env_id if isinstance(self.env_id, str) else getattr(self.env_id, "__qualname__", repr(self.env_id))
         return {
-            "evaluator": "stacked online", "env_id": env_id, "env_kwargs": self.env_kwargs, "n_timesteps": self.budget,
-            "n_envs": self.n_envs, "n_episodes": self.n_episodes, "learning_rate": self.learning_rate,
-            "linear": self.linear, "normalize": self.normalize, "settings": asdict(self.settings),
+            "evaluator": "stacked online", "env_id": name_of(self.env_id), "env_kwargs": self.env_kwargs,
+            "n_timesteps": self.budget, "n_envs": self.n_envs, "n_episodes": self.n_episodes,
+            "learning_rate": self.learning_rate, "linear": self.linear, "normalize": self.normalize,
+            "settings": asdict(self.settings),
         }  # fmt: skip
 
     def score(self, architecture: PolicyArchitecture, seeds: Sequence[int], budget: int | None = None) -> Score:
@@ -109,7 +108,7 @@ class StackedOnlineScore:
             env.close()
 
     def _learn(self, policy: ArchitecturePolicy, env: VecEnv, seeds: Sequence[int], n_timesteps: int) -> StackedPPO:
-        settings, rate = self.settings, policy.architecture.learning_rate or self.learning_rate
+        settings, rate = self.settings, policy.architecture.rate(self.learning_rate)
         normalizer = None
         if self.normalize:
             normalizer = StackedNormalizer(len(seeds), policy.observation_space, self.n_envs, settings.gamma)
@@ -134,14 +133,3 @@ class StackedOnlineScore:
 
     def _n_rollouts(self, n_timesteps: int) -> int:
         return -(-n_timesteps // self._n_per_rollout)
-
-
-def positive_rate(learning_rate: object) -> float:
-    """
-    :param learning_rate: an argument
-    :return: the same, if it is a positive number
-    :raises ValueError: for anything else
-    """
-    if not 0 < (rate := number("learning_rate", learning_rate)) < np.inf:
-        raise ArgumentError(f"`learning_rate` must be positive, got {learning_rate!r}")
-    return rate

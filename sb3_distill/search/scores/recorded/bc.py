@@ -7,8 +7,6 @@ import torch as th
 from gymnasium import spaces
 
 from sb3_distill.dataset.normalization import Normalization
-from sb3_distill.networks.anatomy import actor_of
-from sb3_distill.networks.stacked import StackedNetwork
 from sb3_distill.search.policy import ArchitecturePolicy
 from sb3_distill.search.scores.networks import initial_actors
 from sb3_distill.search.scores.recorded.transitions import Transitions
@@ -44,13 +42,7 @@ class StackedBC:
         self._transitions = transitions
         table = ParameterTable({"actor": initial_actors(policy, seeds).groups[0].params})
         self._adam = TableAdam(table, learning_rate)
-        self.actors = StackedActors(
-            StackedNetwork(actor_of(policy)),
-            table.parts["actor"],
-            policy.observation_space,
-            policy.action_space,
-            normalization=normalization,
-        )
+        self.actors = StackedActors.of(policy, table.parts["actor"], normalization=normalization)
 
     @property
     def diverged(self) -> th.Tensor:
@@ -81,8 +73,7 @@ def imitation_losses(actors: StackedActors, seen: Observations, actions: th.Tens
             centre, half = bounds_of(actors.action_space)
             outputs = centre + half * outputs.tanh()
         return (outputs - actions).square().mean(dim=-1)
-    flat = actors.distribution.log_prob(outputs.flatten(0, 1), actions.flatten(0, 1))
-    return -flat.view(outputs.shape[:2])
+    return -actors.log_prob(outputs, actions)
 
 
 @th.no_grad()

@@ -11,18 +11,14 @@ from dataclasses import dataclass
 import torch as th
 from gymnasium import spaces
 
-from sb3_distill.arguments import not_negative, number
+from sb3_distill.arguments import not_negative, number, share
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.errors import ArgumentError
-from sb3_distill.networks.anatomy import actor_of
-from sb3_distill.networks.stacked import StackedNetwork
 from sb3_distill.search.policy import ArchitecturePolicy
 from sb3_distill.search.scores.networks import initial_actors, initial_critics
-from sb3_distill.search.scores.recorded.bc import imitation_losses
 from sb3_distill.search.scores.recorded.transitions import Transitions
 from sb3_distill.search.scores.recorded.twin_critics import TwinCritics, check_action_values
 from sb3_distill.search.scores.stacked.acting import StackedActors
-from sb3_distill.search.scores.stacked.gaussian import gaussian_log_prob
 from sb3_distill.search.scores.stacked.table import ParameterTable, TableAdam
 from sb3_distill.typing import Observations, Params
 
@@ -46,8 +42,7 @@ class IQLSettings:
 
     def __post_init__(self) -> None:
         for name in ("gamma", "tau"):
-            if not 0 <= number(name, getattr(self, name)) <= 1:
-                raise ArgumentError(f"`{name}` must be in [0, 1], got {getattr(self, name)}")
+            share(name, getattr(self, name))
         if not 0 < number("expectile", self.expectile) < 1:
             raise ArgumentError(f"`expectile` must be between 0 and 1, got {self.expectile}")
         for name in ("temperature", "largest_weight"):
@@ -87,14 +82,8 @@ class StackedIQL:
         self._adam = TableAdam(self._table, learning_rate)
         self._value_network = values.network
         self.critics = TwinCritics(policy, seeds, learning_rate)
-        self.actors = StackedActors(
-            StackedNetwork(actor_of(policy)),
-            self._table.parts["actor"],
-            policy.observation_space,
-            policy.action_space,
-            self._table.parts.get("log_std", {}).get("log_std"),
-            normalization,
-        )
+        log_std = self._table.parts.get("log_std", {}).get("log_std")
+        self.actors = StackedActors.of(policy, self._table.parts["actor"], log_std, normalization)
 
     @property
     def diverged(self) -> th.Tensor:
@@ -112,7 +101,8 @@ class StackedIQL:
         above = advantages.detach() > 0
         value_loss = (th.where(above, settings.expectile, 1 - settings.expectile) * advantages.square()).mean(dim=1)
         weights = (settings.temperature * advantages.detach()).exp().clamp(max=settings.largest_weight)
-        actor_loss = (weights * self._surprise(seen, actions)).mean(dim=1)
+        outputs = self.actors.network(self.actors.params, seen)
+        actor_loss = (weights * -self.actors.log_prob(outputs, actions)).mean(dim=1)
         self._adam.step(value_loss + actor_loss)
         with th.no_grad():
             behind = self._values(play.seen_behind(rows))
@@ -124,10 +114,3 @@ class StackedIQL:
     def _values(self, seen: Observations) -> th.Tensor:
         """What the value networks expect ``(M, b)``."""
         return self._value_network(self._table.parts["values"], seen).squeeze(2)
-
-    def _surprise(self, seen: Observations, actions: th.Tensor) -> th.Tensor:
-        """Minus the logarithm of the probability, or the density, of actions ``(M, b)``."""
-        actors = self.actors
-        if actors.log_std is None:
-            return imitation_losses(actors, seen, actions)
-        return -gaussian_log_prob(actors.network(actors.params, seen), actions, actors.log_std.unsqueeze(1))

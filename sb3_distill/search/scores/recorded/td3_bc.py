@@ -11,11 +11,9 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 
-from sb3_distill.arguments import not_negative, number, whole
+from sb3_distill.arguments import not_negative, share, whole
 from sb3_distill.dataset.normalization import Normalization
 from sb3_distill.errors import ArgumentError
-from sb3_distill.networks.anatomy import actor_of
-from sb3_distill.networks.stacked import StackedNetwork
 from sb3_distill.search.policy import ArchitecturePolicy
 from sb3_distill.search.scores.networks import initial_actors
 from sb3_distill.search.scores.recorded.bc import bounds_of
@@ -52,8 +50,7 @@ class TD3BCSettings:
     def __post_init__(self) -> None:
         whole("policy_delay", self.policy_delay)
         for name in ("gamma", "tau"):
-            if not 0 <= number(name, getattr(self, name)) <= 1:
-                raise ArgumentError(f"`{name}` must be in [0, 1], got {getattr(self, name)}")
+            share(name, getattr(self, name))
         for name in ("policy_noise", "noise_clip", "alpha"):
             not_negative(name, getattr(self, name))
 
@@ -88,14 +85,7 @@ class StackedTD3BC:
         self.critics = TwinCritics(policy, seeds, learning_rate)
         self._generators = [th.Generator().manual_seed((seed + NOISE) % 2**63) for seed in seeds]
         self._centre, self._half = bounds_of(policy.action_space)  # type: ignore[arg-type]
-        self.actors = StackedActors(
-            StackedNetwork(actor_of(policy)),
-            self._table.parts["actor"],
-            policy.observation_space,
-            policy.action_space,
-            normalization=normalization,
-            squashes=True,
-        )
+        self.actors = StackedActors.of(policy, self._table.parts["actor"], normalization=normalization, squashes=True)
 
     @property
     def diverged(self) -> th.Tensor:

@@ -1,6 +1,7 @@
 """M actors of one shape act, each in environments of its own."""
 
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import numpy as np
 import torch as th
@@ -14,7 +15,10 @@ from sb3_distill.errors import ArgumentError
 from sb3_distill.evaluation.play import play_episodes
 from sb3_distill.evaluation.result import Returns
 from sb3_distill.networks.action_distribution import make_action_distribution, to_env
+from sb3_distill.networks.anatomy import actor_of
 from sb3_distill.networks.stacked import StackedNetwork
+from sb3_distill.search.policy import ArchitecturePolicy
+from sb3_distill.search.scores.stacked.gaussian import gaussian_log_prob
 from sb3_distill.spaces.checks import describe, same_actions, same_kind
 from sb3_distill.trees import map_leaves
 from sb3_distill.typing import Array, Kwargs, Observations, Params, RawObservations, Space
@@ -55,6 +59,32 @@ class StackedActors:
         is_real = isinstance(action_space, spaces.Box)
         self.samples = not is_real or (log_std is not None and not squashes)
         """Whether actions are drawn; they are the outputs otherwise."""
+
+    @classmethod
+    def of(
+        cls,
+        policy: ArchitecturePolicy,
+        params: Params,
+        log_std: th.Tensor | None = None,
+        normalization: Callable[[RawObservations], RawObservations] | None = None,
+        squashes: bool = False,
+    ) -> Self:
+        """
+        :param policy: a policy of the architecture, which names network and spaces; its parameters are not used
+        :return: actors with ``params``; the other parameters are those of the class
+        """
+        network = StackedNetwork(actor_of(policy))
+        return cls(network, params, policy.observation_space, policy.action_space, log_std, normalization, squashes)
+
+    def log_prob(self, outputs: th.Tensor, actions: th.Tensor) -> th.Tensor:
+        """
+        :param outputs: outputs of the networks ``(M, b, n_outputs)``
+        :param actions: actions as a policy gives them ``(M, b, dimensions)``
+        :return: their log-probabilities, or densities ``(M, b)``
+        """
+        if self.log_std is not None:
+            return gaussian_log_prob(outputs, actions, self.log_std.unsqueeze(1))
+        return self.distribution.log_prob(outputs.flatten(0, 1), actions.flatten(0, 1)).view(outputs.shape[:2])
 
     def see(self, observations: RawObservations) -> Observations:
         """
@@ -107,6 +137,14 @@ def preprocessed(observations: Observations, space: Space, n: int) -> Observatio
     """
     tensors = preprocess_obs(observations, space)  # type: ignore[arg-type]
     return map_leaves(lambda leaf: leaf.unflatten(0, (n, -1)), tensors)
+
+
+def name_of(env: EnvSource | None) -> str:
+    """
+    :param env: an id, or anything else that is called an environment
+    :return: a name for descriptions: the id, or that of a class or a function
+    """
+    return env if isinstance(env, str) else getattr(env, "__qualname__", repr(env))
 
 
 def environments(env: EnvSource, n_envs: int, seed: int, env_kwargs: Kwargs | None = None) -> VecEnv:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, fields
 import torch as th
 from gymnasium import spaces
 
-from sb3_distill.arguments import not_negative, number, whole
+from sb3_distill.arguments import not_negative, share, whole
 from sb3_distill.errors import ArgumentError
 from sb3_distill.networks.anatomy import actor_of, critic_of
 from sb3_distill.networks.stacked import StackedNetwork
 from sb3_distill.search.policy import ArchitecturePolicy
 from sb3_distill.search.scores.networks import initial_actors, initial_critics
 from sb3_distill.search.scores.stacked.acting import StackedActors
-from sb3_distill.search.scores.stacked.gaussian import gaussian_entropy, gaussian_log_prob
+from sb3_distill.search.scores.stacked.gaussian import gaussian_entropy
 from sb3_distill.search.scores.stacked.rollout import Rollout
 from sb3_distill.search.scores.stacked.table import ParameterTable, TableAdam
 from sb3_distill.trees import map_leaves
@@ -58,8 +58,7 @@ class PPOSettings:
         for name in ("n_steps", "batch_size", "n_epochs"):
             whole(name, getattr(self, name))
         for name in ("gamma", "gae_lambda"):
-            if not 0 <= number(name, getattr(self, name)) <= 1:
-                raise ArgumentError(f"`{name}` must be in [0, 1], got {getattr(self, name)}")
+            share(name, getattr(self, name))
         for name in ("clip_range", "ent_coef", "vf_coef", "max_grad_norm"):
             not_negative(name, getattr(self, name))
 
@@ -105,9 +104,7 @@ class StackedPPO:
         self.adam = TableAdam(self.table, learning_rate, eps=1e-5, max_grad_norm=settings.max_grad_norm)
         actor = self.table.parts["actor"]
         self.log_std = self.table.parts.get("log_std", {}).get("log_std")
-        self.actors = StackedActors(
-            StackedNetwork(actor_of(policy)), actor, policy.observation_space, policy.action_space, self.log_std
-        )
+        self.actors = StackedActors.of(policy, actor, self.log_std)
         self._critic = StackedNetwork(critic_of(policy))
         self._critic_params = {**{name: actor[name] for name in shared}, **self.table.parts["critic"]}
 
@@ -124,13 +121,7 @@ class StackedPPO:
         :param actions: actions as the policies gave them ``(M, b, dimensions)``
         :return: their log-probabilities ``(M, b)``
         """
-        return self._log_prob(self.actors.network(self.actors.params, seen), actions)
-
-    def _log_prob(self, outputs: th.Tensor, actions: th.Tensor) -> th.Tensor:
-        if self.log_std is not None:
-            return gaussian_log_prob(outputs, actions, self.log_std.unsqueeze(1))
-        flat = self.actors.distribution.log_prob(outputs.flatten(0, 1), actions.flatten(0, 1))
-        return flat.view(outputs.shape[:2])
+        return self.actors.log_prob(self.actors.network(self.actors.params, seen), actions)
 
     def update(self, rollout: Rollout, orders: Iterable[th.Tensor]) -> None:
         """
@@ -161,7 +152,7 @@ class StackedPPO:
             spread = advantages.std(dim=1, keepdim=True) + 1e-8
             advantages = (advantages - advantages.mean(dim=1, keepdim=True)) / spread
         outputs = self.actors.network(self.actors.params, seen)
-        ratio = (self._log_prob(outputs, actions) - old).exp()
+        ratio = (self.actors.log_prob(outputs, actions) - old).exp()
         clipped = ratio.clamp(1 - settings.clip_range, 1 + settings.clip_range)
         gain = th.min(advantages * ratio, advantages * clipped).mean(dim=1)
         losses = settings.vf_coef * (returns - self.values(seen)).square().mean(dim=1) - gain
